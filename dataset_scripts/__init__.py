@@ -1,0 +1,1 @@
+"""Task recipes: one `datasets` builder per file."""

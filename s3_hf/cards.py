@@ -1,0 +1,300 @@
+"""Facts -> card text: what a published dataset or model says of itself.
+
+Pure: the caller gathers the facts (without machine paths), this renders `model_cards/*.md` and reads the
+result back. Text that an LLM wrote stands in fences longer than any run of backticks in it.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import jinja2
+from huggingface_hub import CardData, DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
+
+from s3_hf.errors import HubError
+from s3_hf.records import Quality, Scores, Usage
+
+END = "<!-- s3-hf: generated up to this line; what you write below it is kept -->"
+"""Last line of a generated card."""
+
+OTHER_LICENSE = "gold-data-and-llm-terms"
+HUMAN = "gold"
+"""The strategy whose rows are human-labelled data and not synthetic."""
+
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1")}
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """One round: the rows it added, and how the student trained on all rows so far did on gold data."""
+
+    number: int
+    added: int
+    labels: Mapping[str, int]
+    validation: Scores | None = None
+    test: Scores | None = None
+    mistakes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row to show."""
+
+    label: str
+    text: str
+    origin: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What both cards say of the run.
+
+    `task` is `Task.facts()`, `settings` a dumped `RunConfig`; `llm` is empty where none was asked, and
+    `endpoint` says how it was reached (`local`, `url`, `inference-providers`); `student` is empty where none
+    was trained. `rounds` go up to the published one. `license` is the user's choice; None names the terms
+    that apply instead.
+    """
+
+    task: Mapping[str, Any]
+    strategy: str
+    llm: str
+    endpoint: str
+    student: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    rounds: tuple[RoundFacts, ...]
+    license: str | None = None
+
+    @property
+    def last(self) -> RoundFacts:
+        """The published round."""
+        return self.rounds[-1]
+
+    @property
+    def title(self) -> str:
+        """What the dataset is called in text."""
+        name = self.task["pretty_name"]
+        return (
+            f"{name}, gold rows"
+            if self.strategy == HUMAN
+            else f"{name} by {method(self.strategy)}, round {self.last.number}"
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows of all rounds up to the published one."""
+        return sum(each.added for each in self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """Everything a dataset card says.
+
+    `structure` holds the `dataset_info` and `configs` of the front matter; `prompts` maps the hash in
+    `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `quality` is None for
+    human rows. `model` is the id of the model trained on these rows, if there is one.
+    """
+
+    repo: str
+    run: RunFacts
+    structure: Mapping[str, Any]
+    samples: tuple[Sample, ...]
+    origins: Mapping[str, int]
+    rationales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    given_up: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    quality: Quality | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Everything a model card says.
+
+    `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
+    `training` is the model folder's `training.json`, `sample` a text to classify, `new_version` the id of
+    the next round's model if there is one.
+    """
+
+    repo: str
+    run: RunFacts
+    dataset: str
+    training: Mapping[str, Any]
+    sample: str
+    revision: str | None = None
+    new_version: str | None = None
+
+
+def dataset_card(facts: DatasetFacts) -> str:
+    """Return the README of a dataset repository: front matter that `load_dataset` understands, then the text."""
+    human = facts.run.strategy == HUMAN
+    written_by = "found" if human else "machine-generated"
+    task = facts.run.task
+    data = DatasetCardData(
+        pretty_name=facts.run.title,
+        language=task["language"],
+        **_license(facts.run, ("gold", "llm")),
+        task_categories=[task["task_category"]],
+        task_ids=list(task["task_ids"]) or None,
+        size_categories=[size_category(facts.run.rows)],
+        annotations_creators=[written_by],
+        language_creators=[written_by],
+        source_datasets=[task["source"]] if is_hub_id(task["source"]) else None,
+        tags=["s3-hf", facts.run.strategy] if human else ["synthetic", "s3-hf", facts.run.strategy],
+        **facts.structure,
+    )
+    return _rendered("dataset_card.md", DatasetCard, data, facts)
+
+
+def model_card(facts: ModelFacts) -> str:
+    """Return the README of a model repository, with its test scores as `model-index`."""
+    run, name = facts.run, facts.repo.rsplit("/", 1)[-1]
+    data = ModelCardData(
+        language=run.task["language"],
+        **_license(run, ("gold", "llm", "student")),
+        library_name="transformers",
+        pipeline_tag=run.task["task_category"],
+        base_model=run.student if is_hub_id(run.student) else None,
+        datasets=[facts.dataset],
+        metrics=[_METRICS[metric][0] for metric in _METRICS if run.last.test and metric in run.last.test.metrics],
+        tags=["s3-hf", run.strategy],
+        model_name=name,
+        eval_results=_eval_results(run) or None,
+        new_version=facts.new_version,
+    )
+    return _rendered("model_card.md", ModelCard, data, facts)
+
+
+def method(strategy: str) -> str:
+    """The name of a strategy as it is written in text."""
+    known = {"s3": "S3", "zerogen": "ZeroGen", "goldgen": "GoldGen", "progen": "ProGen", HUMAN: "gold data"}
+    return known.get(strategy, strategy)
+
+
+def is_hub_id(name: str) -> bool:
+    """True for `namespace/name`."""
+    return bool(_HUB_ID.fullmatch(name))
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for a dataset of so many rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "n>10M" if rows >= 10**8 else "10M<n<100M")
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% confidence interval of a share that was measured on `n` rows."""
+    z = 1.959964
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def terms(run: RunFacts, of: tuple[str, ...]) -> list[str]:
+    """One clause for each thing whose terms apply: `gold` data, `llm`, `student`."""
+    task = run.task
+    source = task["source"] or task["pretty_name"]
+    stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {task['license']}"
+    clauses = {
+        "gold": f"the gold data ({source}) {stated}",
+        "llm": f"the text was written by {run.llm}, whose terms for generated text apply" if run.llm else "",
+        "student": f"the weights started from {run.student}, whose licence applies",
+    }
+    return [clauses[name] for name in of if clauses[name]]
+
+
+def _license(run: RunFacts, of: tuple[str, ...]) -> dict[str, Any]:
+    if run.license:
+        return {"license": run.license}
+    return {"license": "other", "license_name": OTHER_LICENSE, "license_details": "; ".join(terms(run, of))}
+
+
+def _eval_results(run: RunFacts) -> list[EvalResult]:
+    task, test = run.task, run.last.test
+    if test is None:
+        return []
+    return [
+        EvalResult(
+            task_type=task["task_category"],
+            dataset_type=task["source"] if is_hub_id(task["source"]) else task["name"],
+            dataset_name=task["pretty_name"],
+            dataset_split="test",
+            metric_type=_METRICS[name][0],
+            metric_name=_METRICS[name][1],
+            metric_value=round(value, 4),
+            metric_args=_figures(name, value, test.n),
+        )
+        for name, value in test.metrics.items()
+        if name in _METRICS
+    ]
+
+
+def _figures(metric: str, value: float, n: int) -> dict[str, Any]:
+    bounds = {"confidence_interval_95": [round(bound, 4) for bound in interval(value, n)]}
+    return {"n": n} | (bounds if metric == "accuracy" else {})
+
+
+def _rendered(
+    template: str, kind: type[DatasetCard | ModelCard], data: CardData, facts: DatasetFacts | ModelFacts
+) -> str:
+    body = _environment().get_template(template).render(facts=facts, run=facts.run, end=END)
+    text = f"---\n{data.to_yaml()}\n---\n\n{body}"
+    try:
+        read = kind(text).data.to_yaml()
+    except ValueError as error:
+        raise HubError(
+            f"the card of {facts.repo!r} must be readable, found {error}; correct the task's facts"
+        ) from error
+    if read != data.to_yaml():
+        raise HubError(f"the card of {facts.repo!r} reads back differently from what was written; correct the task")
+    return text
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    folder = importlib.resources.files("s3_hf.model_cards")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML; what an LLM wrote is fenced
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": _code, "fenced": _fenced, "span": _span}
+    environment.filters |= {"percent": "{:.1%}".format, "count": "{:,}".format}
+    environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # a Python string literal too
+    environment.globals |= {"method": method, "terms": terms, "is_hub_id": is_hub_id, "interval": interval}
+    return environment
+
+
+def _code(value: object) -> str:
+    """Inline code that stays in its line and its table cell."""
+    text = " ".join(str(value).replace("`", "'").split())
+    return f"`{text}`".replace("|", "\\|")
+
+
+def _fenced(text: str, language: str = "text") -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.strip(chr(10))}\n{fence}"
+
+
+def _span(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -1,0 +1,142 @@
+"""What the user sees: progress, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from s3_hf.llm import ClientStatus
+from s3_hf.loop import Observer, RoundResult
+from s3_hf.store import Stage
+
+PLAIN_SECONDS = 10.0
+"""How often progress is told where there is no terminal."""
+
+FORECAST_FROM = 20
+"""Rows or steps after which the time left is told; before, it would be a guess."""
+
+
+class Display(Observer):
+    """Progress bars on a terminal, plain lines elsewhere; always on standard error."""
+
+    def __init__(self, prices: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bars = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._prices = prices
+        self._bar: TaskID | None = None
+        self._title = ""
+        self._told = self._began = 0.0
+        self._made = 0
+        self._wanted: int | None = None
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def stage(self, number: int, stage: Stage) -> None:
+        """Name the round and what it does."""
+        self._title = f"round {number}: {stage.value}"
+        self._began = time.monotonic()
+        self._told, self._made = 0.0, 0
+        self._wanted = None
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+        self._bar = self._bars.add_task(self._title, total=None, rate="")
+        if not self._console.is_terminal:
+            self._console.print(self._title)
+
+    def rows(self, made: int, wanted: int | None, status: ClientStatus | None) -> None:
+        """Show how many rows are made; rows appear in slot order, so they come in bursts."""
+        self._made, self._wanted = made, wanted
+        if status is not None:
+            self.status(status)
+
+    def status(self, status: ClientStatus) -> None:
+        """Show answers and tokens per second, what is repeated, and what the rest will cost."""
+        self._tell(self._made, self._wanted, "rows", _spending(self._made, self._wanted, status, self._prices))
+
+    def step(self, done: int, total: int) -> None:
+        """Show training steps."""
+        self._tell(done, total, "steps", "")
+
+    def scored(self, result: RoundResult) -> None:
+        """Print the round's result for good."""
+        self._console.print(
+            f"round {result.number}: {result.rows:,} rows, accuracy {result.scores['accuracy']:.1%} on test, "
+            f"{result.validation['accuracy']:.1%} on gold validation ({result.mistakes} mistakes)"
+        )
+
+    def _tell(self, done: int, total: int | None, unit: str, extra: str) -> None:
+        now = time.monotonic()
+        rate = done / max(now - self._began, 1e-3)
+        text = extra or f"{rate:.1f} {unit}/s"
+        if self._bar is not None:
+            self._bars.update(self._bar, completed=done, total=total, rate=text)
+        if not self._console.is_terminal and (now - self._told > PLAIN_SECONDS or done == total):
+            self._told = now
+            left = f", {(total - done) / rate:.0f} s left" if total and done >= FORECAST_FROM else ""
+            self._console.print(f"  {done:,}{f' of {total:,}' if total else ''} {unit}, {text}{left}")
+
+
+def results_table(results: Sequence[RoundResult], title: str) -> Table:
+    """One line per round: rows, scores on gold validation and test, mistakes."""
+    table = Table(title=title)
+    for name in ("round", "rows added", "rows", "gold validation", "mistakes", "test", "macro F1"):
+        table.add_column(name, justify="right")
+    for result in results:
+        table.add_row(
+            str(result.number),
+            f"{result.added:,}",
+            f"{result.rows:,}",
+            f"{result.validation['accuracy']:.1%}",
+            f"{result.mistakes:,}",
+            f"{result.scores['accuracy']:.1%}",
+            f"{result.scores['macro_f1']:.1%}",
+        )
+    return table
+
+
+def show(value: Any) -> None:
+    """Print text or a rich table on standard output."""
+    Console(highlight=False, soft_wrap=True).print(value)
+
+
+def show_text(text: str) -> None:
+    """Print text as it is: no markup, no wrapping."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()  # a server announces itself to a pipe too
+
+
+def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON value on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _spending(made: int, wanted: int | None, status: ClientStatus, prices: bool) -> str:
+    answers = status.finished + status.replayed
+    parts = [f"{answers:,} answers, {status.requests_per_second:.1f}/s, {status.tokens_per_second:.0f} tokens/s"]
+    if status.retries:
+        parts.append(f", {status.retries} repeated")
+    if prices and made and wanted:
+        cost = status.usage.cost
+        parts.append(f", cost {cost:.2f} of about {cost * wanted / made:.2f}")
+    return "".join(parts)

@@ -1,0 +1,53 @@
+"""Commands about the machine and the embedded LLM: llm serve, doctor."""
+
+from __future__ import annotations
+
+import typer
+
+llm = typer.Typer(help="The embedded LLM endpoint.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.add_typer(llm, name="llm")
+    app.command()(doctor)
+
+
+@llm.callback()
+def _group() -> None:
+    """The embedded LLM endpoint."""
+
+
+@llm.command()
+def serve(
+    gguf: str = typer.Option(None, help="GGUF file, or OWNER/REPO/FILE.gguf on the Hub. [default: SmolLM2-135M]"),
+    host: str = typer.Option("127.0.0.1", help="Address to listen on."),
+    port: int = typer.Option(8080, help="First port; each process takes the next one."),
+    processes: int = typer.Option(None, help="Server processes. [default: one per core]"),
+) -> None:
+    """Serve a GGUF with an OpenAI-compatible API until stopped."""
+    from s3_hf.cli import display
+    from s3_hf.local.assets import find_gguf
+    from s3_hf.local.llm import LocalServer, ServerOptions, serve_forever
+
+    def announce(server: LocalServer) -> None:
+        flags = " ".join(f"--llm {url}" for url in server.urls)
+        display.show_text(f"serving {server.model}; use it with: {flags}")
+
+    serve_forever(find_gguf(gguf), processes, ServerOptions(host=host, port=port), announce)
+
+
+def doctor(
+    url: list[str] = typer.Option(None, "--llm", help="Endpoint URL to check (repeatable)."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
+) -> None:
+    """Check what is installed, which endpoints answer, whether a token is there, and what the hardware can do."""
+    from s3_hf.cli import display
+    from s3_hf.cli.checkup import checkup
+
+    findings = checkup(url or [])
+    if as_json:
+        display.show_json({one.name: {"ok": one.ok, "found": one.found} for one in findings})
+    else:
+        for one in findings:
+            display.show_text(f"{'ok ' if one.ok else '-- '} {one.name:22}{one.found}")

@@ -1,0 +1,78 @@
+"""Flags and files to settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from s3_hf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from s3_hf.config import RunConfig
+    from s3_hf.loop import Services
+
+TASK = typer.Argument(help="Registered task (see `s3-hf tasks`) or path of a recipe file.", show_default=False)
+CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win over it.")
+LLM = typer.Option(
+    None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
+)
+RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
+SET = typer.Option(
+    None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
+)
+JSON = typer.Option(False, "--json", help="Print one JSON value on standard output, progress on standard error.")
+
+
+def settings(config: Path | None, given: Mapping[str, Any], assignments: list[str] | None) -> RunConfig:
+    """Return the settings of a YAML file, if there is one, with flags and then `--set` put over it.
+
+    Args:
+        config: YAML file.
+        given: dotted setting name to value; None means that the flag was not given.
+        assignments: `key=value` strings, the value in YAML.
+
+    Raises:
+        ConfigError: a setting is unknown or wrong.
+    """
+    from s3_hf.config import load_config, merge, parse_config
+
+    overrides: dict[str, Any] = {}
+    for key, value in [*given.items(), *(_assignment(text) for text in assignments or ())]:
+        if value is not None:
+            for part in reversed(key.split(".")):
+                value = {part: value}
+            overrides = merge(overrides, value)
+    return load_config(config, overrides) if config else parse_config(overrides, source="the command line")
+
+
+@contextlib.contextmanager
+def services(config: RunConfig, *, trains: bool = True) -> Iterator[Services]:
+    """Start the embedded LLM and find the embedded student, where the settings ask for them."""
+    from s3_hf.config import LOCAL
+    from s3_hf.local import assets
+    from s3_hf.local.llm import serve
+    from s3_hf.loop import Services
+    from s3_hf.strategies import strategy_named
+
+    student = (str(assets.minilm_dir()), assets.MINILM_ID) if trains and config.student == LOCAL else ("", "")
+    if config.llm != LOCAL or not strategy_named(config.strategy).asks_llm:
+        yield Services((), "", *student)
+        return
+    with serve() as server:
+        yield Services(server.urls, server.model, *student)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    import yaml
+
+    key, sign, value = text.partition("=")
+    if not (key and sign):
+        raise ConfigError(f"--set takes KEY=VALUE, such as training.epochs=5, found {text!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key} must have a YAML value, found {value!r}; quote it") from error

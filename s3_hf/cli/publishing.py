@@ -1,0 +1,76 @@
+"""Commands that publish: push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from s3_hf.cli import options
+from s3_hf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from s3_hf.hub import Preview
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(push)
+
+
+def push(
+    run_dir: Path = typer.Argument(help="Folder of a run.", show_default=False),
+    namespace: str = typer.Option(None, help="User or organisation to publish under. [default: the token's owner]"),
+    to: Path = typer.Option(None, help="Write the repositories as folders here and publish nothing."),
+    private: bool = typer.Option(False, "--private", help="Create private repositories."),
+    create_pr: bool = typer.Option(False, "--create-pr", help="Open a pull request in each repository."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Publish nothing: write the folders, and tell what would change on the Hub."
+    ),
+    license_id: str = typer.Option(
+        None, "--license", help="Licence id for the cards. [default: other, with its terms]"
+    ),
+    max_copies: float = typer.Option(
+        0.01,
+        "--max-copies",
+        help="Share of the rows that may copy gold validation text, exactly or nearly.",
+    ),
+    as_json: bool = options.JSON,
+) -> None:
+    """Publish each round's dataset and model to the Hub (HF_ENDPOINT), or write them as folders."""
+    import tempfile
+    from dataclasses import asdict
+
+    from s3_hf.cli import display
+    from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
+    from s3_hf.store import open_run
+
+    if not 0 <= max_copies <= 1:
+        raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
+    opened = open_run(run_dir)
+    how = PushOptions(license_id, private, create_pr, max_copies)
+    if dry_run:
+        folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
+        previews = preview_push(opened, folder, namespace, how)
+        if as_json:
+            display.show_json([asdict(one) for one in previews])
+        for one in () if as_json else previews:
+            display.show_text(_preview_text(one))
+        return
+    published = write_folders(opened, to, namespace or "local", how) if to else push_run(opened, namespace, how)
+    if as_json:
+        display.show_json([asdict(each) for each in published])
+        return
+    for each in published:
+        display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}")
+
+
+def _preview_text(preview: Preview) -> str:
+    """One line for the repository, and one for each file that would not stay as it is."""
+    changes = preview.changes
+    state = "new" if preview.new else "changed" if changes.any else "unchanged"
+    lines = [f"{preview.kind:8}{preview.repo}  {state}  {preview.folder}"]
+    marks = (("+", changes.added), ("~", changes.changed), ("-", changes.removed))
+    lines += [f"  {mark} {name}" for mark, names in marks for name in names]
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""The quickstart: S3 end to end on the embedded defaults, published to a local Hub and read back from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+SETTINGS = {
+    "task": "movie_snippets",
+    "seed_size": 400,
+    "rounds": 2,
+    "round_size": 100,
+    "synthesis": {"rationales_per_example": 2},
+}
+USER = "quickstart"
+TEXTS = ("An utterly charming film with a cast to match.", "Two hours of my life that I will never get back.")
+READ_BACK = "from datasets import load_dataset; import sys; print(load_dataset(sys.argv[1], split='train'))"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(quickstart)
+
+
+def quickstart(
+    run_dir: Path = typer.Option(Path("runs/quickstart"), "--run-dir", help="Folder of the run."),
+    seed: int = typer.Option(0, help="Seed of every random choice."),
+) -> None:
+    """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, predictions."""
+    from s3_hf.cli import display
+    from s3_hf.cli.runs import run_and_show
+    from s3_hf.config import parse_config
+    from s3_hf.hub import push_run
+    from s3_hf.local.hub import add_user, running
+    from s3_hf.store import open_run
+
+    display.show_text(
+        "S3 on movie_snippets: SmolLM2-135M writes 400 sentences with rationales, MiniLM learns from them, and "
+        "its errors on 600 human-rated sentences become 100 more, twice."
+    )
+    run_and_show(parse_config({**SETTINGS, "seed": seed}), run_dir)
+    data = run_dir / "local-hub"
+    with running(data) as hub:
+        token = add_user(data, USER)
+        published = push_run(open_run(run_dir), USER, token=token, endpoint=hub.endpoint)
+        for one in sorted(published, key=lambda one: (one.round, one.kind)):
+            display.show_text(f"published {one.kind:8}{one.url}")
+        last = max(one.round for one in published)
+        dataset, model = (next(one.repo for one in published if (one.kind, one.round) == (kind, last))
+                          for kind in ("dataset", "model"))  # fmt: skip
+        # A consumer is a process of its own that knows the Hub by HF_ENDPOINT alone.
+        home = {
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str((run_dir / "consumer").resolve()),
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        }
+        display.show_text(f"\nload_dataset({dataset!r})")
+        display.show_text(_consume(home, "-c", READ_BACK, dataset))
+        display.show_text(f"s3-hf predict {model} …")
+        for said in json.loads(_consume(home, "-m", "s3_hf", "predict", model, *TEXTS, "--json")):
+            display.show_text(f"  {said['label']} ({said['score']:.2f})  {said['text']}")
+    display.show_text(
+        f"\nThe run is in {run_dir}; the Hub is in {data}: `s3-hf hub serve --data {data}` serves it again."
+    )
+
+
+def _consume(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - this interpreter and our own arguments
+        [sys.executable, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

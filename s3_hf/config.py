@@ -1,0 +1,219 @@
+"""The settings of a run: frozen, read from YAML and flags, validated, with a fingerprint.
+
+Settings that change what is made are part of the fingerprint; settings that only change how fast, how
+dearly or with which limits it is made (`RunConfig.OPERATIONAL`) are not, so they may differ on resume.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from s3_hf.errors import ConfigError
+
+LOCAL = "local"
+"""The value of `llm` and `student` that stands for the embedded defaults."""
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Money = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """Base of the groups: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SynthesisConfig(Settings):
+    """How text is drawn from the LLM and checked (paper section 3.2.1: temperature 0.9, nucleus sampling)."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    max_tokens: Positive | None = None
+    """Longest answer in tokens; None takes the recipe's."""
+    rationales: bool = True
+    """False: the seed prompt without rationales (Table 4)."""
+    rationales_per_label: Positive = 12
+    """K of Algorithm 1: rationales kept for each label."""
+    rationales_per_example: Positive = 3
+    """k of Algorithm 1: how many rationales each example draws, without repetition."""
+    labels: Literal["balanced", "uniform"] = "balanced"
+    """`balanced` gives each label the same count; `uniform` draws it, as in Algorithm 1."""
+    per_error: Positive = 1
+    """Examples asked for each mistake; Algorithm 2 asks one."""
+    attempts: Positive = 4
+    """How often one slot is asked before it is given up."""
+
+
+class LLMConfig(Settings):
+    """How the endpoint is spoken to; nothing here changes which text is asked for."""
+
+    provider: str = "auto"
+    """Inference Provider for a model id; ignored for a URL."""
+    bill_to: str | None = None
+    api_key_env: str | None = None
+    """Environment variable with the key for a URL endpoint; the Hub token is never sent there."""
+    concurrency: Positive = 16
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds until one request is given up and tried again."""
+    retries: Natural = 8
+    """How often one request is tried again after 429, 5xx, a timeout or a refused connection."""
+    max_requests: Positive | None = None
+    max_tokens: Positive | None = None
+    max_cost: Money | None = None
+    price_prompt: Money = 0.0
+    """Price of a million prompt tokens."""
+    price_completion: Money = 0.0
+    """Price of a million completion tokens."""
+
+
+class TrainingConfig(Settings):
+    """How the student is fine-tuned; defaults are what worked for MiniLM on short texts."""
+
+    epochs: Positive = 3
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    head_learning_rate: Annotated[float, Field(gt=0)] | None = 1e-3
+    """Learning rate of the freshly initialised head; None uses `learning_rate`."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps over which the learning rate rises."""
+    max_length: Positive | None = None
+    """Longest input in tokens; longer texts are cut. None takes the recipe's."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` uses bf16 where the GPU or the processor computes it natively."""
+    early_stopping: Positive | None = None
+    """Stop after so many epochs without gain on gold validation."""
+    args: Mapping[str, Any] = Field(default_factory=dict)
+    """Any other field of `transformers.TrainingArguments`."""
+
+
+class RunConfig(Settings):
+    """Everything that a run is: `RunConfig(task="imdb", llm="http://127.0.0.1:8080")`."""
+
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience", "revision"})
+
+    task: str
+    """Recipe: a registered name or a path to a recipe file."""
+    gold: str | None = None
+    """Hub id or folder to read gold data from in place of the recipe's own source."""
+    gold_size: Positive | None = None
+    """Use a seeded, stratified sample of so many gold validation rows."""
+    test_size: Positive | None = None
+    """Score on a seeded, stratified sample of so many test rows."""
+    strategy: str = "s3"
+    llm: str | tuple[str, ...] = LOCAL
+    """`local`, a model id, a URL or several URLs."""
+    llm_model: str | None = None
+    """Model name to ask a URL endpoint for, where it serves several."""
+    student: str = LOCAL
+    """`local`, a Hub id or a folder of an encoder."""
+    seed_size: Positive = 400
+    """N_seed of Algorithm 1, in rows."""
+    seed_data: str | None = None
+    """Start from this dataset (Parquet, CSV or JSON lines file, folder, Hub id) and synthesize no seed."""
+    rounds: Natural = 2
+    """R of Algorithm 2: rounds of error extrapolation after the seed."""
+    round_size: Positive | None = None
+    """Most rows added in a round; None extrapolates every mistake, as in Algorithm 2."""
+    patience: Positive | None = None
+    """Stop after so many rounds without gain on gold validation."""
+    seed: Natural = 0
+    metric: str = "accuracy"
+    """Metric that chooses the best epoch and decides on convergence."""
+    synthesis: SynthesisConfig = SynthesisConfig()
+    endpoint: LLMConfig = LLMConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("llm", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def llm_urls(self) -> tuple[str, ...]:
+        """The endpoint URLs, empty for a model id or `local`."""
+        given = (self.llm,) if isinstance(self.llm, str) else self.llm
+        return tuple(url for url in given if url.startswith(("http://", "https://")))
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide what is made, as plain JSON values."""
+        plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
+        return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
+
+    def fingerprint(self) -> str:
+        """12 hex digits that change with any setting that decides what is made."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConfig:
+    """Return the validated settings.
+
+    Raises:
+        ConfigError: a key is unknown or a value has the wrong type; the first fault is named.
+    """
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_first_fault(error, source)) from error
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read a YAML file; `overrides` (nested dicts, from flags) win over it.
+
+    Raises:
+        ConfigError: the file is missing, is not a YAML mapping, or holds a wrong setting.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {str(path)!r}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; "
+            "see `s3-hf run TASK --print-config` for one"
+        )
+    return parse_config(merge(values, overrides or {}), source=str(path))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `over` put in, group by group."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _first_fault(error: ValidationError, source: str) -> str:
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in fault["loc"]) or "settings"
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "see `s3-hf run TASK --print-config` for all keys"
+        return f"unknown setting {where!r} in {source}; {hint}"
+    if fault["type"] == "missing":
+        return f"the setting {where!r} is required in {source} and was not given; add it"
+    message = fault["msg"][:1].lower() + fault["msg"][1:]
+    return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in path:
+        inner = model.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)

@@ -1,0 +1,162 @@
+"""Files that are either whole or not there: temp -> fsync -> rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.errors import RunDirError, StorageError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+ROW_GROUP = 1_000
+
+
+def write_text(path: Path, text: str) -> None:
+    """Leave `path` holding `text`, durably and all at once."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Leave `path` holding `value` as JSON that reads well by hand, durably and all at once."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        RunDirError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunDirError(
+            f"{str(path)!r} cannot be read ({error}); restore it, or delete it to redo the stage"
+        ) from error
+
+
+def read_rows(path: Path) -> Dataset:
+    """The rows of a Parquet file, without a copy in the cache of `datasets`."""
+    import datasets
+    import pyarrow.parquet as pq
+
+    try:
+        return datasets.Dataset(pq.read_table(path, memory_map=True))
+    except (OSError, ValueError) as error:
+        raise RunDirError(
+            f"{str(path)!r} cannot be read ({error}); restore it, or delete the round to redo it"
+        ) from error
+
+
+class RowWriter:
+    """Writes rows to a Parquet file as they come; memory holds one row group.
+
+    The same rows give the same bytes. Nothing appears at `path` until `commit`.
+    """
+
+    def __init__(self, path: Path, features: Features) -> None:
+        import pyarrow.parquet as pq
+
+        self.count = 0
+        self._features = features
+        self._path = path
+        self._temporary = _temporary(path)
+        self._pending: list[dict[str, Any]] = []
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = pq.ParquetWriter(self._temporary, features.arrow_schema)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add one row, with the columns of `features`; a ClassLabel as its id."""
+        self._pending.append(dict(row))
+        self.count += 1
+        if len(self._pending) >= ROW_GROUP:
+            self._flush()
+
+    def commit(self, path: Path | None = None) -> None:
+        """Put all rows at the writer's path, or at `path`, durably and all at once."""
+        target = path or self._path
+        with storage_errors(target):
+            self._flush()
+            self._file.close()
+            _sync(self._temporary)
+            self._temporary.replace(target)
+            _sync(target.parent)
+
+    def discard(self) -> None:
+        """Throw the rows away."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._pending:
+            with storage_errors(self._path):
+                self._file.write_table(pa.Table.from_pylist(self._pending, schema=self._features.arrow_schema))
+            self._pending.clear()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path for a file or folder that takes the place of `path` when the block succeeds.
+
+    Raises:
+        StorageError: the disk is full or refuses to be written.
+    """
+    temporary = _temporary(path)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        try:
+            yield temporary
+            for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
+                _sync(file)
+            if temporary.is_dir():
+                _remove(path)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            _remove(temporary)
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one clear sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise StorageError(
+            f"cannot write {str(path)!r}: {os.strerror(error.errno).lower()}; make room or correct the rights, "
+            "then run the same command again: what was made is kept"
+        ) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

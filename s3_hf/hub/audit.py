@@ -1,0 +1,122 @@
+"""Comparing the rows with the gold data before anything leaves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from s3_hf.errors import HubError, TaskError
+from s3_hf.hub.copies import Bools, near_copies
+from s3_hf.records import Quality
+from s3_hf.store import RunDir
+from s3_hf.texts import digest_of, digests, normalise
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MAX_COPIES = 0.01
+"""Share of the rows that may copy gold validation text."""
+HUMAN = "human"
+"""The `s3_origin` of a row that is a gold row itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audit:
+    """What was found in the rows of a run; place i of each is row i of the union of its rounds."""
+
+    texts: Sequence[str]
+    """Normalised."""
+    gold: Sequence[str]
+    """Normalised gold validation texts."""
+    written: Bools
+    """False for a gold row itself."""
+    copied: Bools
+    exact: Bools
+    test: Bools
+    """True for a text of the test split."""
+
+    def check(self, rows: int, max_copies: float) -> None:
+        """Return if the first `rows` rows may be published.
+
+        Raises:
+            HubError: one holds a gold test text, or a larger share than `max_copies` copies validation text.
+        """
+        leaked = int(self.test[:rows].sum())
+        if leaked:
+            raise HubError(
+                f"no row may hold a text of the gold test split, found {leaked} of {rows} that do, the first in row "
+                f"{int(self.test.argmax())}; remove them from the data that the run started from"
+            )
+        copied = int(self.copied[:rows].sum())
+        if copied > max_copies * rows:
+            raise HubError(
+                f"at most {max_copies:.1%} of the rows may copy a gold validation text, found {copied} of {rows}, the "
+                f"first in row {int(self.copied.argmax())}; make them anew, or allow more by --max-copies"
+            )
+
+    def quality(self, rows: int) -> Quality | None:
+        """The figures of the first `rows` rows; None if none of them was written for this dataset."""
+        texts = self.texts[:rows]
+        if not self.written[:rows].any():
+            return None
+        compared = min(len(texts), len(self.gold))
+        return Quality(
+            copies=int(self.copied[:rows].sum()),
+            exact=int(self.exact[:rows].sum()),
+            duplicates=len(texts) - len(digests(texts)),
+            words=_mean_words(texts),
+            gold_words=_mean_words(self.gold),
+            distinct=_distinct_pairs(texts, compared),
+            gold_distinct=_distinct_pairs(self.gold, compared),
+            compared=compared,
+        )
+
+
+def audit(run: RunDir, rows: Dataset) -> Audit:
+    """Compare rows of the run with all gold validation and test texts of its task.
+
+    Rows that are gold rows themselves are not compared.
+
+    Raises:
+        HubError: the gold data cannot be read.
+    """
+    from s3_hf.task import load_task
+
+    column = run.facts["task"]["columns"]["text"]
+    texts = [normalise(text) for text in rows[column][:]]
+    written = np.fromiter((origin != HUMAN for origin in rows["s3_origin"][:]), bool, len(texts))
+    nothing = np.zeros(len(texts), dtype=bool)
+    if not written.any():
+        return Audit(texts, (), written, nothing, nothing, nothing)
+    try:
+        task = load_task(run.config.task, run.config.gold, seed=run.config.seed)
+        gold, test = task.gold, task.test
+    except TaskError as error:
+        raise HubError(
+            f"the rows must be compared with the gold data before they are published, but {error}"
+        ) from error
+    places = {name: number for number, name in enumerate(gold["s3_id"][:])}
+    parents = [places.get(parent, -1) for parent in rows["s3_parent"][:]]
+    gold_texts = [normalise(text) for text in gold[column][:]]
+    known, forbidden = digests(gold_texts), digests(test[column][:])
+    found = [digest_of(text) if text else None for text in texts]
+    exact = np.fromiter((digest in known for digest in found), bool, len(texts))
+    leaked = np.fromiter((digest in forbidden for digest in found), bool, len(texts))
+    copied = near_copies(texts, gold_texts, parents)
+    return Audit(texts, gold_texts, written, copied & written, exact & written, leaked & written)
+
+
+def _mean_words(texts: Sequence[str]) -> float:
+    return sum(len(text.split()) for text in texts) / max(len(texts), 1)
+
+
+def _distinct_pairs(texts: Sequence[str], size: int) -> float:
+    """Share of distinct pairs of neighbouring words in `size` texts, spread evenly (distinct-2)."""
+    pairs: list[tuple[str, str]] = []
+    for place in np.linspace(0, len(texts) - 1, size).round().astype(int).tolist():
+        pairs.extend(itertools.pairwise(texts[place].split()))
+    return len(set(pairs)) / max(len(pairs), 1)

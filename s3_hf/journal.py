@@ -1,0 +1,246 @@
+"""The durable record of completions, (slot, payload_sha) -> Completion: nothing that was paid for is asked twice.
+
+One writer thread puts everything that is waiting into one SQLite transaction (WAL, synchronous=FULL), so
+concurrent completions share an fsync and the event loop never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from s3_hf.errors import RunDirError, S3Error, StorageError
+from s3_hf.records import Completion, Usage
+
+VERSION = 1
+"""Layout of the file, in its `user_version`."""
+
+LINGER = 0.01
+"""Seconds that the writer lets completions gather before it takes them to the disk."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS completions (
+    slot TEXT, sha TEXT, text TEXT, finish_reason TEXT, model TEXT,
+    requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL,
+    PRIMARY KEY (slot, sha));
+CREATE TABLE IF NOT EXISTS spent (
+    id INTEGER PRIMARY KEY, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL);
+INSERT OR IGNORE INTO spent VALUES (1, 0, 0, 0, 0.0);
+"""
+_GET = (
+    "SELECT text, finish_reason, model, requests, prompt_tokens, completion_tokens, cost "
+    "FROM completions WHERE slot = ? AND sha = ?"
+)
+_PUT = "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SPEND = (
+    "UPDATE spent SET requests = requests + ?, prompt_tokens = prompt_tokens + ?, "
+    "completion_tokens = completion_tokens + ?, cost = cost + ?"
+)
+_SPENT = "SELECT requests, prompt_tokens, completion_tokens, cost FROM spent"
+_STORAGE_CODES = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+)
+
+Entry = tuple[str, Completion, asyncio.Future[None]]
+"""What waits for the writer: payload sha, completion, and the future of its `put`."""
+
+
+class Journal:
+    """The completions of one run directory, open for reading and writing by this process alone.
+
+    Opening makes the file if it is not there. Memory does not grow with the rows.
+
+    Raises:
+        RunDirError: another process has the journal open, or the file is damaged.
+        StorageError: the disk is full or refuses to be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = _lock(path)
+        try:
+            with _translated(path):
+                self._writer, self._reader = _open(path)
+                self._spent = Usage(*self._reader.execute(_SPENT).fetchone())
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._waiting: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_forever, name="s3-hf journal", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get(self, slot: str, sha: str) -> Completion | None:
+        """The completion recorded for this slot and payload, or None."""
+        with _translated(self.path):
+            row = self._reader.execute(_GET, (slot, sha)).fetchone()
+        if row is None:
+            return None
+        text, finish_reason, model, *spent = row
+        return Completion(slot, text, finish_reason, Usage(*spent), model)
+
+    async def put(self, sha: str, completion: Completion) -> None:
+        """Return when the completion is on the disk; cancelling the wait does not cancel the write.
+
+        A second completion of the same slot and payload is counted in `usage` but does not replace the first.
+
+        Raises:
+            StorageError: the disk is full or refuses to be written.
+        """
+        if self._closed:
+            raise ValueError("put() on a closed journal")
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.put((sha, completion, done))
+        await done
+
+    def usage(self) -> Usage:
+        """Everything that was ever paid for, over all processes that wrote this journal."""
+        return self._spent
+
+    def close(self) -> None:
+        """Write what is waiting, then give the files and the lock back; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.put(None)
+        self._thread.join()
+        with contextlib.suppress(sqlite3.Error):  # a failed checkpoint loses nothing: the WAL stays
+            self._reader.close()
+            self._writer.close()
+        os.close(self._lock)
+
+    def _write_forever(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            time.sleep(LINGER)
+            batch = [first]
+            more = True
+            while more and not self._waiting.empty():
+                if (entry := self._waiting.get()) is None:
+                    more = False
+                else:
+                    batch.append(entry)
+            self._settle(batch, self._commit(batch))
+            if not more:
+                return
+
+    def _commit(self, batch: list[Entry]) -> Exception | None:
+        try:
+            with _translated(self.path), self._writer:
+                self._writer.executemany(_PUT, (_row(sha, completion) for sha, completion, _ in batch))
+                paid = sum((completion.usage for _, completion, _ in batch), Usage())
+                self._writer.execute(_SPEND, (paid.requests, paid.prompt_tokens, paid.completion_tokens, paid.cost))
+        except (S3Error, ValueError, OverflowError) as error:  # the latter two: a value that SQLite cannot hold
+            return error
+        self._spent += paid
+        return None
+
+    def _settle(self, batch: list[Entry], error: Exception | None) -> None:
+        for loop in {done.get_loop() for _, _, done in batch}:
+            futures = [done for _, _, done in batch if done.get_loop() is loop]
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_release, futures, error)
+
+
+def _release(futures: Iterable[asyncio.Future[None]], error: Exception | None) -> None:
+    for future in futures:
+        if future.done():  # its wait was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _row(sha: str, completion: Completion) -> tuple[str | int | float, ...]:
+    spent = completion.usage
+    return (
+        completion.slot,
+        sha,
+        completion.text,
+        completion.finish_reason,
+        completion.model,
+        spent.requests,
+        spent.prompt_tokens,
+        spent.completion_tokens,
+        spent.cost,
+    )
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """A connection that writes and one that reads without waiting for it."""
+    writer = sqlite3.connect(path, check_same_thread=False)
+    try:
+        version = writer.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, VERSION):
+            raise RunDirError(
+                f"{str(path)!r} should be a journal of version {VERSION}, found version {version!r}; "
+                "use the s3-hf that wrote it, or another run directory"
+            )
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA synchronous = FULL")
+        writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        return writer, sqlite3.connect(path, check_same_thread=False)
+    except BaseException:
+        writer.close()
+        raise
+
+
+def _lock(path: Path) -> int:
+    """Hold the sidecar `<path>.lock`; the kernel frees it when the process ends, however it ends."""
+    sidecar = path.with_name(path.name + ".lock")
+    try:
+        handle = os.open(sidecar, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {str(sidecar)!r}: {error.strerror}; make room, create the folder or correct the rights, "
+            "then run the same command again"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+    except BlockingIOError as error:
+        owner = os.read(handle, 20).decode(errors="replace")
+        os.close(handle)
+        raise RunDirError(
+            f"{str(path)!r} can be written by one process at a time and process {owner!r} has it open; "
+            "wait until that one ends, or use another run directory"
+        ) from error
+    except OSError:
+        pass  # the number is only for the message; the lock is held
+    return handle
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in _STORAGE_CODES:
+            raise StorageError(
+                f"cannot write {str(path)!r}: {error}; make room or correct the rights, "
+                "then run the same command again: every completion recorded so far is kept"
+            ) from error
+        raise RunDirError(
+            f"{str(path)!r} should be a journal of completions, found a damaged or foreign file ({error}); "
+            "restore it, or delete it to pay for its completions again"
+        ) from error

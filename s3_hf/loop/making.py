@@ -1,0 +1,146 @@
+"""The synthesis stage of one round: from strategy and LLM to `data.parquet` and `round.json`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import asdict, dataclass
+
+from s3_hf.config import RunConfig
+from s3_hf.errors import S3Error, SynthesisError
+from s3_hf.files import RowWriter, read_json, read_rows, write_json
+from s3_hf.journal import Journal
+from s3_hf.llm import Client
+from s3_hf.loop.results import Observer, Services
+from s3_hf.records import Example, Feedback, Prediction
+from s3_hf.store import RoundDir, RunDir
+from s3_hf.strategies import Strategy
+from s3_hf.synthesis import Checks, Synthesizer
+from s3_hf.task import Task, given_examples
+from s3_hf.texts import digests
+
+WINDOW = 4
+"""Slots under way for each request under way: later slots go on while an early one is asked again."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the rows of any round of one run."""
+
+    config: RunConfig
+    strategy: Strategy
+    task: Task
+    run: RunDir
+    services: Services
+    observer: Observer
+
+    def make(self, folder: RoundDir) -> None:
+        """Leave the round's rows in `data.parquet`; what was made before a stop is in `partial.parquet`."""
+        began = time.monotonic()
+        writer = RowWriter(folder.data, self.task.features)
+        labels: Counter[str] = Counter()
+        origins: Counter[str] = Counter()
+
+        def keep(example: Example) -> None:
+            writer.write(example.row())
+            labels[self.task.label_names[example.columns[self.task.config.label]]] += 1
+            origins[example.origin] += 1
+
+        try:
+            synthesizer = asyncio.run(self._make_rows(folder.number, keep))
+        except (S3Error, KeyboardInterrupt) as error:
+            if writer.count:
+                writer.commit(folder.partial)
+                error.add_note(f"{writer.count} rows so far: {folder.partial}")
+            else:
+                writer.discard()
+            raise
+        if not writer.count:
+            writer.discard()
+            raise SynthesisError(
+                f"round {folder.number} must add rows, found none that passed the checks; try another LLM"
+            )
+        writer.commit()
+        folder.partial.unlink(missing_ok=True)
+        tally = synthesizer.tally
+        write_json(
+            folder.facts,
+            {
+                "round": folder.number,
+                "rows": writer.count,
+                "labels": {name: labels[name] for name in self.task.label_names},
+                "origins": dict(origins),
+                "rationales": {name: list(found) for name, found in tally.rationales.items()},
+                "prompts": tally.prompts,
+                "rejected": dict(tally.rejected.most_common()),
+                "given_up": tally.given_up,
+                "usage": asdict(tally.usage),
+                "seconds": round(time.monotonic() - began, 1),
+            },
+        )
+
+    async def _make_rows(self, number: int, keep: Callable[[Example], None]) -> Synthesizer:
+        """Pass each example of the round to `keep`; the journal is open while this runs."""
+        with Journal(self.run.journal) as journal:
+            async with self._client(journal) as client:
+                synthesizer = Synthesizer(
+                    task=self.task,
+                    settings=self.config.synthesis,
+                    seed=self.config.seed,
+                    round=number,
+                    generate=client.generate,
+                    checks=self._checks(number),
+                    window=WINDOW * self.config.endpoint.concurrency,
+                )
+                examples, wanted = self._examples(synthesizer, number)
+                made = 0
+                async for example in examples:
+                    keep(example)
+                    made += 1
+                    self.observer.rows(made, wanted, client.status)
+        return synthesizer
+
+    def _examples(self, synthesizer: Synthesizer, number: int) -> tuple[AsyncIterator[Example], int | None]:
+        config = self.config
+        if number == 0:
+            if config.seed_data:
+                return _stream(given_examples(self.task, config.seed_data)), None
+            return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
+        before = read_json(self.run.round(number - 1).facts)["rationales"]
+        synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
+        feedback = self._feedback(number)
+        source = len(feedback.mistakes) * config.synthesis.per_error
+        wanted = min(source, config.round_size or source) if self.strategy.name == "s3" else config.round_size
+        assert self.strategy.grow is not None
+        return self.strategy.grow(synthesizer, feedback, config.round_size), wanted
+
+    def _checks(self, number: int) -> Checks:
+        """Checks that know the gold texts and the texts of earlier rounds."""
+        config = self.task.config
+        seen: set[int] = set()
+        for earlier in range(number):
+            seen |= digests(self.run.round(earlier).rows()[config.text])
+        gold = digests(self.task.gold[config.text])
+        test = digests(self.task.test[config.text])
+        return Checks(self.task.label_words, config.min_words, config.one_line, test=test, gold=gold, seen=seen)
+
+    def _client(self, journal: Journal) -> Client:
+        urls = self.services.llm_urls or self.config.llm_urls
+        model = self.config.llm_model if urls else str(self.config.llm)
+        return Client(model, urls, self.config.endpoint, journal, self.observer.status)
+
+    def _feedback(self, number: int) -> Feedback:
+        from s3_hf.scoring import mistakes
+
+        last = self.run.round(number - 1)
+        rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
+        predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
+        wrong = mistakes(self.task.gold, predictions, self.task.config.label)
+        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model)
+
+
+async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:
+    for example in examples:
+        yield example

@@ -1,0 +1,222 @@
+"""The stages of a round, each begun by looking for its proof in the run directory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.config import LOCAL, RunConfig
+from s3_hf.errors import ConfigError, S3Error
+from s3_hf.files import RowWriter, replacing, write_json
+from s3_hf.loop.making import Maker
+from s3_hf.loop.results import Observer, RoundResult, Services, result_of
+from s3_hf.store import RoundDir, RunDir, Stage, create_run
+from s3_hf.strategies import Strategy, strategy_named
+from s3_hf.task import Task, load_task
+
+if TYPE_CHECKING:
+    from s3_hf.training import TrainingJob
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The rounds of one call of `run`: everything they need, and their stages."""
+
+    config: RunConfig
+    strategy: Strategy
+    task: Task
+    run: RunDir
+    services: Services
+    observer: Observer
+
+    @classmethod
+    def begin(
+        cls,
+        config: RunConfig,
+        run_dir: Path | None,
+        services: Services,
+        observer: Observer,
+        *,
+        trains: bool = True,
+    ) -> Rounds:
+        """Check everything that can be checked before anything is spent, and open the run directory."""
+        strategy = strategy_named(config.strategy)
+        if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
+            raise ConfigError(
+                "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
+            )
+        student_name = services.student_name or Path(config.student).name
+        if trains:
+            _check_training(config, services)
+            student_name = services.student_name or config.student
+        task = load_task(
+            config.task, config.gold, gold_size=config.gold_size, test_size=config.test_size, seed=config.seed
+        )
+        path = run_dir or default_run_dir(config)
+        if not _first_process():
+            _wait_for(path / "run.yaml")
+        facts = {
+            "strategy": config.strategy,
+            "student": student_name if trains else None,
+            "llm": _llm_facts(config, services) if strategy.asks_llm else None,
+            "task": task.facts(),
+        }
+        return cls(config, strategy, task, create_run(path, config, facts), services, observer)
+
+    def round(self, number: int) -> RoundResult:
+        """Do the stages of one round that are not done yet."""
+        folder = self.run.round(number)
+        self.synthesize(folder)
+        self._train(folder)
+        self._score(folder)
+        return result_of(self.run, folder)
+
+    def publish(self, namespace: str) -> S3Error | None:
+        """Publish all rounds so far; returns what was wrong instead of raising it, so that the run goes on."""
+        if not _first_process():
+            return None
+        from s3_hf.hub import push_run
+
+        try:
+            push_run(self.run, namespace)
+        except S3Error as error:
+            logger.warning("not published: %s", error)
+            return error
+        return None
+
+    def converged(self, results: list[RoundResult]) -> bool:
+        """True if the last `patience` rounds brought no gain on gold validation."""
+        patience, metric = self.config.patience, self.config.metric
+        if patience is None or len(results) <= patience:
+            return False
+        scores = [result.validation[metric] for result in results]
+        return max(scores[-patience:]) <= max(scores[:-patience])
+
+    def synthesize(self, folder: RoundDir) -> None:
+        """Leave the round's rows in its folder."""
+        if folder.stage() is not Stage.SYNTHESIZE:
+            return
+        if not _first_process():
+            _wait_for(folder.facts)
+            return
+        self.observer.stage(folder.number, Stage.SYNTHESIZE)
+        Maker(self.config, self.strategy, self.task, self.run, self.services, self.observer).make(folder)
+
+    def _train(self, folder: RoundDir) -> None:
+        if folder.model.exists():
+            return
+        from s3_hf.training import fit
+
+        work = folder.path / "checkpoints"
+        job = self._job(folder.number)
+        if not _first_process():
+            fit(job, folder.model, work)
+            _wait_for(folder.model)
+            return
+        self.observer.stage(folder.number, Stage.TRAIN)
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed: training begins anew
+        with replacing(folder.model) as temporary:
+            fit(job, temporary, work, self.observer.step)
+        shutil.rmtree(work, ignore_errors=True)
+
+    def _job(self, number: int) -> TrainingJob:
+        from s3_hf.training import TrainingJob
+
+        config, recipe = self.config, self.task.config
+        return TrainingJob(
+            rows=self.run.union(number),
+            gold=self.task.gold,
+            text=recipe.text,
+            label=recipe.label,
+            label_names=self.task.label_names,
+            student=self.services.student or config.student,
+            student_name=self.services.student_name or config.student,
+            max_length=config.training.max_length or recipe.max_length,
+            metric=config.metric,
+            seed=config.seed,
+            settings=config.training,
+        )
+
+    def _score(self, folder: RoundDir) -> None:
+        """Predict gold validation and test with the round's student; the proof is `metrics.json`."""
+        if folder.stage() is not Stage.SCORE:
+            return
+        from s3_hf.scoring import score
+        from s3_hf.training import predict
+
+        if _first_process():
+            self.observer.stage(folder.number, Stage.SCORE)
+        recipe = self.task.config
+        found = {}
+        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
+            texts, ids = rows[recipe.text][:], rows["s3_id"][:]
+            found[split] = predict(folder.model, texts, ids, self.config.training, folder.path / "checkpoints")
+        if not _first_process():
+            _wait_for(folder.metrics)
+            return
+        metrics: dict[str, Any] = {}
+        writer = RowWriter(folder.predictions, _prediction_features(self.task))
+        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
+            labels = rows[recipe.label][:]
+            for said, label in zip(found[split], labels, strict=True):
+                writer.write({"split": split, "label": label, **asdict(said)})
+            scores = score([said.value for said in found[split]], labels)
+            metrics[split] = {"n": scores.n, **scores.metrics}
+        writer.commit()
+        metrics["mistakes"] = sum(
+            said.value != label
+            for said, label in zip(found["validation"], self.task.gold[recipe.label][:], strict=True)
+        )
+        write_json(folder.metrics, metrics)
+
+
+def default_run_dir(config: RunConfig) -> Path:
+    """`runs/TASK-STRATEGY-FINGERPRINT`, where the same settings find their run again."""
+    return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
+
+
+def _check_training(config: RunConfig, services: Services) -> None:
+    from s3_hf.scoring import check_metric
+    from s3_hf.training import check_arguments, check_student
+
+    if config.student == LOCAL and not services.student:
+        raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
+    check_metric(config.metric)
+    check_arguments(config.training.args)
+    check_student(services.student or config.student)
+
+
+def _llm_facts(config: RunConfig, services: Services) -> dict[str, str]:
+    if services.llm_urls:
+        return {"model": services.llm_model, "endpoint": "local"}
+    if config.llm_urls:
+        return {"model": config.llm_model or "as served", "endpoint": "url"}
+    return {"model": str(config.llm), "endpoint": "inference-providers"}
+
+
+def _prediction_features(task: Task) -> Any:
+    from datasets import ClassLabel, Features, List, Value
+
+    label = ClassLabel(names=list(task.label_names))
+    scores = List(Value("float32"))
+    return Features(
+        {"split": Value("string"), "id": Value("string"), "label": label, "value": label, "scores": scores}
+    )
+
+
+def _first_process() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _wait_for(proof: Path) -> None:
+    while not proof.exists():
+        time.sleep(POLL_SECONDS)

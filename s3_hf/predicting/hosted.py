@@ -1,0 +1,114 @@
+"""A student that is served elsewhere: an Inference Endpoint, a server of one's own, or Inference Providers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import httpx2
+from huggingface_hub import InferenceClient, get_token
+from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
+
+from s3_hf.errors import StudentError
+from s3_hf.predicting.labels import Labelled
+
+CONCURRENCY = 8
+TIMEOUT = 60.0
+"""Seconds until one request is given up and tried again."""
+PATIENCE = 300.0
+"""Seconds that an endpoint may take to wake up: one that was scaled to zero answers 503 until then."""
+PAUSE, LONGEST_PAUSE = 0.5, 10.0
+TRIES = 5
+"""How often a connection that breaks is tried again."""
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class HostedClassifier:
+    """A text classifier behind HTTP, asked through `InferenceClient.text_classification`.
+
+    Args:
+        model: model id, asked of Inference Providers with the stored Hub token.
+        url: where it is served instead; the Hub token is never sent there.
+        key: what to authorise with at `url`.
+
+    Raises:
+        StudentError: Inference Providers are to be asked, and there is no token.
+    """
+
+    def __init__(self, model: str, url: str | None = None, key: str | None = None) -> None:
+        self._where = url or f"{model} on Inference Providers"
+        if url is None:
+            if not get_token():
+                raise StudentError(
+                    f"a token is needed to ask {self._where}, found none; log in with `hf auth login`, "
+                    "set HF_TOKEN, or give the URL of an endpoint"
+                )
+            self._client = InferenceClient(model, timeout=TIMEOUT)
+        else:
+            # Without a key and a header of its own, the client would send the user's Hub token to this server.
+            headers = None if key else cast(dict[str, str], {"authorization": None})
+            self._client = InferenceClient(url, api_key=key or "none", headers=headers, timeout=TIMEOUT)
+
+    def predict(self, texts: Sequence[str]) -> list[Labelled]:
+        """Return the most probable label of each text, in order.
+
+        Raises:
+            StudentError: the model cannot be reached, refuses, or answers something else than labels.
+        """
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            asked = [pool.submit(self._persistently, text) for text in texts]
+            try:
+                return [each.result() for each in asked]
+            except StudentError:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _persistently(self, text: str) -> Labelled:
+        """Ask until there is an answer, or an error that does not pass."""
+        began, pause, tries = time.monotonic(), PAUSE, 0
+        while True:
+            tries += 1
+            try:
+                return self._ask(text)
+            except HfHubHTTPError as error:
+                status = error.response.status_code
+                if status not in PASSING or time.monotonic() - began > PATIENCE:
+                    raise self._refused(f"{status} ({_said(error.server_message or 'no reason given')!r})") from error
+                wait = _seconds(error.response.headers.get("retry-after"), pause)
+            except (InferenceTimeoutError, httpx2.TransportError) as error:
+                if tries == TRIES:
+                    raise self._refused(f"{type(error).__name__} ({_said(str(error))})") from error
+                wait = pause
+            time.sleep(min(wait, PATIENCE))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _ask(self, text: str) -> Labelled:
+        try:
+            found: Any = self._client.text_classification(text)
+            best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
+            return Labelled(str(best.label), float(best.score))
+        except OfflineModeIsEnabled as error:
+            raise self._refused("HF_HUB_OFFLINE set; unset it") from error
+        except HfHubHTTPError:
+            raise  # a bad request is a ValueError too
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+            raise self._refused(f"something else ({_said(str(error))})") from error
+
+    def _refused(self, found: str) -> StudentError:
+        return StudentError(
+            f"{self._where} must answer text classification, found {found}; check the address, the key and what is "
+            "served there"
+        )
+
+
+def _said(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+def _seconds(asked: str | None, otherwise: float) -> float:
+    try:
+        return float(asked or "")
+    except ValueError:
+        return otherwise

@@ -1,0 +1,123 @@
+"""Files of texts: read by what their name ends in, and written so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.errors import ConfigError
+from s3_hf.files import replacing
+from s3_hf.predicting.labels import Labelled
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES = (".csv", ".jsonl", ".json", ".parquet")
+TEXT = "text"
+
+
+def read_texts(path: Path, column: str) -> pa.Table:
+    """The rows of a CSV, JSON lines or Parquet file, or the lines of a file of another name as `column`.
+
+    Raises:
+        ConfigError: the file cannot be read, or has no text in that column.
+    """
+    import pyarrow as pa
+
+    try:
+        table = _read(path, column)
+    except (OSError, ValueError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"--file must be a readable CSV, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} ({detail}); "
+            "check it"
+        ) from error
+    if column not in table.column_names:
+        raise ConfigError(
+            f"{str(path)!r} must have the column {column!r}, found {table.column_names}; name the one with the texts "
+            "by --column"
+        )
+    kind = table[column].type
+    if table[column].null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise ConfigError(
+            f"column {column!r} of {str(path)!r} must hold a text in each row, found {kind} with "
+            f"{table[column].null_count} empty; correct the file, or name another column by --column"
+        )
+    return table
+
+
+def with_labels(table: pa.Table, said: Sequence[Labelled]) -> pa.Table:
+    """The rows with `predicted_label` and `predicted_score`, in place of columns of that name."""
+    import pyarrow as pa
+
+    added: Mapping[str, Any] = {
+        "predicted_label": pa.array([one.label for one in said], pa.string()),
+        "predicted_score": pa.array([one.score for one in said], pa.float64()),
+    }
+    table = table.drop_columns([name for name in added if name in table.column_names])
+    for name, values in added.items():
+        table = table.append_column(name, values)
+    return table
+
+
+def check_out(path: Path) -> None:
+    """Return if a file of that name can be written.
+
+    Raises:
+        ConfigError: its suffix names no format.
+    """
+    if path.suffix not in TABLES:
+        raise ConfigError(f"--out must end in one of {', '.join(TABLES)}, found {str(path)!r}; rename it")
+
+
+def write_rows(path: Path, table: pa.Table) -> None:
+    """Leave the rows in a file of the format that its name ends in.
+
+    Raises:
+        ConfigError: a column cannot stand in a CSV file.
+        StorageError: the disk is full or refuses to be written.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    try:
+        with replacing(path) as temporary:
+            if path.suffix == ".parquet":
+                pa.parquet.write_table(table, temporary)
+            elif path.suffix == ".csv":
+                pa.csv.write_csv(table, temporary)
+            else:
+                lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist())
+                temporary.write_text("".join(lines), encoding="utf-8")
+    except pa.ArrowInvalid as error:
+        detail = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{str(path)!r} must be of a format that holds every column, found that CSV does not ({detail}); write "
+            ".jsonl or .parquet"
+        ) from error
+
+
+def _read(path: Path, column: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if path.suffix == ".parquet":
+        return pa.parquet.read_table(path)
+    if path.suffix == ".csv":
+        return pa.csv.read_csv(
+            path,
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()}),
+        )
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in (".json", ".jsonl"):
+        listed = text.lstrip().startswith("[")
+        rows = json.loads(text) if listed else [json.loads(line) for line in text.splitlines() if line.strip()]
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("a row is no JSON object")
+        return pa.Table.from_pylist(rows)
+    return pa.table({column: [line for line in text.splitlines() if line.strip()]})

@@ -1,0 +1,183 @@
+"""What flows through the product: one frozen dataclass per thing that is passed on.
+
+A bulk of rows is a `datasets.Dataset`; what stands here is a row in the hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s3_model", "s3_prompt")
+"""Columns that a synthetic row has besides the gold dataset's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the LLM.
+
+    `slot` names the place that the answer is for, such as `r1/error/val-00017/0`; the payload is
+    everything else. `max_tokens` counts generated tokens.
+    """
+
+    slot: str
+    messages: tuple[Mapping[str, str], ...]
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: tuple[str, ...]
+    seed: int
+
+    def payload(self) -> dict[str, Any]:
+        """The keyword arguments for `chat_completion`."""
+        return {
+            "messages": [dict(message) for message in self.messages],
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "stop": list(self.stop) or None,
+            "seed": self.seed,
+        }
+
+    def payload_sha(self) -> str:
+        """Hex sha256 of the payload: changes whenever the answer could."""
+        text = json.dumps(self.payload(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was spent; `cost` is in the currency that the prices were given in."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost + other.cost,
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The LLM's answer to the request of the same slot."""
+
+    slot: str
+    text: str
+    finish_reason: str
+    usage: Usage
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A synthetic row: the gold dataset's columns, and where they come from.
+
+    `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row,
+    GoldGen) or `human` (a gold row itself); `parent` is the id of the gold row extrapolated, never its text.
+    """
+
+    id: str
+    columns: Mapping[str, Any]
+    origin: str
+    round: int
+    parent: str | None = None
+    rationales: tuple[str, ...] = ()
+    model: str = ""
+    prompt: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The example as a row of the published dataset: its columns, then `PROVENANCE`."""
+        provenance = (
+            self.id,
+            self.round,
+            self.origin,
+            self.parent,
+            list(self.rationales),
+            self.model,
+            self.prompt,
+        )
+        return {**self.columns, **dict(zip(PROVENANCE, provenance, strict=True))}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A completion that did not become an example, and why."""
+
+    slot: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the student said of the gold row `id`: a label id, and the probability of each label."""
+
+    id: str
+    value: int
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A gold row that the student got wrong: `row` holds its columns, `predicted` the wrong label id."""
+
+    id: str
+    row: Mapping[str, Any]
+    predicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Metric name to value in [0, 1], over `n` rows."""
+
+    metrics: Mapping[str, float]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How published rows relate to each other and to the gold data.
+
+    `copies` counts rows that equal or nearly equal a gold validation text, `exact` those that equal one, and
+    `duplicates` rows that equal an earlier row. `words` is the mean per text; `distinct` the share of distinct
+    word pairs among `compared` evenly spread texts of each side, since it falls with their number.
+    """
+
+    copies: int
+    exact: int
+    duplicates: int
+    words: float
+    gold_words: float
+    distinct: float
+    gold_distinct: float
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What round `round` - 1 teaches about the data: input of a strategy's `grow` for round `round`."""
+
+    round: int
+    rows: Dataset
+    gold: Dataset
+    predictions: tuple[Prediction, ...]
+    mistakes: tuple[Mistake, ...]
+    model_dir: Path = field(default_factory=Path)

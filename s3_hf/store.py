@@ -1,0 +1,200 @@
+"""The run directory: where everything a run makes is kept, and from which it goes on.
+
+    run.yaml  journal.sqlite
+    round-0/  data.parquet round.json | model/ | predictions.parquet metrics.json | published.json
+
+The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
+written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
+done or not begun.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from s3_hf.config import RunConfig, parse_config
+from s3_hf.errors import RunDirError
+from s3_hf.files import read_rows, write_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
+
+
+class Stage(Enum):
+    """What a round has to do next."""
+
+    SYNTHESIZE = "synthesize"
+    TRAIN = "train"
+    SCORE = "score"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDir:
+    """One round's files. `data` holds the rows that this round added, not the union."""
+
+    path: Path
+    number: int
+
+    @property
+    def data(self) -> Path:
+        """Parquet of the rows that this round added."""
+        return self.path / "data.parquet"
+
+    @property
+    def partial(self) -> Path:
+        """Parquet of the rows made before a stop; gone when the round is complete."""
+        return self.path / "partial.parquet"
+
+    @property
+    def facts(self) -> Path:
+        """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
+        return self.path / "round.json"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the student trained on the union of rounds 0 to this; renamed into place when complete."""
+        return self.path / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """Parquet with `split`, `id`, `label`, `value` and `scores` for each gold and test row."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores on gold validation and test. Proof that `predictions` is complete."""
+        return self.path / "metrics.json"
+
+    @property
+    def published(self) -> Path:
+        """Repository ids and commits of this round on the Hub."""
+        return self.path / "published.json"
+
+    def stage(self) -> Stage:
+        """The first stage whose proof is missing."""
+        if not self.facts.exists():
+            return Stage.SYNTHESIZE
+        if not self.model.exists():
+            return Stage.TRAIN
+        return Stage.DONE if self.metrics.exists() else Stage.SCORE
+
+    def rows(self) -> Dataset:
+        """The rows that this round added, memory-mapped by `datasets`."""
+        return read_rows(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """An open run directory and what `run.yaml` says of it."""
+
+    path: Path
+    config: RunConfig
+    facts: Mapping[str, Any]
+
+    @property
+    def journal(self) -> Path:
+        """The durable record of completions."""
+        return self.path / "journal.sqlite"
+
+    def round(self, number: int) -> RoundDir:
+        """The folder of round `number`; it need not exist yet."""
+        return RoundDir(self.path / f"round-{number}", number)
+
+    def rounds(self) -> list[RoundDir]:
+        """The rounds whose data is complete, in order."""
+        found: list[RoundDir] = []
+        while (candidate := self.round(len(found))).facts.exists():
+            found.append(candidate)
+        return found
+
+    def union(self, last: int) -> Dataset:
+        """D_seed and D_add(1) to D_add(`last`): what the student of round `last` learns from (Algorithm 2)."""
+        from datasets import concatenate_datasets
+
+        return concatenate_datasets([self.round(number).rows() for number in range(last + 1)])
+
+
+def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
+    """Return the run directory at `path`, made now or opened again.
+
+    Args:
+        path: folder of the run.
+        config: settings of this call; `identity()` must equal what the directory was made with.
+        facts: what else `run.yaml` records, such as the task and the names of LLM and student.
+
+    Raises:
+        RunDirError: the directory belongs to other settings (each is named), or is no run directory.
+    """
+    proof = path / "run.yaml"
+    if proof.exists():
+        old = open_run(path)
+        _same_identity(path, old.config, config)
+        return RunDir(path, config, old.facts)
+    if path.exists() and any(path.iterdir()):
+        raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
+    record = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fingerprint": config.fingerprint(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "config": config.model_dump(mode="json"),
+        **facts,
+    }
+    write_text(proof, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100))
+    return RunDir(path, config, record)
+
+
+def open_run(path: Path) -> RunDir:
+    """Return the existing run directory at `path`.
+
+    Raises:
+        RunDirError: there is none, or its `run.yaml` cannot be read.
+    """
+    proof = path / "run.yaml"
+    if not proof.is_file():
+        raise RunDirError(f"{str(path)!r} must be a run directory, found no run.yaml in it; check the path")
+    try:
+        record = yaml.safe_load(proof.read_text(encoding="utf-8"))
+        config = parse_config(record["config"], source=str(proof))
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise RunDirError(f"{str(proof)!r} is damaged ({error}); restore it, or start in a new folder") from error
+    return RunDir(path, config, record)
+
+
+def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
+    if old.fingerprint() == new.fingerprint():
+        return
+    before, now = _flat(old.identity()), _flat(new.identity())
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    raise RunDirError(
+        f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}

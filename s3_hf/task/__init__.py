@@ -1,0 +1,12 @@
+"""Tasks: `datasets` builders whose config carries label words and prompts.
+
+A recipe is one file with one `TaskBuilder` subclass. `load_task` finds it by registered name (entry point
+group `s3_hf.tasks`) or path and prepares its gold splits, which `datasets` caches under a key that changes
+with the recipe's source.
+"""
+
+from s3_hf.task.given import given_examples
+from s3_hf.task.loading import ENTRY_POINTS, Task, load_task, task_names
+from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
+
+__all__ = ["ENTRY_POINTS", "Prompts", "Task", "TaskBuilder", "TaskConfig", "given_examples", "load_task", "task_names"]

@@ -1,0 +1,32 @@
+"""When two texts count as the same, or as copies of each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from rapidfuzz import fuzz
+
+COPY_RATIO = 90.0
+"""rapidfuzz ratio (0 to 100) of normalised texts from which one is a copy of the other."""
+
+
+def normalise(text: str) -> str:
+    """The text in lower case, words separated by single spaces, without punctuation."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def digests(texts: Iterable[str]) -> frozenset[int]:
+    """64-bit digests of the normalised texts: enough to find one again, small enough for a million."""
+    return frozenset(digest_of(text) for text in texts)
+
+
+def digest_of(text: str) -> int:
+    """64-bit digest of the normalised text."""
+    return int.from_bytes(blake2b(normalise(text).encode(), digest_size=8).digest(), "big")
+
+
+def copies(text: str, source: str) -> bool:
+    """True if the texts are equal or nearly so once they are normalised."""
+    return fuzz.ratio(normalise(text), normalise(source), score_cutoff=COPY_RATIO) > 0

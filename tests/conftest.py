@@ -1,0 +1,184 @@
+"""Real parts for tests: a small gold dataset, a tiny transformer, an LLM endpoint over HTTP."""
+
+import os
+import socket
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve the other core; see s3_hf.cli
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+
+import random
+from pathlib import Path
+
+import datasets
+import pytest
+
+from s3_hf.config import parse_config
+from tests.llm_server import LLMServer, review
+
+NEGATIVE = ("boring", "awful", "dull", "clumsy", "wooden", "lazy", "tired", "hollow")
+POSITIVE = ("great", "tender", "witty", "radiant", "honest", "daring", "gorgeous", "precise")
+
+RECIPE = """
+from s3_hf.task import Prompts, TaskBuilder, TaskConfig
+
+
+class Films(TaskBuilder):
+    BUILDER_CONFIGS = [
+        TaskConfig(
+            name="films",
+            description="Sentences about films, made up for tests.",
+            source={source!r},
+            splits={{"validation": "validation", "test": "test"}},
+            labels={{"neg": "negative", "pos": "positive"}},
+            prompts=Prompts(
+                rationales="Name {{count}} reasons for a {{label}} impression of a film as a numbered list.",
+                seed="You saw a film that has {{rationales}}. Write one sentence of a {{label}} review.",
+                seed_plain="Write one sentence of a {{label}} review of a film.",
+                extrapolate="You saw a film that has {{rationales}}. Write a {{label}} sentence like: {{text}}",
+            ),
+            max_tokens=40,
+            min_words=4,
+            max_length=32,
+            license="mit",
+        )
+    ]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch):
+    """Refuse sockets to anything but this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {host}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches(tmp_path_factory):
+    """Keep the caches of `datasets` out of the user's."""
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="session")
+def gold_root() -> Path:
+    """The real gold data in the Hub's layout, where it is at hand."""
+    root = Path(os.environ.get("S3_HF_GOLD", Path(__file__).parent.parent.parent / "shared" / "gold")) / "hub"
+    if not root.is_dir():
+        pytest.skip("the gold data is not here: set S3_HF_GOLD to its folder")
+    return root
+
+
+def film_rows(n: int, seed: int) -> dict[str, list]:
+    """Labelled sentences that a small model can learn from one telling word."""
+    draw = random.Random(seed)
+    texts, labels = [], []
+    for number in range(n):
+        label = number % 2
+        word = draw.choice(POSITIVE if label else NEGATIVE)
+        texts.append(f"the {draw.choice(['film', 'plot', 'cast', 'music'])} number {seed}{number} was {word} to watch")
+        labels.append(label)
+    return {"text": texts, "label": labels}
+
+
+@pytest.fixture(scope="session")
+def gold_folder(tmp_path_factory) -> Path:
+    """A dataset folder with 40 validation and 60 test rows, two labels."""
+    folder = tmp_path_factory.mktemp("films") / "gold"
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    for split, size, seed in (("validation", 40, 1), ("test", 60, 2)):
+        rows = datasets.Dataset.from_dict(film_rows(size, seed), features=features)
+        rows.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory, gold_folder) -> Path:
+    """A recipe file over `gold_folder`."""
+    path = tmp_path_factory.mktemp("recipes") / "films.py"
+    path.write_text(RECIPE.format(source=str(gold_folder)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory) -> Path:
+    """A real BERT, one layer of 32, freshly initialised, with a word tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = sorted(
+        {word for rows in (film_rows(40, 1), film_rows(60, 2)) for text in rows["text"] for word in text.split()}
+    )
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {
+        word: number for number, word in enumerate([*specials, *dict.fromkeys([*words, *NEGATIVE, *POSITIVE])])
+    }
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    folder = tmp_path_factory.mktemp("student")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+def film_reply(payload) -> str:
+    """What the endpoint answers: a numbered list when asked for reasons, else a sentence fitting the label."""
+    prompt = payload["messages"][-1]["content"]
+    words = NEGATIVE if "negative" in prompt else POSITIVE
+    if "numbered list" in prompt or "consider" in prompt:
+        return "\n".join(f"{number}. {word} acting" for number, word in enumerate(words, 1))
+    draw = random.Random(payload["seed"])
+    return (
+        f"The {draw.choice(['film', 'plot', 'cast', 'music'])} was {draw.choice(words)} and {review(payload).lower()}"
+    )
+
+
+@pytest.fixture
+def films_llm():
+    """A real HTTP endpoint that writes about films."""
+    with LLMServer(reply=film_reply) as server:
+        yield server
+
+
+@pytest.fixture
+def films_config(recipe, tiny_student, films_llm):
+    """Settings for a whole run in a few seconds."""
+    return parse_config(
+        {
+            "task": str(recipe),
+            "llm": films_llm.url,
+            "student": str(tiny_student),
+            "seed_size": 24,
+            "rounds": 2,
+            "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
+            "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
+        }
+    )

@@ -1,0 +1,144 @@
+"""`kill -9` in every stage: the same command finishes, nothing paid for is asked again, the bytes are the same."""
+
+import collections
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from s3_hf.config import RunConfig
+from s3_hf.store import open_run
+from tests.conftest import film_reply
+from tests.llm_server import LLMServer
+
+CONCURRENCY = 4
+STAGES = ("synthesize", "train", "score", "publish")
+
+
+@dataclass
+class Victim:
+    """A run that is killed and started again until it is finished."""
+
+    config: RunConfig
+    home: Path
+    url: str
+    draw: random.Random
+    kills: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    def command(self) -> str:
+        settings = {**self.config.model_dump(mode="json"), "llm": self.url, "rounds": 1}
+        settings["endpoint"]["concurrency"] = CONCURRENCY
+        path = self.home / "config.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        run = f"{sys.executable} -m s3_hf run {self.config.task} --config {path} --run-dir {self.run_dir}"
+        return f"{run} && {sys.executable} -m s3_hf push {self.run_dir} --to {self.home / 'hub'}"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with (self.home / "log").open("ab") as log:
+            return subprocess.Popen(
+                ["sh", "-c", self.command()], start_new_session=True, env=environment, stdout=log, stderr=log
+            )
+
+    def stage(self) -> str | None:
+        """The stage that the files show to be under way."""
+        if not (self.run_dir / "run.yaml").exists():
+            return None
+        run = open_run(self.run_dir)
+        if (self.home / "hub").exists() and run.round(1).metrics.exists():
+            return "publish"
+        folder = run.round(1) if run.round(0).metrics.exists() else run.round(0)
+        if not folder.facts.exists():
+            return "synthesize" if run.journal.exists() else None
+        if not folder.model.exists():
+            return "train" if (folder.path / "checkpoints").exists() else None
+        return None if folder.metrics.exists() else "score"
+
+    def kill_in(self, stage: str) -> bool:
+        """Start the command, kill everything in that stage; False if it finished before."""
+        process = self.start()
+        while process.poll() is None:
+            if self.stage() == stage:
+                time.sleep(self.draw.uniform(0, 0.3))
+                break
+            time.sleep(0.005)
+        if process.poll() is not None:
+            assert process.returncode == 0, (self.home / "log").read_text()
+            return False
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.kills[stage] += 1
+        return True
+
+    def finish(self) -> None:
+        assert self.start().wait() == 0, (self.home / "log").read_text()
+
+
+def kill_again_and_again(config, tmp_path, wanted):
+    """Kill runs until each stage was killed `wanted` times, checking each run when it is finished."""
+    kills: collections.Counter[str] = collections.Counter()
+    draw = random.Random(0)
+    for number in range(6 * wanted):
+        missing = [stage for stage in STAGES if kills[stage] < wanted]
+        if not missing:
+            return kills
+        home = tmp_path / f"victim-{number}"
+        home.mkdir()
+        with LLMServer(delay=0.05, reply=film_reply) as server:
+            victim = Victim(config, home, server.url, draw)
+            for stage in missing:
+                while kills[stage] + victim.kills[stage] < wanted and victim.kills[stage] < 2:
+                    if not victim.kill_in(stage):
+                        break
+            victim.finish()
+            check(victim, server)
+        kills += victim.kills
+    raise AssertionError(f"not every stage could be killed: {kills}")
+
+
+def check(victim, server):
+    asked = collections.Counter(str(sorted(request.payload.items())) for request in server.requests)
+    repeated = sum(count - 1 for count in asked.values())
+    assert repeated <= CONCURRENCY * victim.kills["synthesize"]
+    finished = {path.relative_to(victim.run_dir): path.read_bytes() for path in victim.run_dir.rglob("data.parquet")}
+    assert len(finished) == 2
+    completions = victim.run_dir / "journal.sqlite"
+    before = len(server.requests)
+    again = Victim(victim.config, victim.home / "uninterrupted", victim.url, victim.draw)
+    again.run_dir.mkdir(parents=True)
+    shutil.copy(victim.run_dir / "run.yaml", again.run_dir)
+    shutil.copy(completions, again.run_dir)
+    again.finish()
+    assert len(server.requests) == before
+    for name, content in finished.items():
+        assert (again.run_dir / name).read_bytes() == content
+    assert not list(victim.run_dir.rglob("*.tmp"))
+    folders = sorted(path.name for path in (victim.home / "hub").glob("*/*/*"))
+    assert folders == sorted(path.name for path in (again.home / "hub").glob("*/*/*"))
+    assert len(folders) == 4
+
+
+def test_killed_once_in_generation(films_config, tmp_path):
+    with LLMServer(delay=0.05, reply=film_reply) as server:
+        victim = Victim(films_config, tmp_path, server.url, random.Random(1))
+        assert victim.kill_in("synthesize")
+        victim.finish()
+        check(victim, server)
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage(films_config, tmp_path):
+    kills = kill_again_and_again(films_config, tmp_path, wanted=6)
+    assert kills.total() >= 20

@@ -1,0 +1,73 @@
+"""Wheel, sdist and editable install hold the recipes and templates, and the console scripts."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+INSIDE = (
+    "s3_hf/dataset_scripts/imdb.py",
+    "s3_hf/dataset_scripts/movie_snippets.py",
+    "s3_hf/model_cards/dataset_card.md",
+    "s3_hf/model_cards/model_card.md",
+    "s3_hf/cli/__init__.py",
+    "s3_hf/local/hub/__init__.py",
+    "s3_hf/py.typed",
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A wheel built from the sdist, so that both are complete."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out
+
+
+def test_the_wheel_is_complete(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert set(INSIDE) <= names
+    shipped = {path.relative_to(ROOT) for path in (ROOT / "s3_hf").rglob("*.py")}
+    assert {str(path) for path in shipped} <= names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_the_sdist_holds_the_two_top_level_folders(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"dataset_scripts/imdb.py", "model_cards/dataset_card.md", "pyproject.toml", "LICENSE"} <= names
+
+
+def test_the_wheel_works_without_the_checkout(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    target = tmp_path / "site"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)],
+                   check=True, capture_output=True)  # fmt: skip
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r})\n"
+        f"import s3_hf; assert s3_hf.__file__.startswith({str(target)!r})\n"
+        "from s3_hf.task import load_task; print(load_task('imdb').prompts.seed_plain)\n"
+        "from importlib.resources import files; print((files('s3_hf.model_cards') / 'dataset_card.md').is_file())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_the_editable_install_finds_recipes_and_templates():
+    assert {point.name for point in entry_points(group="s3_hf.tasks")} >= {"imdb", "movie_snippets"}
+    assert {"s3-hf", "hf-s3"} <= {point.name for point in entry_points(group="console_scripts")}
+    assert (files("s3_hf.model_cards") / "model_card.md").is_file()

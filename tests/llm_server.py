@@ -1,0 +1,217 @@
+"""A real HTTP endpoint for OpenAI chat completions: answers depend on the payload alone, faults are injected.
+
+In a test: `with LLMServer(faults=[Fault(500), None]) as server: ... server.url ... server.requests`.
+As a process of its own: `python tests/llm_server.py --delay 0.2 --busy 0.05 --broken 0.05` prints its URL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+WORDS = (
+    ("This", "That", "Every", "Another", "One", "The", "Such a", "Hardly any"),
+    ("quiet", "loud", "tender", "clumsy", "daring", "tired", "radiant", "hollow"),
+    ("thriller", "comedy", "drama", "musical", "western", "romance", "sequel", "portrait"),
+    ("keeps", "loses", "earns", "wastes", "finds", "forgets", "rewards", "tests"),
+    ("its", "our", "your", "the director's", "the hero's", "a viewer's", "the writer's", "everyone's"),
+    ("patience", "attention", "humour", "courage", "promise", "rhythm", "warmth", "nerve"),
+    ("with", "despite", "through", "beyond", "before", "after", "under", "without"),
+    ("gorgeous", "wooden", "honest", "lazy", "precise", "muddled", "witty", "endless"),
+    ("acting", "dialogue", "editing", "music", "scenery", "plotting", "jokes", "lighting"),
+    ("and", "or", "plus", "alongside", "not to mention", "besides", "amid", "next to"),
+    ("brisk", "sloppy", "haunting", "cheap", "careful", "dull", "sparkling", "forced"),
+    ("pacing", "framing", "twists", "costumes", "effects", "speeches", "endings", "chases"),
+    ("tonight", "again", "for once", "at last", "once more", "in the end", "all along", "as ever"),
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is sent in place of an answer: a status, a raw 200 body, silence, or a broken connection."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    hang: float = 0.0
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it arrived, `at` on the monotonic clock."""
+
+    path: str
+    headers: Mapping[str, str]
+    payload: Mapping[str, Any]
+    at: float
+
+
+def review(payload: Mapping[str, Any]) -> str:
+    """A film-review sentence of at least 12 words that belongs to this payload."""
+    digest = int.from_bytes(hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).digest())
+    words = []
+    for choices in WORDS:
+        digest, pick = divmod(digest, len(choices))
+        words.append(choices[pick])
+    return " ".join(words) + "."
+
+
+class LLMServer:
+    """Serves in a thread of its own; `faults` are used up one per request, `fault_for` is asked for each."""
+
+    def __init__(
+        self,
+        delay: float = 0.0,
+        faults: Iterable[Fault | None] = (),
+        fault_for: Callable[[Mapping[str, Any], int], Fault | None] | None = None,
+        port: int = 0,
+        reply: Callable[[Mapping[str, Any]], str] = review,
+    ) -> None:
+        self.delay = delay
+        self.requests: list[Received] = []
+        self.most_outstanding = 0
+        self.port = port
+        self._faults = list(faults)
+        self._fault_for = fault_for
+        self._reply = reply
+        self._outstanding = 0
+        self._attempts: dict[str, int] = {}
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> LLMServer:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def serve_forever(self) -> None:
+        """Serve in this thread and print the URL."""
+        self._run(announce=True)
+
+    def _run(self, announce: bool = False) -> None:
+        try:
+            self._loop.run_until_complete(self._main(announce))
+        finally:
+            self._loop.close()
+
+    async def _main(self, announce: bool) -> None:
+        self._stop = asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        if announce:
+            print(self.url, flush=True)  # noqa: T201
+        await self._stop.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        payload = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
+        self.requests.append(Received(head[0].split(" ")[1], headers, payload, time.monotonic()))
+        self._outstanding += 1
+        self.most_outstanding = max(self.most_outstanding, self._outstanding)
+        try:
+            fault = self._next_fault(payload)
+            if fault is None:
+                await asyncio.sleep(self.delay)
+                self._send(writer, 200, {}, json.dumps(self._answer(payload)))
+                return True
+            await asyncio.sleep(fault.hang)
+            if fault.reset:
+                writer.transport.abort()
+                return False
+            self._send(writer, fault.status, fault.headers, fault.body)
+            return True
+        finally:
+            self._outstanding -= 1
+
+    def _next_fault(self, payload: Mapping[str, Any]) -> Fault | None:
+        if self._faults:
+            return self._faults.pop(0)
+        if self._fault_for is None:
+            return None
+        key = json.dumps(payload, sort_keys=True)
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        return self._fault_for(payload, self._attempts[key])
+
+    def _answer(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        text = self._reply(payload)
+        prompt = sum(len(message["content"].split()) for message in payload.get("messages", ()))
+        count = len(text.split())
+        return {
+            "id": "chatcmpl-0",
+            "object": "chat.completion",
+            "created": 0,
+            "model": payload.get("model", "stub"),
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count},
+        }
+
+    @staticmethod
+    def _send(writer: asyncio.StreamWriter, status: int, headers: Mapping[str, str], body: str) -> None:
+        lines = [
+            f"HTTP/1.1 {status} X",
+            "content-type: application/json",
+            f"content-length: {len(body.encode())}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+
+
+def share_of_first_attempts(busy: float, broken: float) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """429 for a fixed share of payloads and 500 for another, on their first attempt."""
+
+    def fault_for(payload: Mapping[str, Any], attempt: int) -> Fault | None:
+        digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).digest()
+        draw = int.from_bytes(digest[-4:]) / 2**32
+        if attempt > 1 or draw >= busy + broken:
+            return None
+        return Fault(429, {"retry-after": "0"}, "slow down") if draw < busy else Fault(500, {}, "oops")
+
+    return fault_for
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--busy", type=float, default=0.0)
+    parser.add_argument("--broken", type=float, default=0.0)
+    options = parser.parse_args()
+    faulty = share_of_first_attempts(options.busy, options.broken) if options.busy or options.broken else None
+    LLMServer(options.delay, fault_for=faulty, port=options.port).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Cards: what they say, and that nothing an LLM wrote can break them."""
+
+import ast
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import DatasetCard, ModelCard
+
+from s3_hf.cards import (
+    END,
+    DatasetFacts,
+    ModelFacts,
+    RoundFacts,
+    RunFacts,
+    Sample,
+    dataset_card,
+    interval,
+    model_card,
+    size_category,
+)
+from s3_hf.config import RunConfig
+from s3_hf.records import Quality, Scores, Usage
+
+GOLDEN = Path(__file__).parent / "golden"
+TASK = {
+    "name": "imdb",
+    "pretty_name": "IMDb",
+    "description": "Film reviews from IMDb, each positive or negative (Maas et al., 2011).",
+    "source": "stanfordnlp/imdb",
+    "splits": {"validation": 600, "test": 2000},
+    "columns": {"text": "text", "label": "label"},
+    "labels": {"neg": "negative", "pos": "positive"},
+    "prompts": {
+        "rationales": "Imagine you are watching a movie; consider {count} reasons for a {label} impression.",
+        "seed": "Imagine that you just watched a movie that has {rationales}. Write a {label} review about it.",
+        "seed_plain": "Write a {label} review about a movie.",
+        "extrapolate": "Write a {label} movie similar to: \n {text}",
+        "system": "",
+    },
+    "license": "other",
+    "language": "en",
+    "homepage": "https://ai.stanford.edu/~amaas/data/sentiment/",
+    "citation": "Maas et al. Learning Word Vectors for Sentiment Analysis. ACL 2011.",
+    "task_category": "text-classification",
+    "task_ids": ["sentiment-classification"],
+}
+STRUCTURE = {
+    "dataset_info": {
+        "features": [
+            {"name": "text", "dtype": "string"},
+            {"name": "label", "dtype": {"class_label": {"names": {"0": "neg", "1": "pos"}}}},
+        ],
+        "splits": [{"name": "train", "num_bytes": 81234, "num_examples": 631}],
+        "download_size": 41234,
+        "dataset_size": 81234,
+    },
+    "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}],
+}
+
+
+def scores(accuracy, n):
+    return Scores({"accuracy": accuracy, "macro_f1": accuracy - 0.001}, n)
+
+
+ROUNDS = (
+    RoundFacts(0, 400, {"neg": 200, "pos": 200}, scores(0.75, 600), scores(0.742, 2000), 150),
+    RoundFacts(1, 131, {"neg": 70, "pos": 61}, scores(0.79, 600), scores(0.7555, 2000), 126),
+    RoundFacts(2, 100, {"neg": 41, "pos": 59}, scores(0.8, 600), scores(0.761, 2000), 120),
+)
+RUN = RunFacts(
+    task=TASK,
+    strategy="s3",
+    llm="SmolLM2-135M-Instruct.Q4_1",
+    endpoint="local",
+    student="sentence-transformers/all-MiniLM-L6-v2",
+    settings=RunConfig(task="imdb").model_dump(mode="json"),
+    versions={"s3-hf": "0.1.0", "transformers": "5.23.0", "torch": "2.13.0", "datasets": "5.2.0"},
+    rounds=ROUNDS,
+)
+DATASET = DatasetFacts(
+    repo="user/s3-imdb-round2",
+    run=RUN,
+    structure=STRUCTURE,
+    samples=(
+        Sample("neg", "A film without one idea of its own.", "seed", 0),
+        Sample("neg", "I looked at my watch more often than at the screen.", "error", 1),
+        Sample("pos", "The leads carry every scene.\nI would see it again tomorrow.", "seed", 0),
+        Sample("pos", "Slow, odd, and all the better for it.", "error", 2),
+    ),
+    origins={"seed": 400, "error": 231},
+    rationales={"neg": ("a boring plot", "wooden acting"), "pos": ("great acting", "beautiful cinematography")},
+    prompts={"0a1b2c3d4e5f": TASK["prompts"]["seed"], "5f4e3d2c1b0a": TASK["prompts"]["extrapolate"]},
+    rejected={"duplicate": 3, "refusal": 12},
+    given_up=1,
+    usage=Usage(655, 48210, 21987),
+    seconds=184.4,
+    quality=Quality(3, 1, 4, 18.25, 21.5, 0.3512, 0.6234, 600),
+)
+TRAINING = {
+    "student": RUN.student,
+    "rows": 631,
+    "best_epoch": 2,
+    "epochs": [
+        {"epoch": 1, "train_loss": 0.5512, "accuracy": 0.771},
+        {"epoch": 2, "train_loss": 0.2291, "accuracy": 0.8},
+        {"epoch": 3, "train_loss": 0.0814, "accuracy": 0.795},
+    ],
+    "settings": RunConfig(task="imdb").model_dump(mode="json")["training"],
+    "max_length": 256,
+    "precision": "bf16",
+    "seconds": 21.7,
+    "samples_per_second": 87.2,
+}
+MODEL = ModelFacts(
+    repo="user/s3-imdb-round2-all-MiniLM-L6-v2",
+    run=RUN,
+    dataset="user/s3-imdb-round2",
+    training=TRAINING,
+    sample="Slow, odd, and all the better for it.",
+    revision="a" * 40,
+)
+HUMAN = dataclasses.replace(RUN, strategy="gold", llm="", endpoint="", rounds=ROUNDS[:1])
+PLAIN = dataclasses.replace(RUN, strategy="zerogen", rounds=ROUNDS[:1])
+
+
+def dataset_of(run, **changes):
+    return dataclasses.replace(DATASET, run=run, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "card"), [("dataset_card", dataset_card(DATASET)), ("model_card", model_card(MODEL))]
+)
+def test_card_is_as_the_golden_file(name, card):
+    """`UPDATE_GOLDEN=1 pytest tests/test_cards.py` writes the files anew."""
+    golden = GOLDEN / f"{name}.md"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(card, encoding="utf-8")
+    assert card == golden.read_text(encoding="utf-8")
+
+
+def test_dataset_front_matter():
+    data = DatasetCard(dataset_card(DATASET)).data.to_dict()
+    assert data["tags"] == ["synthetic", "s3-hf", "s3"]
+    assert data["annotations_creators"] == data["language_creators"] == ["machine-generated"]
+    assert data["source_datasets"] == ["stanfordnlp/imdb"]
+    assert data["task_categories"] == ["text-classification"]
+    assert data["task_ids"] == ["sentiment-classification"]
+    assert data["size_categories"] == ["n<1K"]
+    assert data["license"] == "other"
+    assert "stanfordnlp/imdb" in data["license_details"]
+    assert RUN.llm in data["license_details"]
+    assert data["configs"] == STRUCTURE["configs"]
+    assert data["dataset_info"] == STRUCTURE["dataset_info"]
+
+
+def test_model_front_matter():
+    data = ModelCard(model_card(dataclasses.replace(MODEL, new_version="user/next"))).data
+    assert data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
+    assert data.datasets == ["user/s3-imdb-round2"]
+    assert data.pipeline_tag == "text-classification"
+    assert data.library_name == "transformers"
+    assert data.metrics == ["accuracy", "f1"]
+    assert data.new_version == "user/next"
+    accuracy = data.eval_results[0]
+    assert (accuracy.dataset_type, accuracy.dataset_split) == ("stanfordnlp/imdb", "test")
+    assert (accuracy.metric_type, accuracy.metric_value) == ("accuracy", 0.761)
+    assert accuracy.metric_args == {"n": 2000, "confidence_interval_95": [0.7418, 0.7792]}
+
+
+def test_a_licence_that_the_user_chose_is_used():
+    chosen = dataclasses.replace(RUN, license="cc-by-4.0")
+    for card in (
+        DatasetCard(dataset_card(dataset_of(chosen))),
+        ModelCard(model_card(dataclasses.replace(MODEL, run=chosen))),
+    ):
+        assert card.data.license == "cc-by-4.0"
+        assert "license_details" not in card.data.to_dict()
+
+
+def test_gold_rows_are_called_human():
+    card = DatasetCard(dataset_card(dataset_of(HUMAN, prompts={}, rationales={}, origins={"human": 400})))
+    assert "human-labelled" in card.text
+    assert not re.search("extrapolated from an error|synthesi[sz]ed from|temperature|Prompts", card.text)
+    assert "synthetic" not in card.data.tags
+    assert card.data.annotations_creators == ["found"]
+
+
+def test_zerogen_is_described_as_such():
+    card = dataset_card(dataset_of(PLAIN, rationales={}))
+    assert "without rationales and without feedback" in card
+    assert "ye-etal-2022-zerogen" in card
+    assert "wang-etal-2023-lets" not in card
+
+
+def test_goldgen_is_described_as_such():
+    card = dataset_card(dataset_of(dataclasses.replace(RUN, strategy="goldgen")))
+    assert "Gold extrapolation." in card
+    assert "Error extrapolation." not in card
+
+
+def test_a_dataset_without_models_has_no_scores():
+    bare = tuple(RoundFacts(each.number, each.added, each.labels) for each in ROUNDS[:1])
+    card = dataset_card(dataset_of(dataclasses.replace(PLAIN, rounds=bare), rationales={}))
+    assert "accuracy" not in card
+
+
+def test_an_existing_seed_is_named():
+    config = RunConfig(task="imdb", seed_data="someone/reviews").model_dump(mode="json")
+    assert "`someone/reviews`, taken over as they were" in dataset_card(
+        dataset_of(dataclasses.replace(RUN, settings=config))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```\n# Not a heading\n```", "````\n---\nlicense: mit\n---", "{{ 7 * 7 }} {% raw %}", "<script>x</script>", END],
+)
+def test_what_an_llm_wrote_stays_inside_its_fence(text):
+    sample = Sample("pos", text, "seed", 0)
+    card = DatasetCard(dataset_card(dataset_of(RUN, samples=(sample,), rationales={"pos": (text,)})))
+    assert card.data.license == "other"
+    outside, fence = [], ""
+    for line in card.text.splitlines():
+        mark = re.match("`{3,}", line)
+        if not fence and mark:
+            fence = mark.group()
+        elif fence and line == fence:
+            fence = ""
+        elif not fence:
+            outside.append(line)
+    assert not fence
+    assert not set(outside[:-1]) & {line for line in text.splitlines() if line.strip("`-")}
+    assert text in card.text
+
+
+def test_names_cannot_break_a_table_or_inline_code():
+    odd = dataclasses.replace(RUN, llm="a|b`c\nd")
+    assert "`a\\|b'c d`" in dataset_card(dataset_of(odd))
+
+
+def test_the_code_sample_of_a_model_card_survives_any_text():
+    sample = 'He said "no" — it\'s \\ done\n```'
+    card = model_card(dataclasses.replace(MODEL, sample=sample))
+    code = re.search(r"````python\n(.*?)\n````\n", card, re.DOTALL)
+    compile(code.group(1), "card", "exec")
+    assert ast.literal_eval(re.search(r"classify\((.+), truncation", code.group(1)).group(1)) == sample
+
+
+def test_interval_is_wilsons():
+    low, high = interval(0.76, 2000)
+    assert (round(low, 4), round(high, 4)) == (0.7408, 0.7782)
+    assert interval(1.0, 10)[1] == pytest.approx(1)
+    assert interval(0.0, 10)[0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "name"), [(999, "n<1K"), (1000, "1K<n<10K"), (200_000, "100K<n<1M"), (10**7, "10M<n<100M")]
+)
+def test_size_category(rows, name):
+    assert size_category(rows) == name

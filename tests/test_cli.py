@@ -1,0 +1,170 @@
+"""The commands as a user types them, in a process of their own where it matters."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from s3_hf.cli import main
+from tests.llm_server import Fault, LLMServer
+
+
+def command(*arguments, env=None, check=False):
+    return subprocess.run(
+        [sys.executable, "-m", "s3_hf", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+    )
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Run a command in this process; returns exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["s3-hf", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def test_run_status_push_predict(films_config, tmp_path):
+    """The main job by its commands, each output read."""
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({**films_config.model_dump(mode="json"), "rounds": 1}))
+    run_dir = tmp_path / "run"
+    made = command("run", films_config.task, "--config", config, "--run-dir", run_dir, "--json", check=True)
+    result = json.loads(made.stdout)
+    assert [one["number"] for one in result["rounds"]] == [0, 1]
+    assert "round 1: train" in made.stderr
+    assert "Traceback" not in made.stderr
+    status = command("status", run_dir, "--json", check=True)
+    told = json.loads(status.stdout)
+    assert told["rounds"][1]["rows"] == result["rounds"][1]["rows"]
+    assert told["next"] is None
+    assert "gold validation" in command("status", run_dir, check=True).stdout
+    pushed = command("push", run_dir, "--to", tmp_path / "hub", "--json", check=True)
+    model = next(one for one in json.loads(pushed.stdout) if one["kind"] == "model" and one["round"] == 1)
+    said = command("predict", model["url"], "the film was great to watch", "--json", check=True)
+    assert json.loads(said.stdout)[0]["label"] in ("neg", "pos")
+
+
+def test_synthesize_never_imports_torch(recipe, films_llm, tmp_path):
+    code = (
+        "import sys; from s3_hf.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        "assert not {'torch', 'transformers', 'evaluate'} & set(sys.modules)"
+    )
+    arguments = ["synthesize", str(recipe), "--strategy", "zerogen", "--n", "12", "--llm", films_llm.url]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--run-dir", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 rows" in done.stdout
+
+
+def test_print_config_is_a_config(typed, tmp_path):
+    code, out, _ = typed("run", "imdb", "--rounds", "4", "--set", "training.args.optim=sgd", "--print-config")
+    assert code == 0
+    values = yaml.safe_load(out)
+    assert (values["rounds"], values["training"]["args"]) == (4, {"optim": "sgd"})
+    path = tmp_path / "run.yaml"
+    path.write_text(out)
+    assert typed("run", "imdb", "--config", path, "--print-config")[1] == out
+
+
+def test_tasks(typed, recipe):
+    assert "movie_snippets" in typed("tasks")[1]
+    shown = typed("tasks", "show", recipe)[1]
+    assert "validation: 40 rows" in shown
+    assert "Write one sentence of a {label} review of a film." in shown
+    assert json.loads(typed("tasks", "show", recipe, "--json")[1])["splits"]["test"] == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "imbd"), "did you mean 'imdb'"),
+        (("run", "nowhere.py"), "no recipe file 'nowhere.py'"),
+        (("run", "imdb", "--set", "training.epoch=1"), "did you mean 'epochs'"),
+        (("run", "imdb", "--set", "rounds=many"), "found 'many'"),
+        (("run", "imdb", "--set", "rounds"), "KEY=VALUE"),
+        (("run", "imdb", "--config", "nowhere.yaml"), "cannot read the config file"),
+        (("run", "imdb", "--strategy", "zerogn"), "did you mean 'zerogen'"),
+        (("status", "nowhere"), "no run.yaml"),
+        (("push", "nowhere", "--to", "x"), "no run.yaml"),
+        (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
+        (("predict", "model"), "needs texts"),
+        (("predict", "model", "--file", "nowhere.txt"), "found 'nowhere.txt'"),
+        (("llm", "serve", "--gguf", "nowhere.gguf"), "nowhere.gguf"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(typed, monkeypatch, tmp_path, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = typed(*arguments)
+    assert code == 2
+    lines = err.strip().splitlines()
+    assert sentence in lines[-1]
+    assert lines[-1].startswith("error: ")
+    assert not list(tmp_path.rglob("run.yaml"))
+
+
+def test_a_wrong_flag_is_exit_code_2(typed):
+    assert typed("run", "imdb", "--rounds", "two")[0] == 2
+    assert typed("run")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault(401, {}, "no key"), "key"),
+        (Fault(404, {}, "no such model"), "404"),
+        (Fault(200, {}, "<html>hello</html>"), "chat"),
+    ],
+)
+def test_an_endpoint_that_is_none(typed, recipe, tmp_path, fault, sentence):
+    with LLMServer(fault_for=lambda *_: fault) as server:
+        code, _, err = typed(
+            "synthesize",
+            recipe,
+            "--strategy",
+            "zerogen",
+            "--n",
+            "5",
+            "--llm",
+            server.url,
+            "--run-dir",
+            tmp_path / "run",
+        )
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_a_run_directory_of_other_settings(typed, recipe, films_llm, tmp_path):
+    base = ("synthesize", recipe, "--llm", films_llm.url, "--n", "6", "--run-dir", tmp_path / "run")
+    assert typed(*base)[0] == 0
+    code, _, err = typed(*base, "--seed", "4")
+    assert code == 2
+    assert "seed was 0 and is 4" in err
+
+
+def test_doctor(typed, films_llm):
+    code, out, _ = typed("doctor", "--llm", films_llm.url, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["torch"]["ok"]
+    assert found["training precision"]["found"] in ("bf16", "fp32")

@@ -1,0 +1,73 @@
+import pytest
+
+from s3_hf.config import load_config, merge, parse_config
+from s3_hf.errors import ConfigError
+
+
+def test_defaults_are_the_papers():
+    config = parse_config({"task": "imdb"})
+    assert (config.strategy, config.rounds, config.synthesis.temperature) == ("s3", 2, 0.9)
+    assert config.round_size is None
+    assert config.synthesis.per_error == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"task": "imdb", "trainin": {}}, "did you mean 'training'?"),
+        ({"task": "imdb", "training": {"epoch": 3}}, "did you mean 'epochs'?"),
+        ({"task": "imdb", "zzz": 1}, "--print-config"),
+        ({"task": 1}, "'task'"),
+        ({}, "'task' is required"),
+        ({"task": "imdb", "rounds": "two"}, "found 'two'"),
+        ({"task": "imdb", "rounds": -1}, "found -1"),
+        ({"task": "imdb", "synthesis": {"top_p": 0}}, "synthesis.top_p"),
+    ],
+)
+def test_wrong_settings_are_named(values, sentence):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_and_overrides(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("task: imdb\ntraining: {epochs: 5, batch_size: 8}\n")
+    config = load_config(path, {"training": {"epochs": 1}})
+    assert (config.training.epochs, config.training.batch_size) == (1, 8)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("- a\n- b\n", "mapping"), ("a: [", "not valid YAML")])
+def test_wrong_yaml_is_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_fingerprint_ignores_what_changes_nothing():
+    base = parse_config({"task": "imdb"})
+    same = parse_config({"task": "imdb", "rounds": 5, "endpoint": {"concurrency": 64, "max_requests": 3}})
+    other = parse_config({"task": "imdb", "training": {"epochs": 4}})
+    assert base.fingerprint() == same.fingerprint() != other.fingerprint()
+
+
+def test_an_endpoint_may_move():
+    at_one = parse_config({"task": "imdb", "llm": "http://127.0.0.1:1"})
+    at_two = parse_config({"task": "imdb", "llm": ["http://127.0.0.1:2", "http://127.0.0.1:3"]})
+    assert at_one.fingerprint() == at_two.fingerprint()
+    assert at_two.llm_urls == ("http://127.0.0.1:2", "http://127.0.0.1:3")
+
+
+def test_settings_are_frozen_and_survive_yaml():
+    config = parse_config({"task": "imdb", "training": {"args": {"optim": "adamw_torch"}}})
+    assert parse_config(config.model_dump(mode="json")) == config
+    with pytest.raises(ValueError, match="frozen"):
+        config.rounds = 3
+
+
+def test_merge_goes_group_by_group():
+    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}) == {"a": {"b": 9, "c": 2}, "d": 3}

@@ -1,0 +1,198 @@
+"""Whole runs on real parts: HTTP endpoint, `datasets`, Trainer on a tiny BERT."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from s3_hf import loop
+from s3_hf.config import parse_config
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError
+from s3_hf.files import read_json, read_rows
+from s3_hf.store import Stage, open_run
+
+LABEL_WORDS = ("negative", "positive")
+
+
+def changed(config, **values):
+    from s3_hf.config import merge
+
+    return parse_config(merge(config.model_dump(mode="json"), values))
+
+
+def parquets(path):
+    return {file.relative_to(path): file.read_bytes() for file in path.rglob("data.parquet")}
+
+
+def test_s3_runs_its_rounds(films_config, tmp_path):
+    result = loop.run(films_config, tmp_path / "run")
+    assert [one.number for one in result.rounds] == list(range(len(result.rounds)))
+    first = result.rounds[0]
+    assert first.rows == 24
+    run = open_run(tmp_path / "run")
+    for before, one in zip(result.rounds, result.rounds[1:], strict=False):
+        rows = run.round(one.number).rows()
+        assert len(rows) == one.added == before.mistakes
+        assert set(rows["s3_origin"]) == {"error"}
+        assert all(parent.startswith("val-") for parent in rows["s3_parent"])
+    facts = read_json(run.round(0).facts)
+    assert facts["labels"] == {"neg": 12, "pos": 12}
+    assert len(facts["rationales"]["pos"]) == 6
+    assert all(len(row["s3_rationales"]) == 2 for row in run.round(0).rows())
+    assert set(run.round(0).rows()["s3_prompt"]) <= set(facts["prompts"])
+
+
+def test_labels_of_extrapolations_are_those_of_the_mistakes(films_config, tmp_path):
+    loop.run(changed(films_config, rounds=1), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    predictions = {row["id"]: row for row in read_rows(run.round(0).predictions) if row["split"] == "validation"}
+    for row in run.round(1).rows():
+        mistake = predictions[row["s3_parent"]]
+        assert mistake["value"] != mistake["label"] == row["label"]
+
+
+def test_going_on_gives_the_same_bytes(films_config, films_llm, tmp_path):
+    """Every stage undone and done again over the same completions gives the same files, and asks nothing."""
+    whole = tmp_path / "run"
+    loop.run(films_config, whole)
+    before, asked = parquets(whole), len(films_llm.requests)
+    metrics = [file.read_text() for file in sorted(whole.rglob("metrics.json"))]
+    for folder in whole.glob("round-*"):
+        shutil.rmtree(folder)
+    loop.run(films_config, whole)
+    assert parquets(whole) == before
+    assert [file.read_text() for file in sorted(whole.rglob("metrics.json"))] == metrics
+    assert len(films_llm.requests) == asked
+
+
+def test_each_missing_proof_is_made_again(films_config, films_llm, tmp_path):
+    path = tmp_path / "run"
+    first = loop.run(changed(films_config, rounds=1), path)
+    asked = len(films_llm.requests)
+    folder = open_run(path).round(0)
+    folder.metrics.unlink()
+    assert folder.stage() is Stage.SCORE
+    shutil.rmtree(folder.model)
+    assert folder.stage() is Stage.TRAIN
+    again = loop.run(changed(films_config, rounds=1), path)
+    assert again == first
+    assert len(films_llm.requests) == asked
+
+
+def test_a_limit_stops_cleanly_and_a_higher_one_goes_on(films_config, films_llm, tmp_path):
+    limited = changed(films_config, rounds=0, endpoint={"max_requests": 60})  # rationales take 48
+    with pytest.raises(BudgetReached, match="higher max_requests") as caught:
+        loop.run(limited, tmp_path / "run")
+    assert len(films_llm.requests) == 60
+    partial = open_run(tmp_path / "run").round(0).partial
+    assert str(partial) in caught.value.__notes__[0]
+    assert 0 < len(read_rows(partial)) < 24
+    result = loop.run(changed(films_config, rounds=0), tmp_path / "run")
+    assert result.rounds[0].rows == 24
+    assert not partial.exists()
+
+
+def test_settings_that_changed_are_named(films_config, tmp_path):
+    loop.synthesize(films_config, tmp_path / "run")
+    with pytest.raises(RunDirError, match=r"training\.epochs was 2 and is 7"):
+        loop.run(changed(films_config, training={"epochs": 7}), tmp_path / "run")
+
+
+def test_convergence_stops(films_config, tmp_path):
+    result = loop.run(changed(films_config, rounds=6, patience=1), tmp_path / "run")
+    scores = [one.validation["accuracy"] for one in result.rounds]
+    assert len(scores) < 7
+    assert scores[-1] <= max(scores[:-1]) or not result.rounds[-1].mistakes
+
+
+@pytest.mark.parametrize("strategy", ["zerogen", "goldgen", "gold"])
+def test_baselines(films_config, films_llm, tmp_path, strategy):
+    config = changed(films_config, strategy=strategy, round_size=10, rounds=1)
+    result = loop.run(config, tmp_path / "run")
+    rows = open_run(tmp_path / "run").union(len(result.rounds) - 1)
+    if strategy == "zerogen":
+        assert len(result.rounds) == 1
+        assert not any(rows["s3_rationales"])
+    elif strategy == "goldgen":
+        assert rows["s3_origin"][:] == ["seed"] * 24 + ["gold"] * 10
+    else:
+        assert rows["s3_origin"][:] == ["human"] * 40
+        assert not films_llm.requests
+
+
+def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold_root, tmp_path):
+    gold = str(gold_root / "datasets" / "stanfordnlp" / "imdb")
+    config = changed(films_config, task="imdb", gold=gold, gold_size=40, test_size=40, rounds=1)
+    result = loop.run(config, tmp_path / "run")
+    assert result.rounds[1].added == result.rounds[0].mistakes > 0
+    sent = {request.payload["messages"][0]["content"].partition(" that has ")[0] for request in films_llm.requests}
+    assert "Now imagine that you just watched a movie" in sent
+    assert any(text.startswith(f"Write a {word} movie similar to: \n ") for text in sent for word in LABEL_WORDS)
+    rows = open_run(tmp_path / "run").round(1).rows()
+    assert rows.features["label"].names == ["neg", "pos"]
+
+
+def test_without_rationales(films_config, films_llm, tmp_path):
+    folder = loop.synthesize(changed(films_config, synthesis={"rationales": False}), tmp_path / "run")
+    assert not any(folder.rows()["s3_rationales"])
+    assert len(films_llm.requests) == 24
+
+
+def test_seed_data_is_taken_as_the_seed(films_config, films_llm, tmp_path):
+    rows = [
+        {"text": f"the film was {word} number {n}", "label": n % 2} for n, word in enumerate(["dull", "great"] * 6)
+    ]
+    path = tmp_path / "given.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = loop.run(changed(films_config, seed_data=str(path), rounds=1), tmp_path / "run")
+    assert result.rounds[0].rows == 12
+    seed = open_run(tmp_path / "run").round(0).rows()
+    assert seed["text"][:] == [row["text"] for row in rows]
+    assert all(request.payload for request in films_llm.requests)  # rationales and extrapolations only
+    assert result.rounds[1].added > 0
+
+
+def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm, tmp_path):
+    with pytest.raises(StudentError, match="nowhere"):
+        loop.run(changed(films_config, student=str(tmp_path / "nowhere")), tmp_path / "run")
+    for values, sentence in (
+        ({"strategy": "s33"}, "did you mean 's3'"),
+        ({"metric": "acuracy"}, "did you mean 'accuracy'"),
+        ({"training": {"args": {"lerning_rate": 1}}}, "did you mean 'learning_rate'"),
+        ({"training": {"args": {"learning_rate": 1}}}, "use `training.learning_rate`"),
+        ({"llm": "local"}, "embedded LLM"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            loop.run(changed(films_config, **values), tmp_path / "run")
+    assert not films_llm.requests
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def small_disk():
+    """A disk of 2 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    folder = Path(tempfile.mkdtemp())
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_in_training_keeps_what_was_made(films_config, films_llm, small_disk):
+    run_dir = small_disk / "run"
+    loop.synthesize(films_config, run_dir)
+    asked = len(films_llm.requests)
+    filler = small_disk / "filler"
+    filler.write_bytes(b"0" * (shutil.disk_usage(small_disk).free - 20_000))
+    with pytest.raises(StorageError, match="make room") as caught:
+        loop.run(changed(films_config, rounds=0), run_dir)
+    assert "\n" not in str(caught.value)
+    filler.unlink()
+    loop.run(changed(films_config, rounds=0), run_dir)
+    assert len(films_llm.requests) == asked

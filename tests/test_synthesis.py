@@ -1,0 +1,156 @@
+"""The three verbs against a real endpoint."""
+
+import asyncio
+import collections
+from dataclasses import replace
+
+import pytest
+
+from s3_hf.config import LLMConfig, SynthesisConfig
+from s3_hf.errors import SynthesisError
+from s3_hf.journal import Journal
+from s3_hf.llm import Client
+from s3_hf.synthesis import Checks, Synthesizer
+from s3_hf.task import load_task
+from tests.conftest import film_reply
+from tests.llm_server import Fault, LLMServer
+
+
+def made(server, tmp_path, recipe, verb, *, name="journal.sqlite", **settings):
+    """Run one verb and return its examples and the synthesizer."""
+
+    async def all_of():
+        with Journal(tmp_path / name) as journal:
+            async with Client(None, (server.url,), LLMConfig(concurrency=8), journal) as client:
+                checks = Checks(("negative", "positive"), min_words=4)
+                synthesizer = Synthesizer(
+                    load_task(str(recipe)), SynthesisConfig(**settings), 7, 0, client.generate, checks
+                )
+                return [example async for example in verb(synthesizer)], synthesizer
+
+    return asyncio.run(all_of())
+
+
+def test_algorithm_1(films_llm, tmp_path, recipe):
+    examples, synthesizer = made(
+        films_llm, tmp_path, recipe, lambda s: s.examples(10, rationales=True), rationales_per_label=5
+    )
+    rationales = synthesizer.tally.rationales
+    assert {name: len(found) for name, found in rationales.items()} == {"neg": 5, "pos": 5}
+    assert [example.columns["label"] for example in examples] == [0, 1] * 5
+    for example in examples:
+        assert len(set(example.rationales)) == 3
+        assert set(example.rationales) <= set(rationales[("neg", "pos")[example.columns["label"]]])
+    prompts = [request.payload["messages"][-1]["content"] for request in films_llm.requests]
+    for example in examples:
+        assert any(", ".join(example.rationales) in prompt for prompt in prompts)
+    assert all(request.payload["temperature"] == 0.9 for request in films_llm.requests)
+    assert len({request.payload["seed"] for request in films_llm.requests}) == len(films_llm.requests)
+
+
+def test_uniform_labels_are_drawn(films_llm, tmp_path, recipe):
+    examples, _ = made(films_llm, tmp_path, recipe, lambda s: s.examples(40, rationales=False), labels="uniform")
+    counts = collections.Counter(example.columns["label"] for example in examples)
+    assert counts[0] + counts[1] == 40
+    assert [example.columns["label"] for example in examples] != [0, 1] * 20
+
+
+def test_algorithm_2_keeps_the_label(films_llm, tmp_path, recipe):
+    rows = [{"s3_id": f"val-{n}", "text": f"the film was number {n} to watch", "label": n % 2} for n in range(6)]
+    examples, _ = made(films_llm, tmp_path, recipe, lambda s: s.extrapolate(rows, "error", 2))
+    assert [(example.parent, example.columns["label"]) for example in examples] == [
+        (row["s3_id"], row["label"]) for row in rows for _ in range(2)
+    ]
+    sent = [request.payload["messages"][-1]["content"] for request in films_llm.requests]
+    assert all(any(row["text"] in content for content in sent) for row in rows)
+
+
+def test_order_of_arrival_changes_nothing(tmp_path, recipe):
+    def slow_first(delay):
+        def reply(payload):
+            return film_reply({**payload, "seed": payload["seed"] % 7})  # seven texts: many duplicates
+
+        return LLMServer(delay=delay, reply=reply)
+
+    found = []
+    for number, delay in enumerate((0.0, 0.02)):
+        with slow_first(delay) as server:
+            examples, synthesizer = made(
+                server, tmp_path, recipe, lambda s: s.examples(8, rationales=False), name=f"{number}.sqlite"
+            )
+        found.append((examples, synthesizer.tally.rejected))
+    assert found[0] == found[1]
+    assert found[0][1]["duplicate"] > 0
+    texts = [example.columns["text"] for example in found[0][0]]
+    assert len(set(texts)) == len(texts)
+
+
+def test_rationales_belong_to_the_label_that_names_them_most(tmp_path, recipe):
+    def reply(payload):
+        own = "dull plot" if "negative" in payload["messages"][-1]["content"] else "great cast"
+        stray = ["great cast", "dull plot"][payload["seed"] % 2]
+        return f"1. {own}\n2. {own} indeed\n3. {own} by far\n4. {stray}\n5. a film"
+
+    with LLMServer(reply=reply) as server:
+        _, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(2, rationales=True))
+    assert synthesizer.tally.rationales["neg"] == ("dull plot", "dull plot indeed", "dull plot by far")
+    assert synthesizer.tally.rationales["pos"] == ("great cast", "great cast indeed", "great cast by far")
+
+
+def test_a_rejected_slot_is_asked_again(tmp_path, recipe):
+    def reply(payload):
+        return "I'm sorry, I cannot." if payload["seed"] % 2 else film_reply(payload)
+
+    with LLMServer(reply=reply) as server:
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False), attempts=6)
+    assert len(examples) == 20
+    assert synthesizer.tally.rejected["refusal"] > 0
+    assert synthesizer.tally.usage.requests == len(server.requests) == 20 + synthesizer.tally.rejected.total()
+
+
+def test_a_request_that_the_endpoint_refuses_costs_its_slot_only(tmp_path, recipe):
+    def refused(payload, attempt):
+        return Fault(400, {}, "too long") if payload["seed"] % 4 == 0 else None
+
+    with LLMServer(reply=film_reply, fault_for=refused) as server:
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False))
+    assert len(examples) == 20
+    assert synthesizer.tally.rejected["refused by the endpoint"] == synthesizer.tally.given_up > 0
+
+
+def test_slots_given_up_are_replaced(tmp_path, recipe):
+    def reply(payload):
+        return "No." if payload["seed"] % 2 else film_reply(payload)
+
+    with LLMServer(reply=reply) as server:
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False), attempts=1)
+    assert 15 < len(examples) <= 20
+    assert synthesizer.tally.given_up > 0
+
+
+def test_an_llm_that_only_refuses_is_told_early(tmp_path, recipe):
+    with LLMServer(reply=lambda _: "I'm sorry, I cannot.") as server:
+        with pytest.raises(SynthesisError, match="refusal"):
+            made(server, tmp_path, recipe, lambda s: s.examples(5_000, rationales=False), attempts=1)
+        assert len(server.requests) < 2_500
+        with pytest.raises(SynthesisError, match="numbered list"):
+            made(server, tmp_path, recipe, lambda s: s.examples(10, rationales=True), name="other.sqlite")
+
+
+def test_more_slots_than_the_window(films_llm, tmp_path, recipe):
+    def narrow(synthesizer):
+        synthesizer.window = 4
+        return synthesizer.examples(15, rationales=False)
+
+    examples, _ = made(films_llm, tmp_path, recipe, narrow)
+    assert [example.id for example in examples] == [f"s3-r0/seed/{number:05d}" for number in range(15)]
+
+
+def test_system_prompt_is_sent_first(films_llm, tmp_path, recipe):
+    def with_system(synthesizer):
+        config = synthesizer.task.builder.config
+        config.prompts = replace(config.prompts, system="You review films.")
+        return synthesizer.examples(2, rationales=False)
+
+    made(films_llm, tmp_path, recipe, with_system)
+    assert films_llm.requests[0].payload["messages"][0] == {"role": "system", "content": "You review films."}

@@ -1,0 +1,105 @@
+"""What becomes of an answer: stripped, cut back, or rejected with a reason."""
+
+import pytest
+
+from s3_hf.records import Completion, Rejected, Usage
+from s3_hf.synthesis import Checks, parse_list
+from s3_hf.texts import digests, normalise
+
+TEMPLATE = "Now imagine that you just watched a movie that has {rationales}. Write one sentence from a {label} review."
+
+
+def checked(text, finish="stop", *, source=None, one_line=True, **known):
+    checks = Checks(("negative", "positive"), min_words=4, one_line=one_line, **known)
+    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, source)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("The film was a joy to watch.", "The film was a joy to watch."),
+        ("  “The film was a joy to watch.”  ", "The film was a joy to watch."),
+        ('Here is a review: "The film was a joy to watch."', "The film was a joy to watch."),
+        ("Sure! Here's one sentence for you:\n\nThe film was a joy to watch.", "The film was a joy to watch."),
+        ("Review: The film was a joy to watch.", "The film was a joy to watch."),
+        ("**The film was a joy to watch.**", "The film was a joy to watch."),
+        ('"The film was a joy to watch.', "The film was a joy to watch."),
+        ("The film was a joy to watch.\nIt was long.", "The film was a joy to watch."),
+        ('He calls it "art" and so do I, "mostly"', 'He calls it "art" and so do I, "mostly"'),
+    ],
+)
+def test_wrapping_is_stripped(answer, text):
+    assert checked(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("   ", "empty"),
+        ("I'm sorry, but I cannot write that.", "refusal"),
+        ("I cannot generate a review of this kind.", "refusal"),
+        ("Sorry, no can do today.", "refusal"),
+        ("As an AI language model, I have no opinion on films.", "refusal"),
+        ("Well, as an AI I do not watch films at all.", "refusal"),
+        ("What a bore.", "too short"),
+        ("This is a positive review of a film.", "meta talk"),
+        ("It left me with a negative overall impression of film.", "meta talk"),
+        ("Now imagine that you just watched a movie that has style.", "prompt echo"),
+    ],
+)
+def test_rejected_with_a_reason(answer, reason):
+    result = checked(answer)
+    assert isinstance(result, Rejected)
+    assert result.reason == reason
+    assert result.text == answer
+
+
+def test_cut_off_answers_go_back_to_the_last_full_sentence():
+    assert checked("The film was a joy to watch. And then it", "length") == "The film was a joy to watch."
+    assert checked('"The film was a joy to watch." And then it', "length").endswith('watch."')
+    assert checked("The film was a joy to watch and then it", "length").reason == "cut off"
+    assert checked("The film was a joy to watch", "stop") == "The film was a joy to watch"
+
+
+def test_copies_are_rejected():
+    source = "The film is a joy to watch, from start to end."
+    assert checked("The film is a joy to watch from start to end!", source=source).reason == "copy of the source row"
+    assert (
+        checked("A joy of a film, though it starts badly.", source=source)
+        == "A joy of a film, though it starts badly."
+    )
+
+
+def test_gold_texts_are_kept_out():
+    text = "The film was a joy to watch."
+    assert checked(text, test=digests(["the film, was a JOY to watch"])).reason == "in the test split"
+    assert checked(text, gold=digests([text])).reason == "copy of a gold row"
+
+
+def test_duplicates_differ_by_more_than_case_and_punctuation():
+    checks = Checks(("negative", "positive"), 1)
+    assert not checks.duplicate("A joy to watch.")
+    assert checks.duplicate("a joy, to watch")
+    assert not checks.duplicate("a joy to see")
+
+
+def test_normalise():
+    assert normalise(" It's  GOOD, really! ") == "it s good really"
+
+
+def test_parse_list():
+    answer = """Here are some reasons:
+1. **Great acting**: The cast is superb.
+2) An intriguing plot.
+3. Beautiful cinematography: every frame counts
+- "CGI that works"
+* great acting
+4. The film has a very long explanation that goes on and on and is no phrase at all, really.
+"""
+    assert parse_list(answer) == [
+        "great acting",
+        "an intriguing plot",
+        "beautiful cinematography",
+        "CGI that works",
+    ]
+    assert parse_list("no list here") == []

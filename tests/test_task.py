@@ -1,0 +1,150 @@
+"""Recipes: found, checked, prepared; and what is said of broken ones."""
+
+import shutil
+
+import datasets
+import pytest
+
+from s3_hf.errors import TaskError
+from s3_hf.task import Prompts, given_examples, load_task, task_names
+from tests.conftest import RECIPE
+
+
+def recipe_file(tmp_path, source, *changes):
+    text = RECIPE.format(source=str(source))
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "films.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_gold_splits_and_ids(recipe):
+    task = load_task(str(recipe))
+    assert (task.name, len(task.gold), len(task.test)) == ("films", 40, 60)
+    assert task.gold[3]["s3_id"] == "val-00003"
+    assert task.gold.features["label"].names == ["neg", "pos"]
+    assert list(task.features)[:3] == ["text", "label", "s3_id"]
+
+
+def test_samples_are_seeded_and_stratified(recipe):
+    one, same, other = (
+        load_task(str(recipe), gold_size=10, test_size=20, seed=seed).gold["s3_id"][:] for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    assert sorted(load_task(str(recipe), gold_size=10).gold["label"][:]) == [0] * 5 + [1] * 5
+    assert one == sorted(one)
+
+
+def test_the_recipes_of_the_product():
+    assert {"imdb", "movie_snippets"} <= set(task_names())
+    imdb = load_task("imdb")
+    assert imdb.config.splits == {"validation": "train", "test": "test"}
+    assert imdb.prompts.extrapolate == "Write a {label} movie similar to: \n {text}"
+    assert imdb.label_words == ("negative", "positive")
+
+
+def test_imdb_on_real_gold(gold_root):
+    task = load_task("imdb", gold=str(gold_root / "datasets/stanfordnlp/imdb"), gold_size=100, test_size=50)
+    assert (len(task.gold), len(task.test)) == (100, 50)
+
+
+def test_movie_snippets_split_is_as_documented():
+    task = load_task("movie_snippets")
+    assert (len(task.gold), len(task.test)) == (600, 2_000)
+    texts = [text.lower() for split in (task.gold, task.test) for text in split["text"][:]]
+    assert len(set(texts)) == len(texts)
+
+
+def test_a_changed_recipe_is_prepared_anew(tmp_path, gold_folder):
+    folder = tmp_path / "gold"
+    shutil.copytree(gold_folder, folder)
+    path = recipe_file(tmp_path, folder)
+    assert load_task(path).label_words == ("negative", "positive")
+    swapped = recipe_file(tmp_path, folder, ('"neg": "negative"', '"neg": "bad"'))
+    assert load_task(swapped).label_words == ("bad", "positive")
+    rows = datasets.load_dataset(str(folder), split="test").select(range(10))
+    rows.to_parquet(str(folder / "data" / "test-00000-of-00001.parquet"))
+    assert len(load_task(path).test) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ([("{label} review of a film", "{lable} review of a film")], "unknown field {lable}"),
+        ([(" like: {text}", " like that")], "lacks the field {text}"),
+        ([("a {label} sentence", "a {label sentence")], "unbalanced braces"),
+        ([('"pos": "positive"', '"pos": ""')], "must have a word"),
+        ([('"neg": "negative", ', "")], "at least two label names"),
+        ([("class Films(TaskBuilder)", "class Films(Nothing)")], "cannot be imported"),
+        ([("max_tokens=40", "max_toks=40")], "cannot be imported"),
+        ([("(TaskBuilder):", ":")], "exactly one TaskBuilder"),
+    ],
+)
+def test_broken_recipes_are_one_sentence(tmp_path, gold_folder, changes, sentence):
+    with pytest.raises(TaskError) as caught:
+        load_task(recipe_file(tmp_path, gold_folder, *changes))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names():
+    with pytest.raises(TaskError, match="did you mean 'imdb'"):
+        load_task("imbd")
+    with pytest.raises(TaskError, match="no recipe file"):
+        load_task("none/films.py")
+
+
+def gold_with(tmp_path, **splits):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    for split, rows in splits.items():
+        made = datasets.Dataset.from_dict(rows, features=features)
+        made.to_parquet(str(tmp_path / "gold" / "data" / f"{split}-00000-of-00001.parquet"))
+    return tmp_path / "gold"
+
+
+ROWS = {"text": ["a b", "c d"], "label": [0, 1]}
+
+
+def test_gold_without_a_label(tmp_path):
+    gold = gold_with(tmp_path, validation={"text": ["a b", "c d"], "label": [0, 0]}, test=ROWS)
+    with pytest.raises(TaskError, match="found none of 'pos' in 2 rows"):
+        load_task(recipe_file(tmp_path, gold)).gold  # noqa: B018
+
+
+def test_empty_or_missing_gold(tmp_path):
+    gold = gold_with(tmp_path, validation={"text": [], "label": []}, test=ROWS)
+    with pytest.raises(TaskError, match="validation") as caught:
+        load_task(recipe_file(tmp_path, gold)).gold  # noqa: B018
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TaskError, match="cannot be read"):
+        load_task(recipe_file(tmp_path, tmp_path / "nowhere")).gold  # noqa: B018
+
+
+def test_gold_without_a_column(tmp_path, gold_folder):
+    path = recipe_file(tmp_path, gold_folder, ('license="mit"', 'license="mit", text="review"'))
+    with pytest.raises(TaskError, match="must have the column 'review'"):
+        load_task(path).gold  # noqa: B018
+
+
+def test_given_examples(recipe, tmp_path):
+    task = load_task(str(recipe))
+    path = tmp_path / "seed.csv"
+    path.write_text("text,label\na fine film,pos\na bad film,neg\n")
+    assert [example.columns["label"] for example in given_examples(task, str(path))] == [1, 0]
+    path.write_text("text,label\na fine film,great\n")
+    with pytest.raises(TaskError, match="row 0, must have one of the labels neg, pos"):
+        list(given_examples(task, str(path)))
+    path.write_text("body,label\na fine film,pos\n")
+    with pytest.raises(TaskError, match="must have the column 'text'"):
+        list(given_examples(task, str(path)))
+    with pytest.raises(TaskError, match="Hub id"):
+        list(given_examples(task, str(tmp_path / "none.parquet")))
+
+
+def test_prompts_say_what_is_wrong():
+    prompts = Prompts("{count} {label}", "{rationales} {label}", "{label}", "{label} {text} {rationales}")
+    assert list(prompts.faults()) == []

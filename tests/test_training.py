@@ -1,0 +1,175 @@
+"""Fine-tuning a real, tiny BERT."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import datasets
+import pytest
+import torch
+
+from s3_hf.config import TrainingConfig
+from s3_hf.errors import ConfigError, StudentError
+from s3_hf.files import read_rows
+from s3_hf.predicting.student import Classifier
+from s3_hf.store import open_run
+from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
+from tests.conftest import film_rows
+
+
+def job(student, **settings):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    rows = datasets.Dataset.from_dict(film_rows(120, 3), features=features)
+    gold = datasets.Dataset.from_dict(film_rows(40, 1), features=features)
+    given = {
+        "epochs": 3,
+        "batch_size": 4,
+        "learning_rate": 5e-3,
+        "head_learning_rate": 1e-2,
+        "precision": "fp32",
+        **settings,
+    }
+    return TrainingJob(
+        rows=rows,
+        gold=gold,
+        text="text",
+        label="label",
+        label_names=("neg", "pos"),
+        student=str(student),
+        student_name="tests/tiny",
+        max_length=32,
+        metric="accuracy",
+        seed=5,
+        settings=TrainingConfig(**given),
+    )
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_student_learns_and_is_found_again(tiny_student, tmp_path):
+    steps = []
+    fit(job(tiny_student), tmp_path / "model", tmp_path / "work", lambda done, total: steps.append((done, total)))
+    test = film_rows(60, 2)
+    settings = TrainingConfig(precision="fp32")
+    said = predict(tmp_path / "model", test["text"], [f"t{n}" for n in range(60)], settings, tmp_path / "work")
+    right = sum(one.value == label for one, label in zip(said, test["label"], strict=True))
+    assert right >= 54
+    assert [one.id for one in said] == [f"t{n}" for n in range(60)]
+    assert all(sum(one.scores) == pytest.approx(1, abs=1e-5) for one in said)
+    assert steps[-1] == (90, 90)
+    labelled = Classifier(str(tmp_path / "model")).predict(test["text"][:4])
+    assert [one.label for one in labelled] == [("neg", "pos")[one.value] for one in said[:4]]
+
+
+def test_the_model_folder_is_publishable(tiny_student, tmp_path):
+    fit(job(tiny_student), tmp_path / "model", tmp_path / "work")
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "training.json"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    for path in (tmp_path / "model").glob("*.json"):
+        assert str(tiny_student) not in path.read_text()
+    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert report["student"] == "tests/tiny"
+    assert [line["epoch"] for line in report["epochs"]] == [1, 2, 3]
+    best = report["epochs"][report["best_epoch"] - 1]
+    assert best["accuracy"] == max(line["accuracy"] for line in report["epochs"])
+
+
+def test_training_again_gives_the_same_student(tiny_student, tmp_path):
+    for name in ("a", "b"):
+        fit(job(tiny_student), tmp_path / name, tmp_path / "work")
+    one, two = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_best_epoch_is_kept(tiny_student, tmp_path):
+    """Later epochs that ruin the student do not reach the folder."""
+    fit(job(tiny_student, epochs=2), tmp_path / "model", tmp_path / "work")
+    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    gold = film_rows(40, 1)
+    said = predict(tmp_path / "model", gold["text"], gold["text"], TrainingConfig(precision="fp32"), tmp_path / "work")
+    accuracy = sum(one.value == label for one, label in zip(said, gold["label"], strict=True)) / 40
+    assert accuracy == pytest.approx(max(line["accuracy"] for line in report["epochs"]))
+
+
+def test_bf16_trains(tiny_student, tmp_path):
+    fit(job(tiny_student, precision="bf16"), tmp_path / "model", tmp_path / "work")
+    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert report["precision"] == "bf16"
+    assert weights(tmp_path / "model")["classifier.weight"].dtype == torch.float32
+    assert max(line["accuracy"] for line in report["epochs"]) > 0.8
+
+
+def test_precision_is_chosen_or_obeyed():
+    assert precision(TrainingConfig()) in ("bf16", "fp32")
+    assert precision(TrainingConfig(precision="bf16")) == "bf16"
+
+
+def test_early_stopping(tiny_student, tmp_path):
+    fit(job(tiny_student, epochs=30, early_stopping=2), tmp_path / "model", tmp_path / "work")
+    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert len(report["epochs"]) < 30
+
+
+def test_any_training_argument_can_be_set(tiny_student, tmp_path):
+    fit(job(tiny_student, args={"max_steps": 4, "eval_strategy": "no", "save_strategy": "no",
+                                "load_best_model_at_end": False}), tmp_path / "model", tmp_path / "work")  # fmt: skip
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ({"lerning_rate_": 1}, "no field of TrainingArguments"),
+        ({"bf16": True}, "use `training.precision`"),
+        ({"output_dir": "x"}, "run directory"),
+    ],
+)
+def test_arguments_are_checked_by_name(args, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        check_arguments(args)
+
+
+def test_wrong_value_of_an_argument(tiny_student, tmp_path):
+    with pytest.raises(ConfigError, match=r"training\.args"):
+        fit(job(tiny_student, args={"lr_scheduler_type": "zigzag"}), tmp_path / "model", tmp_path / "work")
+
+
+def test_a_student_that_does_not_exist(tmp_path):
+    wrong = replace(job(tmp_path), student=str(tmp_path / "nowhere"))
+    with pytest.raises(StudentError, match="nowhere") as caught:
+        fit(wrong, tmp_path / "model", tmp_path / "work")
+    assert "\n" not in str(caught.value)
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(StudentError, match="safetensors"):
+        fit(replace(wrong, student=str(tmp_path / "pickled")), tmp_path / "model", tmp_path / "work")
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
+    """Under torch's launcher, which `accelerate launch` calls too: one process asks the LLM, both train."""
+    import yaml
+
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({**films_config.model_dump(mode="json"), "rounds": 1}))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "s3_hf"]
+    command = [*launch, "run", films_config.task, "--config", str(config), "--run-dir", str(tmp_path / "run")]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    report = json.loads((tmp_path / "run" / "round-0" / "model" / "training.json").read_text())
+    assert report["processes"] == 2
+    folder = open_run(tmp_path / "run").round(1)
+    written = [row for row in read_rows(folder.predictions) if row["split"] == "test"]
+    texts, ids = film_rows(60, 2)["text"], [row["id"] for row in written]
+    alone = predict(folder.model, texts, ids, TrainingConfig(precision="fp32"), tmp_path / "work")
+    assert [row["value"] for row in written] == [one.value for one in alone]
+    slots = [request.payload["seed"] for request in films_llm.requests]
+    assert len(slots) == len(set(slots))

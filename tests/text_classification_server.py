@@ -1,0 +1,57 @@
+"""A server that speaks the JSON of an Inference Endpoint around a real `transformers` pipeline."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from transformers import pipeline
+
+
+@contextmanager
+def serving(model, *, flat=False, refusals=()):
+    """Give a server with `.url`, `.asked` (headers and bodies), for the model in a folder.
+
+    A list for each text is what Inference Providers answer; `flat` answers as the handler of an Inference
+    Endpoint does. `refusals` are statuses that the first requests get, or None for an answer that is not JSON.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    server.classify = pipeline("text-classification", model=str(model), device="cpu")
+    server.flat, server.refusals, server.asked, server.lock = flat, list(refusals), [], threading.Lock()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+    def do_POST(self):
+        payload = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.lock:
+            self.server.asked.append((dict(self.headers), payload))
+            refusal = self.server.refusals.pop(0) if self.server.refusals else 200
+            if refusal != 200:
+                body = {"error": f"refused with {refusal}"} if refusal else "<html>hello</html>"
+                return self._answer(refusal or 200, body)
+            options = {name: value for name, value in (payload.get("parameters") or {}).items() if value is not None}
+            found = self.server.classify(payload["inputs"], **{"top_k": None, **options})
+        return self._answer(200, found if self.server.flat else [found])
+
+    def _answer(self, status, body):
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(content)
