@@ -31,6 +31,11 @@ class Columns:
     context: str | None = None
     answers: str | None = None
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of such a task, the one that chooses an epoch first."""
+        return ("f1", "exact_match") if self.answers else ("accuracy", "macro_f1")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,6 +43,20 @@ class Answer:
 
     text: str
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a row of a task with contexts is about (c in section 2.4).
+
+    `parent` is the id of the gold row that gave it, `answer` the span of it to ask for, `carried` the other gold
+    columns that belong to it.
+    """
+
+    text: str
+    parent: str | None = None
+    answer: Answer | None = None
+    carried: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
