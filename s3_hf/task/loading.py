@@ -44,7 +44,7 @@ def load_task(
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
         if options.splits:
             overrides["splits"] = {**defaults.splits, **options.splits}
-        key = Hasher.hash([source, repr(defaults), _folder_state(gold or defaults.source)])
+        key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
         builder = builder_class(config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides)
     except (IndexError, AttributeError, TypeError, ValueError) as error:
         raise TaskError(
@@ -160,10 +160,10 @@ def _checked(found: Any, where: str) -> type[TaskBuilder]:
     return found
 
 
-def _folder_state(source: str) -> list[tuple[str, int, int]]:
+def _state(source: str) -> list[tuple[str, int, int]]:
     """What tells a changed local source from an unchanged one; empty for a Hub id."""
     root = Path(source)
-    if not source or not root.is_dir():
+    if not source or not root.exists():
         return []
-    files = sorted(path for path in root.rglob("*") if path.is_file())
+    files = sorted(path for path in (root, *root.rglob("*")) if path.is_file())
     return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
