@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from huggingface_hub import hf_hub_download
@@ -70,8 +71,7 @@ def code_on(environment, repo, kind):
     card = hf_hub_download(
         repo, "README.md", repo_type=kind, endpoint=environment["HF_ENDPOINT"], cache_dir=environment["HF_HOME"]
     )
-    with open(card, encoding="utf-8") as file:
-        return "\n".join(re.findall(r"^```python\n(.*?)^```", file.read(), re.S | re.M))
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", Path(card).read_text(encoding="utf-8"), re.S | re.M))
 
 
 @pytest.mark.parametrize("name", TASKS)
