@@ -295,7 +295,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"percent": "{:.1%}".format, "count": "{:,}".format}
     environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # a Python string literal too
     environment.globals |= {"method": method, "terms": terms, "is_hub_id": is_hub_id, "interval": interval}
-    environment.filters["title"] = metric_title
+    environment.filters |= {"title": metric_title, "first_upper": lambda text: text[:1].upper() + text[1:]}
     return environment
 
 

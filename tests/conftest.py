@@ -19,6 +19,7 @@ import datasets
 import pytest
 
 from s3_hf.config import parse_config
+from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
 
 NEGATIVE = ("boring", "awful", "dull", "clumsy", "wooden", "lazy", "tired", "hollow")
