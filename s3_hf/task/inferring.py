@@ -174,7 +174,7 @@ def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
 
 
 def _plain(feature: Any) -> bool:
-    """True for a feature whose `repr` is the Python that makes it."""
+    """True for a feature that a recipe can spell out."""
     if isinstance(feature, dict):
         return all(_plain(each) for each in feature.values())
     if isinstance(feature, datasets.List):
