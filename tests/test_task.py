@@ -78,8 +78,10 @@ def test_a_changed_recipe_is_prepared_anew(tmp_path, gold_folder):
         ([("a {label} sentence", "a {label sentence")], "unbalanced braces"),
         ([('"pos": "positive"', '"pos": ""')], "must have a word"),
         ([('"neg": "negative", ', "")], "at least two label names"),
-        ([("class Films(TaskBuilder)", "class Films(Nothing)")], "cannot be imported"),
-        ([("max_tokens=40", "max_toks=40")], "cannot be imported"),
+        ([("class Films(TaskBuilder)", "class Films(Nothing)")], "NameError, line 5: name 'Nothing'"),
+        ([("max_tokens=40", "max_toks=40")], "TypeError, line 7: TaskConfig.__init__() got an unexpected"),
+        ([("max_tokens=40", "max_tokens==40")], "SyntaxError: positional argument follows keyword argument in"),
+        ([("max_tokens=40", "max_tokens=int('four\\n')")], "ValueError, line 19"),
         ([("(TaskBuilder):", ":")], "exactly one TaskBuilder"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from s3_hf.cli import options
@@ -52,6 +54,39 @@ def show(
     lines += [f"label    {name}: {word!r} in prompts" for name, word in facts["labels"].items()]
     lines += [f"prompt   {name}:\n{text}\n" for name, text in facts["prompts"].items() if text]
     lines += [f"prompts  {name}: other ones, used with --prompts {name}" for name in loaded.config.other_prompts]
+    display.show_text("\n".join(lines))
+
+
+@tasks.command()
+def new(
+    name: str = typer.Argument(help="Name of the task: of its file, runs and repositories.", show_default=False),
+    data: str = typer.Option(help="CSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
+    text: str = typer.Option(help="Column that the LLM is to write."),
+    context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
+    label: str = typer.Option(None, help="Column of the label to learn."),
+    answers: str = typer.Option(None, help="Column of the answers to find in the context."),
+    config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
+    description: str = typer.Option("", help="A sentence on the texts; it goes into the prompts and on the cards."),
+    out: Path = typer.Option(Path(), help="Folder for the recipe. [default: this one]", show_default=False),
+    as_json: bool = options.JSON,
+) -> None:
+    """Write a recipe for your own data, with prompts to edit."""
+    from s3_hf.cli import display
+    from s3_hf.records import Columns
+    from s3_hf.task.authoring import Wanted, counted, write_recipe
+
+    written = write_recipe(Wanted(name, data, Columns(text, label, context, answers), config, description), out)
+    found, path = written.found, written.path
+    if as_json:
+        display.show_json({"recipe": path, "splits": found.config.splits, "rows": found.counts, "notes": found.notes})
+        return
+    lines = []
+    for split, counts in found.counts.items():
+        labels, of = counted(counts), found.config.splits[split]
+        lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
+    lines += [f"note        {note}" for note in found.notes]
+    lines += [f"recipe      {path}", "edit its prompts, then"]
+    lines += [f"  s3-hf tasks preview {path} --llm URL", f"  s3-hf run {path} --llm URL"]
     display.show_text("\n".join(lines))
 
 

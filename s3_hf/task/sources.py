@@ -107,7 +107,13 @@ def _dataset(source: str, name: str | None, split: str) -> Source:
     import datasets
 
     with readable(source):
-        rows = datasets.load_dataset(source, name, split=split)
+        try:
+            rows = datasets.load_dataset(source, name, split=split)
+        except ValueError:
+            if name is None or len(datasets.get_dataset_config_names(source)) != 1:
+                raise
+            name = None  # data given in place of a recipe's own need not have its configuration
+            rows = datasets.load_dataset(source, split=split)
     where = f"gold data {source!r}{f' ({name})' if name else ''}, split {split!r}"
     return Source(where, ((f"{where}, row {number}", row) for number, row in enumerate(rows)), rows.features)
 

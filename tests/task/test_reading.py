@@ -75,6 +75,7 @@ def test_folders_with_and_without_a_card(tmp_path):
     assert read(tmp_path, "test") == GOOD
     (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: test.jsonl\n---\n")
     assert read(tmp_path) == GOOD
+    assert read(tmp_path, source_config="of the recipe's own data") == GOOD
 
 
 @pytest.mark.parametrize(
