@@ -57,8 +57,8 @@ def readable(source: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         detail = " ".join(str(cause).split())[:300]
         raise TaskError(
-            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, its splits and "
-            "HF_ENDPOINT, or name a Hub id, folder or file by --gold"
+            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration and "
+            "splits, and HF_ENDPOINT, or give other data"
         ) from error
 
 
