@@ -53,12 +53,12 @@ def readable(source: str) -> Iterator[None]:
 
     try:
         yield
-    except (DatasetGenerationError, OSError, ValueError) as error:
+    except (DatasetGenerationError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         detail = " ".join(str(cause).split())[:300]
         raise TaskError(
-            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration and "
-            "splits, and HF_ENDPOINT, or give other data"
+            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration "
+            "and splits, and HF_ENDPOINT, or give other data"
         ) from error
 
 
