@@ -262,6 +262,13 @@ def test_by_the_command_and_from_another_folder(tmp_path):
     show = [*command, "show", "../mine/films.py", "--json"]
     shown = subprocess.run(show, cwd=elsewhere, capture_output=True, text=True, check=True, env=environment)
     assert json.loads(shown.stdout)["splits"] == {"validation": 20, "test": 20}
+    with (tmp_path / "films.csv").open("a") as file:
+        file.write("a film without a verdict,\n")
+    bad = subprocess.run(show, cwd=elsewhere, capture_output=True, text=True, check=False, env=environment)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.splitlines()[-1].endswith(
+        "films.csv', line 42, column 'verdict', must have a label, found ''; write it or drop the row"
+    )
     again = subprocess.run(new, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith("error: recipe 'mine/films.py' must not be there yet")
