@@ -348,6 +348,8 @@ def _report(job: TrainingJob, trainer: Trainer, seconds: float) -> dict[str, Any
         "seed": job.seed,
         "precision": precision(job.settings),
         "processes": trainer.args.world_size,
+        "parameters": trainer.model.num_parameters(),
+        "tokens": round(sum(trainer.train_dataset["length"][:]) * (trainer.state.epoch or 0)),
         "seconds": round(seconds, 1),
         "samples_per_second": round(len(job.rows) * (trainer.state.epoch or 0) / seconds, 1),
     }

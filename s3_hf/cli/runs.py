@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -51,7 +51,7 @@ def run(
     given = {
         "task": task,
         "strategy": strategy,
-        "llm": _one_or_many(llm),
+        "llm": options.one_or_many(llm),
         "student": student,
         "seed_size": seed_size,
         "rounds": rounds,
@@ -98,7 +98,7 @@ def synthesize(
         "task": task,
         "strategy": strategy,
         "seed_size": n,
-        "llm": _one_or_many(llm),
+        "llm": options.one_or_many(llm),
         "seed": seed,
         "gold": gold,
         "endpoint.concurrency": concurrency,
@@ -200,7 +200,3 @@ def _print_config(settings: RunConfig) -> None:
 
 def _priced(settings: RunConfig) -> bool:
     return bool(settings.endpoint.price_prompt or settings.endpoint.price_completion)
-
-
-def _one_or_many(given: list[str] | None) -> Any:
-    return given[0] if given and len(given) == 1 else given or None

@@ -49,18 +49,9 @@ class Rounds:
         trains: bool = True,
     ) -> Rounds:
         """Check everything that can be checked before anything is spent, and open the run directory."""
+        task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
-        if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
-            raise ConfigError(
-                "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
-            )
-        student_name = services.student_name or Path(config.student).name
-        if trains:
-            _check_training(config, services)
-            student_name = services.student_name or config.student
-        task = load_task(
-            config.task, config.gold, gold_size=config.gold_size, test_size=config.test_size, seed=config.seed
-        )
+        student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
         if not _first_process():
             _wait_for(path / "run.yaml")
@@ -177,6 +168,21 @@ class Rounds:
             for said, label in zip(found["validation"], self.task.gold[recipe.label][:], strict=True)
         )
         write_json(folder.metrics, metrics)
+
+
+def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:
+    """Return the task, if all that can be checked before anything is spent is in order.
+
+    Raises:
+        S3Error: strategy, task, student, metric or training arguments cannot be used.
+    """
+    if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
+        raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+    if trains:
+        _check_training(config, services)
+    return load_task(
+        config.task, config.gold, gold_size=config.gold_size, test_size=config.test_size, seed=config.seed
+    )
 
 
 def default_run_dir(config: RunConfig) -> Path:

@@ -135,7 +135,7 @@ class Synthesizer:
                 return
 
     async def extrapolate(
-        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1
+        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1, first: int = 0
     ) -> AsyncIterator[Example]:
         """Yield `copies` examples like each gold row, with its label, in slot order (Algorithm 2, lines 8 to 10).
 
@@ -143,16 +143,18 @@ class Synthesizer:
             rows: gold rows with their `s3_id`.
             origin: `error` for mistakes, `gold` for GoldGen.
             copies: examples asked for each row.
+            first: number of the first copy; the same number is the same slot.
         """
         if "{rationales}" in self.task.prompts.extrapolate:
             await self.rationales()
-        async for example in self._in_order(self._extrapolations(rows, origin, copies), "extrapolate", []):
+        plans = self._extrapolations(rows, origin, range(first, first + copies))
+        async for example in self._in_order(plans, "extrapolate", []):
             yield example
 
-    def _extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int) -> Iterator[Plan]:
+    def _extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: range) -> Iterator[Plan]:
         config = self.task.config
         for row in rows:
-            for copy in range(copies):
+            for copy in copies:
                 slot = f"r{self.round}/{origin}/{row['s3_id']}/{copy}"
                 yield Plan(slot, int(row[config.label]), origin, str(row["s3_id"]), str(row[config.text]))
 
