@@ -21,6 +21,8 @@ LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )
 RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
+GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
+PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 SET = typer.Option(
     None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
 )
@@ -68,7 +70,7 @@ def one_or_many(given: list[str] | None) -> Any:
 
 
 @contextlib.contextmanager
-def services(*configs: RunConfig, trains: bool = True) -> Iterator[Services]:
+def services(*configs: RunConfig, trains: bool = True, asks: bool = True) -> Iterator[Services]:
     """Start the embedded LLM and find the embedded student, where the settings ask for them."""
     from s3_hf.config import LOCAL
     from s3_hf.local import assets
@@ -78,11 +80,16 @@ def services(*configs: RunConfig, trains: bool = True) -> Iterator[Services]:
 
     asked = trains and any(config.student == LOCAL for config in configs)
     student = (str(assets.minilm_dir()), assets.MINILM_ID) if asked else ("", "")
-    if not any(config.llm == LOCAL and strategy_named(config.strategy).asks_llm for config in configs):
+    if not asks or not any(config.llm == LOCAL and strategy_named(config.strategy).asks_llm for config in configs):
         yield Services((), "", *student)
         return
     with serve() as server:
         yield Services(server.urls, server.model, *student)
+
+
+def one_or_many(given: list[str] | None) -> Any:
+    """What a flag that may be repeated stands for in the settings."""
+    return given[0] if given and len(given) == 1 else given or None
 
 
 def _assignment(text: str) -> tuple[str, Any]:
