@@ -174,7 +174,7 @@ def _measured(cell: Cell, result: RunResult) -> CellResult:
         requests=usage.requests,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * one["parameters"] * one["tokens"] for one in trained)),
+        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * one["parameters"] * one["tokens"]["seen"] for one in trained)),
         synthesis_seconds=sum(facts["seconds"] for facts in made),
         training_seconds=sum(one["seconds"] for one in trained),
     )

@@ -64,11 +64,6 @@ def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[s
     return nested
 
 
-def one_or_many(given: list[str] | None) -> Any:
-    """The value of a repeatable flag: None, one, or a list."""
-    return given[0] if given and len(given) == 1 else given or None
-
-
 @contextlib.contextmanager
 def services(*configs: RunConfig, trains: bool = True, asks: bool = True) -> Iterator[Services]:
     """Start the embedded LLM and find the embedded student, where the settings ask for them."""
