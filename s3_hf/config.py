@@ -100,6 +100,8 @@ class TrainingConfig(Settings):
     """`auto` uses bf16 where the GPU or the processor computes it natively."""
     early_stopping: Positive | None = None
     """Stop after so many epochs without gain on gold validation."""
+    watch: bool = False
+    """Score the training rows and the test split after each epoch too (Figure 1); nothing is chosen by it."""
     args: Mapping[str, Any] = Field(default_factory=dict)
     """Any other field of `transformers.TrainingArguments`."""
 
@@ -139,6 +141,8 @@ class RunConfig(Settings):
     """N_seed of Algorithm 1, in rows."""
     seed_data: str | None = None
     """Start from this dataset (Parquet, CSV or JSON lines file, folder, Hub id) and synthesize no seed."""
+    add_data: str | tuple[str, ...] | None = None
+    """Add these datasets after the seed, as round 1, in place of its first extrapolation (Table 5)."""
     rounds: Natural = 2
     """R of Algorithm 2: rounds of error extrapolation after the seed."""
     round_size: Positive | None = None
@@ -154,7 +158,7 @@ class RunConfig(Settings):
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
 
-    @field_validator("llm", mode="before")
+    @field_validator("llm", "add_data", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value

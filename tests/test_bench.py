@@ -158,12 +158,37 @@ def test_limits_hold_for_the_whole_bench(films, films_llm):
 
 def test_rows_of_other_arms(films, films_llm):
     """Table 5: a seed set of ZeroGen, and extrapolation from the errors of its student."""
-    arms = {"syn-add": {"strategy": "s3", "settings": {"seed_data": "arm:zerogen"}}, "zerogen": {}}
+    seed = {"seed_data": "arm:zerogen"}
+    arms = {
+        "our-add": {"strategy": "zerogen", "settings": {**seed, "add_data": "arm:s3"}},
+        "syn-add": {"strategy": "s3", "settings": seed},
+        "zerogen": {},
+        "s3": {},
+    }
     results = films.run(arms=arms, seeds=[0], baseline="zerogen")
-    assert [one.arm for one in results] == ["zerogen", "syn-add"]
-    given, taken = (read_rows(folder_of(films, arm) / "round-0" / "data.parquet") for arm in arms)
-    assert given["text"][:] == taken["text"][:]
-    assert results[1].rows > 24
+    assert {one.arm: one.rows for one in results} == {"zerogen": 24, "s3": 24, "our-add": 32, "syn-add": 32}
+    rows = {arm: [read_rows(path) for path in sorted(folder_of(films, arm).glob("*/data.parquet"))] for arm in arms}
+    given = rows["zerogen"][0]["text"][:]
+    assert rows["our-add"][0]["text"][:] == rows["syn-add"][0]["text"][:] == given
+    assert rows["our-add"][1]["text"][:] == [text for part in rows["s3"][1:] for text in part["text"][:]]
+
+
+def test_curves_show_training_against_test(films):
+    """Figure 1; watching changes nothing that is made."""
+    bench = films.bench(arms={"zerogen": {}, "gold": {}}, baseline=None)
+    plain = films.run()
+    films.folder = films.folder.with_name("watched")
+    settings = merge(films.values["settings"], {"training": {"watch": True}})
+    results = films.run(settings=settings)
+    assert [one.scores for one in results] == [one.scores for one in plain]
+    assert not any("train_accuracy" in line for one in plain for line in one.epochs)
+    write_report(bench, films.folder, results)
+    lines = read_rows(films.folder / "curves.parquet")
+    assert len(lines) == len(results)
+    assert lines["test_accuracy"][0] == results[0].scores["accuracy"]
+    assert 0 <= lines["train_accuracy"][0] <= 1
+    assert (films.folder / "curves.csv").read_text().startswith("task,student,size,arm,seed,epoch,train_loss")
+    assert (films.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

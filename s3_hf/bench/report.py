@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from s3_hf.bench.curves import has_curves, write_curves
 from s3_hf.bench.running import CellResult
 from s3_hf.bench.spec import Bench
 from s3_hf.bench.statistics import CONFIDENCE, Line, lines_of
+from s3_hf.bench.tables import write_table
 from s3_hf.config import LOCAL
-from s3_hf.files import replacing, write_text
+from s3_hf.files import write_text
 from s3_hf.records import Usage
 
 NAMES = {"macro_f1": "macro F1", "exact_match": "exact match", "f1": "F1"}
@@ -25,8 +25,10 @@ SHORT = 0.99
 def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
     """Leave the tables in the folder and return the Markdown; `paid` is what all cells together cost."""
     lines = lines_of(bench, results)
-    _write_table(folder / "cells", [_cell_record(one) for one in results])
-    _write_table(folder / "results", [_record(line) for line in lines])
+    if has_curves(results):
+        write_curves(folder, results)
+    write_table(folder / "cells", [_cell_record(one) for one in results])
+    write_table(folder / "results", [_record(line) for line in lines])
     text = markdown(bench, lines, results, paid)
     write_text(folder / "results.md", text)
     return text
@@ -135,20 +137,6 @@ def _record(line: Line) -> dict[str, Any]:
 
 def _cell_record(result: CellResult) -> dict[str, Any]:
     values = asdict(result)
+    del values["epochs"]
     scores = {f"test_{name}": value for name, value in values.pop("scores").items()}
     return values | scores | {f"validation_{name}": value for name, value in values.pop("validation").items()}
-
-
-def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = list(dict.fromkeys(name for row in rows for name in row if name != "validation"))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path.with_suffix(".csv"), out.getvalue())
-    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
-    with replacing(path.with_suffix(".parquet")) as temporary:
-        pq.write_table(table, temporary)

@@ -51,6 +51,9 @@ class CellResult:
     flops: float
     synthesis_seconds: float
     training_seconds: float
+    epochs: list[dict[str, float]]
+    """The last student's epochs: training loss, scores on gold validation and, with `training.watch`, on the training
+    rows and on test."""
 
 
 class BenchObserver(Observer):
@@ -177,6 +180,7 @@ def _measured(cell: Cell, result: RunResult) -> CellResult:
         flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * one["parameters"] * one["tokens"]["seen"] for one in trained)),
         synthesis_seconds=sum(facts["seconds"] for facts in made),
         training_seconds=sum(one["seconds"] for one in trained),
+        epochs=trained[-1]["epochs"],
     )
 
 

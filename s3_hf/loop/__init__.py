@@ -57,7 +57,7 @@ def run(
     results: list[RoundResult] = []
     push_error: S3Error | None = None
     for number in range(config.rounds + 1):
-        if number > 0 and (rounds.strategy.grow is None or not results[-1].mistakes or rounds.converged(results)):
+        if rounds.over(results):
             break
         results.append(rounds.round(number))
         rounds.observer.scored(results[-1])

@@ -92,6 +92,12 @@ class Rounds:
             return error
         return None
 
+    def over(self, results: list[RoundResult]) -> bool:
+        """True if there is no further round: nothing to learn from, or nothing gained by it."""
+        if not results or (len(results) == 1 and self.config.add_data):
+            return False
+        return self.strategy.grow is None or not results[-1].mistakes or self.converged(results)
+
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
         patience, metric = self.config.patience, self.metric
@@ -130,9 +136,9 @@ class Rounds:
     def _job(self, number: int) -> TrainingJob:
         from s3_hf.training import TrainingJob
 
-        config, recipe = self.config, self.task.config
+        config, recipe, rows = self.config, self.task.config, self.run.union(number)
         return TrainingJob(
-            rows=self.run.union(number),
+            rows=rows,
             gold=self.task.selection,
             columns=self.task.columns,
             label_names=self.task.label_names,
@@ -143,6 +149,7 @@ class Rounds:
             metric=self.metric,
             seed=config.seed,
             settings=config.training,
+            watched={"train": rows, "test": self.task.test} if config.training.watch else {},
         )
 
     def _score(self, folder: RoundDir) -> None:
@@ -191,6 +198,8 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     """
     if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
         raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+    if config.add_data and not config.rounds:
+        raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
     if trains:
         _check_training(config, services, task.columns)
