@@ -130,9 +130,9 @@ class Completion:
 class Example:
     """A synthetic row: the gold dataset's columns, and where they come from.
 
-    `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row,
-    GoldGen) or `human` (a gold row itself); `parent` is the id of the gold row that was extrapolated or gave the
-    context, never its text.
+    `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row, GoldGen),
+    `given` (added from an existing dataset) or `human` (a gold row itself); `parent` is the id of the gold row that
+    was extrapolated or gave the context, never its text.
     """
 
     id: str

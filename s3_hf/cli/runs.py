@@ -35,6 +35,7 @@ def run(
     patience: int = typer.Option(None, help="Stop after so many rounds without gain on gold validation."),
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id) as the seed."),
+    add_data: list[str] = typer.Option(None, help="Add this dataset as round 1, after the seed (repeatable)."),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
     holdout: float = typer.Option(
@@ -63,6 +64,7 @@ def run(
         "patience": patience,
         "seed": seed,
         "seed_data": seed_data,
+        "add_data": options.one_or_many(add_data),
         "gold": gold,
         "prompts": prompts,
         "holdout": holdout,

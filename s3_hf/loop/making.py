@@ -115,9 +115,13 @@ class Maker:
             return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
         before = read_json(self.run.round(number - 1).facts)["rationales"]
         synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
+        if number == 1 and config.add_data:
+            sources = (config.add_data,) if isinstance(config.add_data, str) else config.add_data
+            return _stream(given_examples(self.task, *sources, round=number)), None
         feedback = self._feedback(number)
         source = len(feedback.mistakes) * config.synthesis.per_error
-        wanted = min(source, config.round_size or source) if self.strategy.name == "s3" else config.round_size
+        limited = self.strategy.name == "s3" and not config.synthesis.top_up
+        wanted = min(source, config.round_size or source) if limited else config.round_size
         assert self.strategy.grow is not None
         return self.strategy.grow(synthesizer, feedback, config.round_size), wanted
 

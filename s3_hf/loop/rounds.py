@@ -52,16 +52,9 @@ class Rounds:
         trains: bool = True,
     ) -> Rounds:
         """Check everything that can be checked before anything is spent, and open the run directory."""
+        task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
-        if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
-            raise ConfigError(
-                "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
-            )
-        student_name = services.student_name or Path(config.student).name
-        task = task_of(config)
-        if trains:
-            _check_training(config, services, task.columns)
-            student_name = services.student_name or config.student
+        student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
         if not _first_process():
             _wait_for(path / "run.yaml")
@@ -98,6 +91,12 @@ class Rounds:
             logger.warning("not published: %s", error)
             return error
         return None
+
+    def over(self, results: list[RoundResult]) -> bool:
+        """True if there is no further round: nothing to learn from, or nothing gained by it."""
+        if not results or (len(results) == 1 and self.config.add_data):
+            return False
+        return self.strategy.grow is None or not results[-1].mistakes or self.converged(results)
 
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
@@ -137,9 +136,9 @@ class Rounds:
     def _job(self, number: int) -> TrainingJob:
         from s3_hf.training import TrainingJob
 
-        config, recipe = self.config, self.task.config
+        config, recipe, rows = self.config, self.task.config, self.run.union(number)
         return TrainingJob(
-            rows=self.run.union(number),
+            rows=rows,
             gold=self.task.selection,
             columns=self.task.columns,
             label_names=self.task.label_names,
@@ -150,6 +149,7 @@ class Rounds:
             metric=self.metric,
             seed=config.seed,
             settings=config.training,
+            watched={"train": rows, "test": self.task.test} if config.training.watch else {},
         )
 
     def _score(self, folder: RoundDir) -> None:
@@ -188,6 +188,22 @@ class Rounds:
         task = self.task
         held_out = {"selection": task.selection} if task.options.holdout else {}
         return {"validation": task.gold, **held_out, "test": task.test}
+
+
+def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:
+    """Return the task, if all that can be checked before anything is spent is in order.
+
+    Raises:
+        S3Error: strategy, task, student, metric or training arguments cannot be used.
+    """
+    if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
+        raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+    if config.add_data and not config.rounds:
+        raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
+    task = task_of(config)
+    if trains:
+        _check_training(config, services, task.columns)
+    return task
 
 
 def default_run_dir(config: RunConfig) -> Path:

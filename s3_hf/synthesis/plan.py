@@ -61,13 +61,13 @@ class Planner:
             context = self.random(f"context/{slot}").choice(contexts) if contexts else None
             yield Plan(slot, "seed", label, context, context.parent if context else None)
 
-    def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int) -> Iterator[Plan]:
+    def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: range) -> Iterator[Plan]:
         """Slots for examples like gold rows, with their label and context (Algorithms 2 and 3)."""
         columns = self.task.columns
         for row in rows:
             label = int(row[columns.label]) if columns.label else None
             context = self.task.context_of(row)
-            for copy in range(copies):
+            for copy in copies:
                 slot = f"r{self.round}/{origin}/{row['s3_id']}/{copy}"
                 yield Plan(slot, origin, label, context, str(row["s3_id"]), str(row[columns.text]))
 

@@ -119,7 +119,7 @@ class Synthesizer:
                 return
 
     async def extrapolate(
-        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1
+        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1, first: int = 0
     ) -> AsyncIterator[Example]:
         """Yield `copies` examples like each gold row, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
 
@@ -127,10 +127,11 @@ class Synthesizer:
             rows: gold rows with their `s3_id`; their label, context and answer are kept.
             origin: `error` for mistakes, `gold` for GoldGen.
             copies: examples asked for each row.
+            first: number of the first copy; the same number is the same slot.
         """
         if "{rationales}" in self.task.prompts.extrapolate:
             await self.rationales()
-        plans = self.planner.extrapolations(rows, origin, copies)
+        plans = self.planner.extrapolations(rows, origin, range(first, first + copies))
         async for example in self._in_order(plans, "extrapolate", []):
             yield example
 

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch.utils.data import Sampler, SequentialSampler
@@ -32,9 +31,10 @@ from s3_hf.files import write_json
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import score
 from s3_hf.training.arguments import precision, predicting_arguments, training_arguments
-from s3_hf.training.heads import Encoded
+from s3_hf.training.heads import ByLength
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student, head_of, load_student
+from s3_hf.training.watching import Watch
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -58,7 +58,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     set_seed(job.seed)
     model, tokenizer = fresh_student(job)
     head = head_of(model, tokenizer, job.columns)
-    rows, gold = head.encode(job.rows, learned=True).inputs, _ByLength(head.encode(job.gold, learned=True))
+    rows, gold = head.encode(job.rows, learned=True).inputs, ByLength(head.encode(job.gold, learned=True))
     references = job.gold[job.columns.label or job.columns.answers][:]
 
     def metrics(evaluation: Any) -> dict[str, float]:
@@ -68,7 +68,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     callbacks: list[TrainerCallback] = [_Progress(on_step)] if on_step else []
     if job.settings.early_stopping:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
-    trainer = _StudentTrainer(
+    trainer = StudentTrainer(
         model=model,
         args=training_arguments(job, work),
         data_collator=_collator(tokenizer),
@@ -80,10 +80,12 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     )
     trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
     trainer.head_learning_rate = job.settings.head_learning_rate
+    watch = Watch(job, head, trainer)
+    trainer.add_callback(watch)
     began = time.monotonic()
     try:
         trainer.train()
-        report = _report(job, trainer, time.monotonic() - began)
+        report = _report(job, trainer, watch, time.monotonic() - began)
         if trainer.is_world_process_zero():
             trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
             trainer.model.save_pretrained(out)
@@ -115,33 +117,20 @@ def predict(
     model, tokenizer = load_student(str(folder), columns)
     if not len(rows):
         return []
-    encoded = _ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
+    encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
     trainer = Trainer(model=model, args=predicting_arguments(settings, work), data_collator=_collator(tokenizer))
     trainer.remove_callback(PrinterCallback)
     return encoded.decode(trainer.predict(encoded.inputs).predictions)
 
 
-class _ByLength:
-    """Encoded rows with the longest inputs first: batches of one length need little padding."""
-
-    def __init__(self, encoded: Encoded) -> None:
-        self._encoded = encoded
-        order = np.argsort(encoded.inputs["length"][:], kind="stable")[::-1]
-        self._back = np.argsort(order)
-        self.inputs = encoded.inputs.select(order)
-
-    def decode(self, outputs: Any) -> list[Prediction]:
-        """What the outputs, in the order of `inputs`, say of each row."""
-        in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
-        return self._encoded.decode(in_order)
-
-
-class _StudentTrainer(Trainer):
+class StudentTrainer(Trainer):
     """Trainer whose freshly initialised head may learn faster than the pretrained encoder."""
 
     head_learning_rate: float | None = None
+    compute_metrics: Any
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return the optimizer of `Trainer`, with the head in a group of its own."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if self.head_learning_rate is not None and len({group["lr"] for group in optimizer.param_groups}) == 1:
             prefix = self.model.base_model_prefix + "."
@@ -153,6 +142,14 @@ class _StudentTrainer(Trainer):
                     rest = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
                     optimizer.add_param_group({**rest, "params": fast, "lr": self.head_learning_rate})
         return optimizer
+
+    def outputs_of(self, inputs: Dataset) -> Any:
+        """The model's outputs for inputs; nothing is scored or logged."""
+        metrics, self.compute_metrics = self.compute_metrics, None
+        try:
+            return self.evaluation_loop(self.get_test_dataloader(inputs), "", prediction_loss_only=False).predictions
+        finally:
+            self.compute_metrics = metrics
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
         """In order: grouped by length as in training, outputs would belong to nobody knows which row."""
@@ -176,13 +173,15 @@ def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
     return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
 
 
-def _report(job: TrainingJob, trainer: Trainer, seconds: float) -> dict[str, Any]:
+def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) -> dict[str, Any]:
     epochs: dict[int, dict[str, float]] = {}
     for line in trainer.state.log_history:
         entry = epochs.setdefault(round(line.get("epoch", 0)), {})
         if "loss" in line:
             entry["train_loss"] = round(line["loss"], 5)
         entry |= {name: line[f"eval_{name}"] for name in job.columns.metrics if f"eval_{name}" in line}
+    for epoch, scores in watch.found.items():
+        epochs[epoch] |= scores
     history = [{"epoch": epoch, **values} for epoch, values in sorted(epochs.items()) if job.metric in values]
     best = max(history, key=lambda line: line[job.metric])["epoch"] if history else math.ceil(trainer.state.epoch or 0)
     done, lengths = trainer.state.epoch or 0, trainer.train_dataset["length"][:]
