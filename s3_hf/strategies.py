@@ -28,13 +28,15 @@ class Strategy:
 
     `seed` yields the examples of round 0, up to the given number. `grow` yields those of a later round from
     what the last student got wrong, up to the given number or, with None, as many as the method makes;
-    a strategy without it is one-shot. `asks_llm` is False where no LLM is needed.
+    a strategy without it is one-shot. `asks_llm` is False where no LLM is needed, `finds_answers` where a task must
+    have labels.
     """
 
     name: str
     seed: Callable[[Synthesizer, int], AsyncIterator[Example]]
     grow: Callable[[Synthesizer, Feedback, int | None], AsyncIterator[Example]] | None = None
     asks_llm: bool = True
+    finds_answers: bool = True
 
 
 def strategy_named(name: str) -> Strategy:

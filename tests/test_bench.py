@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,9 +20,13 @@ from s3_hf.config import merge
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error
 from s3_hf.files import read_rows
 from s3_hf.loop import Services
+from s3_hf.strategies import STRATEGIES
+from s3_hf.task import load_task
 from tests.conftest import film_reply
+from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
 
+EXAMPLES = Path(__file__).parent.parent / "examples" / "bench"
 ARMS = {"s3": {}, "no-ees": {"strategy": "s3", "rounds": 0}, "zerogen": {}, "gold": {}}
 
 
@@ -234,6 +240,49 @@ def test_the_small_variant(films):
         load_bench(films.write(small=None), small=True)
 
 
+def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
+    with LLMServer(reply=kind_reply) as server:
+        tasks = {"pairs": {"recipe": str(pairs_recipe)}, "spans": {"recipe": str(spans_recipe)}}
+        settings = {**films.values["settings"], "llm": server.url, "synthesis": {}}
+        values = {"tasks": tasks, "arms": {"s3": {"rounds": 1}, "gold": {}}, "sizes": [12], "settings": settings}
+        results = films.run(**values, seeds=[0], metrics=["accuracy", "exact_match", "f1"])
+    assert [(one.task, set(one.scores)) for one in results if one.arm == "s3"] == [
+        ("pairs", {"accuracy", "macro_f1"}),
+        ("spans", {"exact_match", "f1"}),
+    ]
+    assert {one.rows for one in results if one.arm == "s3"} == {12}
+    text = write_report(films.bench(), films.folder, results)
+    assert [line.split(": ")[1] for line in text.splitlines() if line.startswith("## ")] == [
+        "accuracy",
+        "exact match",
+        "F1",
+    ]
+
+
+def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm, monkeypatch):
+    limited = replace(STRATEGIES["zerogen"], name="limited", finds_answers=False)
+    monkeypatch.setitem(STRATEGIES, "limited", limited)
+    with pytest.raises(ConfigError, match="strategy 'limited' needs a task with labels, found 'spans'"):
+        films.run(tasks={"spans": {"recipe": str(spans_recipe)}}, arms={"limited": {}}, baseline=None)
+    assert not films_llm.requests
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("small", [False, True], ids=["whole", "small"])
+def test_the_ready_files(path, small, tmp_path):
+    bench = load_bench(path, small=small)
+    cells = cells_of(bench, tmp_path)
+    for config in {cell.task: cell.config for cell in cells}.values():
+        load_task(config.task, prompts=config.prompts)
+    if small:
+        assert {cell.config.llm for cell in cells} == {cell.config.student for cell in cells} == {"local"}
+    if bench.paper:
+        figures = [figures for arm in bench.paper.figures.values() for figures in arm.values()]
+        assert all(1 < value < 100 for one in figures for name, value in one.items() if name != "rows")
+        known = {entry.paper_task or name for name, entry in bench.tasks.items()}
+        assert known <= {task for arm in bench.paper.figures.values() for task in arm}
+
+
 def command(films, *more):
     return [sys.executable, "-m", "s3_hf", "bench", str(films.path), "--run-dir", str(films.folder), *more]
 
@@ -258,5 +307,5 @@ def test_killed_half_way_and_gone_on(films):
         assert in_flight <= 4
         asked = len(server.requests)
         plan = subprocess.run(command(films, "--plan"), env=environment, capture_output=True, text=True, check=True)
-        assert plan.stdout.count("done") == 8
+        assert plan.stdout.count("done  films-") == 8
         assert len(server.requests) == asked

@@ -34,7 +34,7 @@ def bench(
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
     cells = cells_of(loaded, folder)
     if plan:
-        display.show(display.plan_table(cells, folder))
+        display.show_text(display.plan(cells, folder))
         return
     open_cells = [cell for cell in cells if not (folder / "cells" / cell.name / "cell.json").exists()]
     with options.services(*(cell.config for cell in open_cells)) as services, display.BenchDisplay() as observer:

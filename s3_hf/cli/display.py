@@ -114,18 +114,17 @@ class BenchDisplay(Display, BenchObserver):
         self.on_finished(results)
 
 
-def plan_table(cells: Sequence[Cell], folder: Path) -> Table:
-    """One line per cell: how many rows it makes, and whether it is done."""
-    table = Table(title=f"{len(cells)} cells in {folder}")
-    for name in ("task", "arm", "student", "size", "seed", "seed rows", "rounds", "each", "state"):
-        table.add_column(name, justify="left" if name in ("task", "arm", "student", "state") else "right")
+def plan(cells: Sequence[Cell], folder: Path) -> str:
+    """One line per cell: where its rows come from, and whether it is done."""
+    lines = [f"{len(cells)} cells in {folder}"]
     for cell in cells:
         config, path = cell.config, folder / "cells" / cell.name
-        state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else ""
-        size, seed_rows = ("all", "gold") if cell.size is None else (f"{cell.size:,}", f"{config.seed_size:,}")
-        shape = (str(config.rounds), f"{config.round_size or 0:,}")
-        table.add_row(cell.task, cell.arm, cell.student, size, str(cell.seed), seed_rows, *shape, state)
-    return table
+        state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else "new"
+        seed = "given" if config.seed_data else "gold" if cell.size is None else f"{config.seed_size:,}"
+        added = " + given" if config.add_data else ""
+        growth = f" + {config.rounds} x {config.round_size:,}" if config.round_size else ""
+        lines.append(f"{state:6}{cell.name}: {seed}{added}{growth} rows")
+    return "\n".join(lines)
 
 
 def results_table(results: Sequence[RoundResult], title: str) -> Table:

@@ -196,11 +196,17 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     Raises:
         S3Error: strategy, task, student, metric or training arguments cannot be used.
     """
-    if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
+    strategy = strategy_named(config.strategy)
+    if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
         raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
+    if task.columns.answers and not strategy.finds_answers:
+        raise ConfigError(
+            f"strategy {strategy.name!r} needs a task with labels, found {task.name!r}, where answers are to be "
+            "found; use another strategy or task"
+        )
     if trains:
         _check_training(config, services, task.columns)
     return task
