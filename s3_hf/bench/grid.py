@@ -30,13 +30,18 @@ class Cell:
     config: RunConfig
     rows: int | None
     """Rows that the last student is to be trained on; None where the data decides it."""
-    journal: str
-    """File name of the journal that it shares with other cells."""
+    shared: str | None
+    """Name of the journal that it shares with other cells; None where it needs nothing from them."""
 
     @property
     def name(self) -> str:
         """Its folder: readable, and the same whatever else is in the grid."""
         return cell_name(self.task, self.arm, self.student, self.size, self.seed)
+
+    @property
+    def turn(self) -> str:
+        """What cells have in common that must run one after another."""
+        return self.shared or self.name
 
 
 def cell_name(task: str, arm: str, student: str, size: int | None, seed: int) -> str:
@@ -87,8 +92,9 @@ def _cells(bench: Bench, folder: Path, task: str, arm: str, student: str, seed: 
         values |= _split(method, strategy, given, rows, f"arm {arm!r}, size {size}")
         values |= _borrowed(bench, folder, values, (task, student, size, seed))
         config = parse_config(values, f"the settings of arm {arm!r} on task {task!r}")
-        decided = None if "seed_data" in given or "add_data" in given else rows
-        yield Cell(task, arm, student, size, seed, config, decided, _journal(task, seed, method))
+        borrows = "seed_data" in given or "add_data" in given
+        journal = _journal(task, seed, method) if strategy.asks_llm or borrows else None
+        yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal)
 
 
 def _split(
@@ -168,7 +174,7 @@ def _journal(task: str, seed: int, arm: Arm) -> str:
     """Cells share completions if task, seed and LLM are the same; the address of the file's LLM may change."""
     own = {key: arm.settings[key] for key in ("llm", "llm_model") if key in arm.settings}
     tail = f"-{hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:6]}" if own else ""
-    return f"{re.sub(r'[^a-zA-Z0-9_.]+', '_', task)}-seed{seed}{tail}.sqlite"
+    return f"{re.sub(r'[^a-zA-Z0-9_.]+', '_', task)}-seed{seed}{tail}"
 
 
 def _distinct(cells: list[Cell]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from s3_hf.bench.grid import Cell
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import BudgetReached, ConfigError, S3Error, SynthesisError
-from s3_hf.files import read_json, write_json
+from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.journal import Journal
 from s3_hf.loop import Observer, RunResult, Services, check, run
 from s3_hf.records import Usage
@@ -135,25 +137,56 @@ def run_cells(
 
 
 def run_cell(cell: Cell, folder: Path, services: Services, observer: Observer, *, keep_models: bool = False) -> None:
-    """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete."""
+    """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete.
+
+    Waits until no other process, on whatever machine, runs a cell of the same journal.
+    """
     path = folder / "cells" / cell.name
-    _link(path / JOURNAL, folder / "journals" / cell.journal)
-    config = _limited(cell.config, folder, cell.journal)
-    result = run(config, path, _services(cell.config, services), observer)
-    record = _measured(cell, result)
-    if not keep_models:
-        for file in path.glob("round-*/model/*.safetensors"):
-            file.unlink()
-    write_json(path / "cell.json", asdict(record))
+    with _turn(folder / "journals" / f"{cell.turn}.turn"):
+        if (path / "cell.json").exists():
+            return
+        if cell.shared:
+            _link(path / JOURNAL, folder / "journals" / f"{cell.shared}.sqlite")
+        try:
+            result = run(_limited(cell, folder), path, _services(cell.config, services), observer)
+        finally:
+            _note_spending(cell, folder)
+        record = _measured(cell, result)
+        if not keep_models:
+            for file in path.glob("round-*/model/*.safetensors"):
+                file.unlink()
+        write_json(path / "cell.json", asdict(record))
 
 
-def spent(journals: Iterable[Path]) -> Usage:
-    """What was ever paid for, over all journals."""
-    total = Usage()
-    for path in journals:
-        with Journal(path) as journal:
-            total += journal.usage()
-    return total
+def spent(folder: Path) -> Usage:
+    """What all cells of the bench together paid for, shared rows once."""
+    return _spent(folder, "")
+
+
+def _spent(folder: Path, but: str) -> Usage:
+    """The sum over all journals but one, as noted beside them: another machine may have them open."""
+    notes = (path for path in (folder / "journals").glob("*.json") if path.stem != but)
+    return sum((Usage(**read_json(path)) for path in notes), Usage())
+
+
+def _note_spending(cell: Cell, folder: Path) -> None:
+    journal = folder / "journals" / f"{cell.shared}.sqlite"
+    if cell.shared and journal.exists():
+        with Journal(journal) as opened:
+            write_json(folder / "journals" / f"{cell.shared}.json", asdict(opened.usage()))
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Hold the lock at `path`; the kernel gives it back if this process dies."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _measured(cell: Cell, result: RunResult) -> CellResult:
@@ -196,12 +229,11 @@ def _services(config: RunConfig, all_services: Services) -> Services:
     return chosen if config.student == LOCAL else replace(chosen, student="", student_name="")
 
 
-def _limited(config: RunConfig, folder: Path, own: str) -> RunConfig:
-    """The settings with what other journals spent taken off the limits, which hold for the whole bench."""
+def _limited(cell: Cell, folder: Path) -> RunConfig:
+    """The cell's settings with what other journals spent taken off the limits, which hold for the whole bench."""
+    config = cell.config
     limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}
-    if not limits:
-        return config
-    elsewhere = spent(path for path in (folder / "journals").glob("*.sqlite") if path.name != own)
+    elsewhere = _spent(folder, cell.turn)
     left = {name: limit - getattr(elsewhere, LIMITS[name]) for name, limit in limits.items()}
     for name, rest in left.items():
         if rest <= 0:
@@ -213,7 +245,6 @@ def _limited(config: RunConfig, folder: Path, own: str) -> RunConfig:
 
 
 def _link(link: Path, journal: Path) -> None:
-    journal.parent.mkdir(parents=True, exist_ok=True)
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(journal, link.parent))

@@ -42,7 +42,7 @@ def bench(
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
         observer.on_finished = lambda results: write_report(loaded, folder, results)
         results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
-    text = write_report(loaded, folder, results, spent(sorted((folder / "journals").glob("*.sqlite"))))
+    text = write_report(loaded, folder, results, spent(folder))
     if as_json:
         display.show_json({"run_dir": folder, "cells": [asdict(one) for one in results]})
     else:
