@@ -76,6 +76,10 @@ class Display(Observer):
         """Show answers and tokens per second, what is repeated, and what the rest will cost."""
         self._tell(self._made, self._wanted, "rows", _spending(self._made, self._wanted, status, self._prices))
 
+    def trial(self, done: int, total: int) -> None:
+        """Show how far the search for training settings is."""
+        self._tell(done, total, "trials", f"search for training settings, trial {done + 1} of {total}")
+
     def step(self, done: int, total: int) -> None:
         """Show training steps."""
         self._tell(done, total, "steps", "")

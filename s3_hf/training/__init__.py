@@ -7,14 +7,17 @@ from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.fit import fit, predict
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, load_student
+from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
     "OnStep",
     "TrainingJob",
     "check_arguments",
     "check_student",
+    "check_tuning",
     "fit",
     "load_student",
     "precision",
     "predict",
+    "tune",
 ]
