@@ -3,9 +3,10 @@
 import json
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from transformers import pipeline
+
+from tests.threaded_server import QuietHandler, ThreadedServer
 
 
 @contextmanager
@@ -15,27 +16,16 @@ def serving(model, *, flat=False, refusals=()):
     A list for each text is what Inference Providers answer; `flat` answers as the handler of an Inference
     Endpoint does. `refusals` are statuses that the first requests get, or None for an answer that is not JSON.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.url = f"http://127.0.0.1:{server.server_port}"
+    server = ThreadedServer(_Handler)
+    server.url = server.address
     server.classify = pipeline("text-classification", model=str(model), device="cpu")
     server.flat, server.refusals, server.asked, server.lock = flat, list(refusals), [], threading.Lock()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with server.serving():
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        """Say nothing."""
-
-    def do_POST(self):
+class _Handler(QuietHandler):
+    def do_POST(self):  # noqa: N802 - the name that http.server asks for
         payload = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.server.lock:
             self.server.asked.append((dict(self.headers), payload))

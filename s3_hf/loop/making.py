@@ -123,25 +123,10 @@ class Maker:
 
     def _checks(self, number: int) -> Checks:
         """Checks that know the gold texts and the texts of earlier rounds."""
-        config = self.task.config
         seen: set[int] = set()
         for earlier in range(number):
-            seen |= self._digests(self.run.round(earlier).rows())
-        return Checks(
-            self.task.label_words,
-            config.min_words,
-            config.one_line,
-            config.question,
-            test=digests(self.task.test[config.text]),
-            gold=self._digests(self.task.gold) | self._digests(self.task.selection),
-            seen=seen,
-        )
-
-    def _digests(self, rows: Dataset) -> frozenset[int]:
-        columns = self.task.columns
-        texts = rows[columns.text][:]
-        contexts = rows[columns.context][:] if columns.context else [None] * len(texts)
-        return digests(row_text(text, context) for text, context in zip(texts, contexts, strict=True))
+            seen |= _digests(self.task, self.run.round(earlier).rows())
+        return checks_of(self.task, seen)
 
     def _client(self, journal: Journal) -> Client:
         urls = self.services.llm_urls or self.config.llm_urls
@@ -156,6 +141,27 @@ class Maker:
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
         wrong = mistakes(self.task.gold, predictions, self.task.columns, self.config.mistake_f1)
         return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model)
+
+
+def checks_of(task: Task, seen: set[int]) -> Checks:
+    """The checks of a task; `seen` holds digests of the rows that there are already."""
+    config = task.config
+    return Checks(
+        task.label_words,
+        config.min_words,
+        config.one_line,
+        config.question,
+        test=digests(task.test[config.text]),
+        gold=_digests(task, task.gold) | _digests(task, task.selection),
+        seen=seen,
+    )
+
+
+def _digests(task: Task, rows: Dataset) -> frozenset[int]:
+    columns = task.columns
+    texts = rows[columns.text][:]
+    contexts = rows[columns.context][:] if columns.context else [None] * len(texts)
+    return digests(row_text(text, context) for text, context in zip(texts, contexts, strict=True))
 
 
 async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:

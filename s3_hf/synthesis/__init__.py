@@ -3,6 +3,16 @@
 from s3_hf.synthesis.checks import Checks, row_text
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Planner
-from s3_hf.synthesis.synthesizer import Generate, Synthesizer, Tally
+from s3_hf.synthesis.synthesizer import RATIONALE_TOKENS, Generate, Synthesizer, Tally
 
-__all__ = ["Checks", "Generate", "Plan", "Planner", "Synthesizer", "Tally", "parse_list", "row_text"]
+__all__ = [
+    "RATIONALE_TOKENS",
+    "Checks",
+    "Generate",
+    "Plan",
+    "Planner",
+    "Synthesizer",
+    "Tally",
+    "parse_list",
+    "row_text",
+]

@@ -195,7 +195,7 @@ class Task:
             rows = rows.select(kept)
         if options.holdout:
             rows, selection = divided(
-                rows, options.holdout, label=config.label, group=config.context, seed=options.seed
+                rows, options.holdout, label=config.label, group=config.context, text=config.text, seed=options.seed
             )
             self._check(selection)
         self._check(rows)

@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -44,7 +45,7 @@ def load_task(
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
         if options.splits:
             overrides["splits"] = {**defaults.splits, **options.splits}
-        key = Hasher.hash([source, repr(defaults), _folder_state(gold or defaults.source)])
+        key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
         builder = builder_class(config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides)
     except (IndexError, AttributeError, TypeError, ValueError) as error:
         raise TaskError(
@@ -120,9 +121,10 @@ def _registered(name: str) -> type[TaskBuilder]:
 def _loaded(point: EntryPoint) -> type[TaskBuilder]:
     try:
         found = point.load()
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:
         raise TaskError(
-            f"task {point.name!r} ({point.value}) cannot be imported: {error}; repair its package"
+            f"task {point.name!r} ({point.value}) cannot be imported ({_told(error, _file_name(point.module))}); "
+            "repair its package"
         ) from error
     return _checked(found, point.value)
 
@@ -139,7 +141,7 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
+        detail = _told(error, spec.origin or "")
         raise TaskError(f"recipe {str(path)!r} cannot be imported ({detail}); correct the file") from error
     builders = [
         item
@@ -154,16 +156,29 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     return _checked(builders[0], str(path))
 
 
+def _told(error: Exception, file: str) -> str:
+    """The error in one line, with the line of `file` that it came from, or of another file that is not Python."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} in {error.filename!r}, line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
+    place = f", line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}{place}: {' '.join(str(error).split())}"
+
+
+def _file_name(module: str) -> str:
+    return f"{module.rpartition('.')[-1]}.py"
+
+
 def _checked(found: Any, where: str) -> type[TaskBuilder]:
     if not (inspect.isclass(found) and issubclass(found, TaskBuilder)):
         raise TaskError(f"{where!r} must be a TaskBuilder subclass, found {found!r}; correct the entry point")
     return found
 
 
-def _folder_state(source: str) -> list[tuple[str, int, int]]:
+def _state(source: str) -> list[tuple[str, int, int]]:
     """What tells a changed local source from an unchanged one; empty for a Hub id."""
     root = Path(source)
-    if not source or not root.is_dir():
+    if not source or not root.exists():
         return []
-    files = sorted(path for path in root.rglob("*") if path.is_file())
+    files = sorted(path for path in (root, *root.rglob("*")) if path.is_file())
     return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

@@ -9,8 +9,8 @@ from typing import Any
 
 import datasets
 
-from s3_hf.errors import TaskError
 from s3_hf.records import Columns
+from s3_hf.task.reading import gold_rows
 
 SINGLE = {
     "rationales": ({"count", "label"}, set[str]()),
@@ -149,21 +149,11 @@ class TaskBuilder(datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:  # noqa: ARG002
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": of}) for name, of in self.config.splits.items()]
+        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in self.config.splits]
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        config = self.config
-        rows = datasets.load_dataset(config.source, config.source_config, split=split)
-        for column in (config.text, config.label):
-            if column not in rows.column_names:
-                raise TaskError(
-                    f"gold data {config.source!r}, split {split!r}, must have the column {column!r}, found "
-                    f"{rows.column_names}; correct the recipe"
-                )
-        names = getattr(rows.features[config.label], "names", None)
-        for number, row in enumerate(rows):
-            label = row[config.label]
-            yield number, {config.text: row[config.text], config.label: names[label] if names else label}
+        """Yield the rows of `validation`, `test` or another name in the recipe's `splits`."""
+        yield from enumerate(gold_rows(self.config, split))
 
 
 def _braced(fields: set[str]) -> str:
