@@ -205,6 +205,7 @@ def _report(job: TrainingJob, trainer: Trainer, seconds: float) -> dict[str, Any
         "parameters": trainer.model.num_parameters(),
         "rows": len(job.rows),
         "tokens": {"mean": round(sum(lengths) / len(lengths), 1), "seen": round(sum(lengths) * done)},
+        "metric": job.metric,
         "best_epoch": best,
         "epochs": history,
         "settings": job.settings.model_dump(mode="json"),
