@@ -17,6 +17,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
@@ -125,6 +126,19 @@ def predict(
     """
     quietly()
     model, tokenizer = load_student(str(folder), columns)
+    return predict_with(model, tokenizer, rows, columns, settings, work)
+
+
+def predict_with(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    columns: Columns,
+    settings: TrainingConfig,
+    work: Path,
+) -> list[Prediction]:
+    """As `predict`, with a student that is loaded already."""
+    quietly()
     if not len(rows):
         return []
     encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
