@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
+JOURNAL = "journal.sqlite"
 
 
 class Stage(Enum):
@@ -106,7 +107,7 @@ class RunDir:
     @property
     def journal(self) -> Path:
         """The durable record of completions."""
-        return self.path / "journal.sqlite"
+        return self.path / JOURNAL
 
     def round(self, number: int) -> RoundDir:
         """The folder of round `number`; it need not exist yet."""
@@ -129,6 +130,8 @@ class RunDir:
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Return the run directory at `path`, made now or opened again.
 
+    A folder with nothing but a copy of another run's journal is as good as empty: its completions are not paid again.
+
     Args:
         path: folder of the run.
         config: settings of this call; `identity()` must equal what the directory was made with.
@@ -142,7 +145,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(path, old.config, config)
         return RunDir(path, config, old.facts)
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and any(found.name != JOURNAL for found in path.iterdir()):
         raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
