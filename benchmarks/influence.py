@@ -16,10 +16,9 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; see s3_hf.cli
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,9 +124,11 @@ def toy_table() -> None:
     forms: dict[str, Callable[[Logistic, Encoded, Encoded], Tensor]] = {
         "full, recursion run to its end without damping": lambda *of: full_influence(*of, CONVERGED),
         "full, ProGen's settings (damping 50)": lambda *of: full_influence(*of),
-        "last layer, its settings": lambda *of: last_layer_influence(*of),
-        "last layer, damping 1e-6": lambda *of: last_layer_influence(*of, LastLayer(damping=1e-6)),
     }
+    for damping in (1e-6, 1e-2, 1e-1, 1.0, 50.0):
+        forms[f"last layer, damping {damping:g}"] = lambda *of, damping=damping: last_layer_influence(
+            *of, LastLayer(damping=damping)
+        )
     for labels in (2, 3):
         train, validation = toy(labels)
         model, truth = leave_one_out(train, validation, labels)
@@ -135,7 +136,7 @@ def toy_table() -> None:
             print(f"| {name} | {labels} | {compared(form(model, train, validation), truth)} |")
 
 
-def student(folder: Path, rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
+def student(rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
     """Return MiniLM fine-tuned on `rows` rows of which a tenth is wrong, its data, and which rows are wrong."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils import logging
@@ -176,17 +177,18 @@ def student(folder: Path, rows: int) -> tuple[nn.Module, Encoded, Encoded, Tenso
 
 
 def student_table(rows: int, batches: int) -> None:
-    """Print how the last-layer scores of a real student go with its full ones."""
-    with tempfile.TemporaryDirectory() as folder:
-        model, train, validation, wrong = student(Path(folder), rows)
+    """Print how the last-layer scores of a real student go with its full ones.
+
+    The recursion damps by 50 and ends within 1 % of its limit, as with ProGen's settings, but in `batches` batches.
+    """
+    model, train, validation, wrong = student(rows)
     found: dict[str, tuple[Tensor, float]] = {}
+    same = Recursion(damping=5 / batches, scale=10 * batches, batches=batches, batch_size=8)
     forms: dict[str, Callable[[], Tensor]] = {
-        "full, ProGen's settings": lambda: full_influence(model, train, validation, Recursion(batches=batches)),
-        "full, dropout off": lambda: full_influence(
-            model, train, validation, Recursion(batches=batches, dropout=False)
-        ),
+        "full": lambda: full_influence(model, train, validation, same),
+        "full, dropout off": lambda: full_influence(model, train, validation, replace(same, dropout=False)),
     }
-    for damping in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 50.0):
+    for damping in (1e-3, 1e-2, 1e-1, 1.0, 10.0, 50.0):
         forms[f"last layer, damping {damping:g}"] = lambda damping=damping: last_layer_influence(
             model, train, validation, LastLayer(damping=damping)
         )
@@ -206,8 +208,8 @@ def student_table(rows: int, batches: int) -> None:
 def main() -> None:
     """Print two Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=400)
-    parser.add_argument("--batches", type=int, default=1_000)
+    parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--batches", type=int, default=100)
     given = parser.parse_args()
     toy_table()
     student_table(given.rows, given.batches)
