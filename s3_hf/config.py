@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -20,6 +20,8 @@ from s3_hf.errors import ConfigError
 
 LOCAL = "local"
 """The value of `llm` and `student` that stands for the embedded defaults."""
+
+SEE = "see `s3-hf run TASK --print-config`"
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -51,6 +53,12 @@ class SynthesisConfig(Settings):
     """Examples asked for each mistake; Algorithm 2 asks one."""
     attempts: Positive = 4
     """How often one slot is asked before it is given up."""
+    top_up: bool = False
+    """Extrapolate further gold rows, and then rows again, until a round has its `round_size`, so that data sizes of
+    methods are equal; Algorithm 2 asks once for each mistake."""
+    answers: Literal["gold", "phrases"] = "gold"
+    """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which needs
+    no gold answers."""
 
 
 class LLMConfig(Settings):
@@ -92,6 +100,11 @@ class TrainingConfig(Settings):
     """`auto` uses bf16 where the GPU or the processor computes it natively."""
     early_stopping: Positive | None = None
     """Stop after so many epochs without gain on gold validation."""
+    trials: Natural = 0
+    """Trials of a search for batch size, learning rates, weight decay and epochs on gold validation before the first
+    training (section 3.2.1); 0 takes them as they are set."""
+    watch: bool = False
+    """Score the training rows and the test split after each epoch too (Figure 1); nothing is chosen by it."""
     args: Mapping[str, Any] = Field(default_factory=dict)
     """Any other field of `transformers.TrainingArguments`."""
 
@@ -105,10 +118,21 @@ class RunConfig(Settings):
     """Recipe: a registered name or a path to a recipe file."""
     gold: str | None = None
     """Hub id or folder to read gold data from in place of the recipe's own source."""
+    gold_splits: Mapping[str, str] = Field(default_factory=dict)
+    """Splits of that source that are `validation` and `test`, where they differ from the recipe's."""
     gold_size: Positive | None = None
     """Use a seeded, stratified sample of so many gold validation rows."""
     test_size: Positive | None = None
     """Score on a seeded, stratified sample of so many test rows."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the gold validation rows that chooses the epoch and tells convergence, and that no errors are found
+    on; 0 uses all of them for both, as in the paper."""
+    exclude_test_contexts: bool = False
+    """Leave out gold validation rows whose context is in the test split too."""
+    contexts: str | None = None
+    """Draw the contexts of seed rows from this dataset (file, folder or Hub id), in place of the gold rows."""
+    prompts: str | None = None
+    """Name of one of the recipe's other prompts, such as `chat`; None takes its own."""
     strategy: str = "s3"
     llm: str | tuple[str, ...] = LOCAL
     """`local`, a model id, a URL or several URLs."""
@@ -120,6 +144,8 @@ class RunConfig(Settings):
     """N_seed of Algorithm 1, in rows."""
     seed_data: str | None = None
     """Start from this dataset (Parquet, CSV or JSON lines file, folder, Hub id) and synthesize no seed."""
+    add_data: str | tuple[str, ...] | None = None
+    """Add these datasets after the seed, as round 1, in place of its first extrapolation (Table 5)."""
     rounds: Natural = 2
     """R of Algorithm 2: rounds of error extrapolation after the seed."""
     round_size: Positive | None = None
@@ -127,13 +153,15 @@ class RunConfig(Settings):
     patience: Positive | None = None
     """Stop after so many rounds without gain on gold validation."""
     seed: Natural = 0
-    metric: str = "accuracy"
-    """Metric that chooses the best epoch and decides on convergence."""
+    metric: str | None = None
+    """Metric that chooses the best epoch and decides on convergence; None takes accuracy, or F1 for answers."""
+    mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
+    """An answer is a mistake if its F1 score is lower; None counts each that is no exact match."""
     synthesis: SynthesisConfig = SynthesisConfig()
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
 
-    @field_validator("llm", mode="before")
+    @field_validator("llm", "add_data", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -164,7 +192,7 @@ def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConf
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(_first_fault(error, source)) from error
+        raise ConfigError(first_fault(error, source)) from error
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -172,6 +200,15 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
 
     Raises:
         ConfigError: the file is missing, is not a YAML mapping, or holds a wrong setting.
+    """
+    return parse_config(merge(read_mapping(path), overrides or {}), source=str(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: the file is missing or is not a YAML mapping.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -182,10 +219,9 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; "
-            "see `s3-hf run TASK --print-config` for one"
+            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; {SEE} for one"
         )
-    return parse_config(merge(values, overrides or {}), source=str(path))
+    return values
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,12 +233,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _first_fault(error: ValidationError, source: str) -> str:
+def first_fault(error: ValidationError, source: str, model: type[BaseModel] = RunConfig, see: str = SEE) -> str:
+    """One sentence about the first fault that `model` found in `source`; `see` tells where its keys are listed."""
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"]) or "settings"
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "see `s3-hf run TASK --print-config` for all keys"
+        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"{see} for all keys"
         return f"unknown setting {where!r} in {source}; {hint}"
     if fault["type"] == "missing":
         return f"the setting {where!r} is required in {source} and was not given; add it"
@@ -210,10 +247,13 @@ def _first_fault(error: ValidationError, source: str) -> str:
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 
-def _known_keys(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = RunConfig
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
-        inner = model.model_fields[str(part)].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        field = model.model_fields.get(str(part))  # none for a key of a mapping of models
+        inner = [one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)] if field else []
+        model = inner[0] if inner else model
     return list(model.model_fields)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

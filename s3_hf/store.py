@@ -1,7 +1,7 @@
 """The run directory: where everything a run makes is kept, and from which it goes on.
 
     run.yaml  journal.sqlite
-    round-0/  data.parquet round.json | model/ | predictions.parquet metrics.json | published.json
+    round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
+
+
+JOURNAL = "journal.sqlite"
 
 
 class Stage(Enum):
@@ -61,6 +64,11 @@ class RoundDir:
     def facts(self) -> Path:
         """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
         return self.path / "round.json"
+
+    @property
+    def tuned(self) -> Path:
+        """Training settings that a search in this round chose; later rounds use them too."""
+        return self.path / "tuned.json"
 
     @property
     def model(self) -> Path:
@@ -105,8 +113,8 @@ class RunDir:
 
     @property
     def journal(self) -> Path:
-        """The durable record of completions."""
-        return self.path / "journal.sqlite"
+        """The durable record of completions; may be a link to one that several runs share."""
+        return (self.path / JOURNAL).resolve()
 
     def round(self, number: int) -> RoundDir:
         """The folder of round `number`; it need not exist yet."""
@@ -130,7 +138,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
     """Return the run directory at `path`, made now or opened again.
 
     Args:
-        path: folder of the run.
+        path: folder of the run; it may hold a journal, whose completions are then not asked again.
         config: settings of this call; `identity()` must equal what the directory was made with.
         facts: what else `run.yaml` records, such as the task and the names of LLM and student.
 
@@ -142,7 +150,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(path, old.config, config)
         return RunDir(path, config, old.facts)
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and any(not file.name.startswith(JOURNAL) for file in path.iterdir()):
         raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,16 +8,18 @@ without error extrapolation is `rounds: 0`.
 from __future__ import annotations
 
 import difflib
+import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from s3_hf.errors import ConfigError
 from s3_hf.records import Example, Feedback
 from s3_hf.synthesis import Synthesizer
 
-T = TypeVar("T")
+TOP_UPS = 8
+"""How often a round that is short of rows is topped up; what an LLM rejects half of is complete long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ async def _seed_plain(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example
 async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:  # noqa: ARG001
     """The gold validation rows themselves, all of them: the paper's reference row."""
     task = synthesizer.task
-    columns = (task.config.text, task.config.label)
+    columns = list(task.builder.info.features)
     for row in task.gold:
         yield Example(row["s3_id"], {name: row[name] for name in columns}, "human", 0, parent=row["s3_id"])
 
@@ -72,12 +74,8 @@ async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n:
 
     With fewer rows wanted than mistakes times copies, a seeded sample of the mistakes is used.
     """
-    copies = synthesizer.settings.per_error
-    mistakes = list(feedback.mistakes)
-    if n is not None and n < len(mistakes) * copies:
-        mistakes = _sample(mistakes, -(-n // copies), synthesizer)
-    rows = ({**mistake.row, "s3_id": mistake.id} for mistake in mistakes)
-    async for example in _at_most(n, synthesizer.extrapolate(rows, "error", copies)):
+    rows = [{**mistake.row, "s3_id": mistake.id} for mistake in feedback.mistakes]
+    async for example in _extrapolated(synthesizer, rows, "error", n, synthesizer.settings.per_error):
         yield example
 
 
@@ -86,18 +84,41 @@ async def _extrapolate_gold(synthesizer: Synthesizer, feedback: Feedback, n: int
 
     It gets as many rows as S3 would; without a number it extrapolates each gold row once.
     """
-    gold = feedback.gold
-    chosen = list(range(len(gold)))
-    if n is not None and n < len(chosen):
-        chosen = _sample(chosen, n, synthesizer)
-    async for example in _at_most(n, synthesizer.extrapolate((gold[place] for place in chosen), "gold")):
+    async for example in _extrapolated(synthesizer, list(feedback.gold), "gold", n):
         yield example
 
 
-def _sample(items: list[T], size: int, synthesizer: Synthesizer) -> list[T]:
-    """A seeded sample in the items' own order; another round draws another one."""
+async def _extrapolated(
+    synthesizer: Synthesizer, rows: list[dict[str, Any]], origin: str, n: int | None, copies: int = 1
+) -> AsyncIterator[Example]:
+    """Yield `copies` examples like each row, or n like a sample of the rows where that is less.
+
+    With `top_up`, what is missing to n comes from the other rows, then from further copies of all.
+    """
     draw = random.Random(f"{synthesizer.seed}/r{synthesizer.round}/sample")
-    return [items[place] for place in sorted(draw.sample(range(len(items)), size))]
+    sample = sorted(draw.sample(range(len(rows)), len(rows) if n is None else min(len(rows), -(-n // copies))))
+    missing = n
+    async for example in _at_most(n, synthesizer.extrapolate((rows[place] for place in sample), origin, copies)):
+        missing = None if missing is None else missing - 1
+        yield example
+    if not (synthesizer.settings.top_up and missing and rows):
+        return
+    turns = _turns([place for place in range(len(rows)) if place not in set(sample)], len(rows), copies, draw)
+    for _ in range(TOP_UPS):
+        for copy, turn in itertools.groupby(itertools.islice(turns, missing), key=lambda one: one[1]):
+            chosen = [rows[place] for place, _ in turn]
+            async for example in synthesizer.extrapolate(chosen, origin, first=copy):
+                missing -= 1
+                yield example
+        if not missing:
+            return
+
+
+def _turns(unused: list[int], size: int, copies: int, draw: random.Random) -> Iterator[tuple[int, int]]:
+    """Places of rows and numbers of their copies, without end: the unused rows first, then all of them again."""
+    yield from ((place, 0) for place in draw.sample(unused, len(unused)))
+    for copy in itertools.count(copies):
+        yield from ((place, copy) for place in draw.sample(range(size), size))
 
 
 async def _at_most(n: int | None, examples: AsyncIterator[Example]) -> AsyncIterator[Example]:

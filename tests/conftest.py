@@ -12,12 +12,14 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 
 import random
+import threading
 from pathlib import Path
 
 import datasets
 import pytest
 
 from s3_hf.config import parse_config
+from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
 
 NEGATIVE = ("boring", "awful", "dull", "clumsy", "wooden", "lazy", "tired", "hollow")
@@ -68,6 +70,17 @@ def _loopback_only(monkeypatch):
 def _caches(tmp_path_factory):
     """Keep the caches of `datasets` out of the user's."""
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_thread_left(request):
+    """A thread that outlives its tests may abort the interpreter at its exit: see `tests/threaded_server.py`."""
+    before = {*threading.enumerate()}
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name != "tqdm_monitor"]
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left), f"{request.node.name} leaves {left}"
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +142,9 @@ def tiny_student(tmp_path_factory) -> Path:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     folder = tmp_path_factory.mktemp("student")
     PreTrainedTokenizerFast(

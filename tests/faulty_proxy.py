@@ -5,8 +5,9 @@ import itertools
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.threaded_server import QuietHandler, ThreadedServer
 
 SLOW = 0.7
 """Seconds that a "slow" answer takes."""
@@ -20,25 +21,17 @@ def faulty_proxy(endpoint, faults, *, only="", always=False):
     A request that is lost is carried out, but its answer is not sent. `only` stands in the paths that fail;
     `always` lets them fail every time. `before` and `after`, if they are set, are called around each request.
     """
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server(_Handler)
     server.target = urlsplit(endpoint)
     server.faults, server.only, server.always = itertools.cycle(faults), only, always
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with server.serving():
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+class _Server(ThreadedServer):
+    def __init__(self, handler):
+        super().__init__(handler)
+        self.endpoint = self.address
         self.failed = 0
         self.before = self.after = lambda: None
         self.seen = set()
@@ -54,12 +47,7 @@ class _Server(ThreadingHTTPServer):
             return next(self.faults)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        """Say nothing."""
-
+class _Handler(QuietHandler):
     def forward(self):
         body = self._body()
         fault = self.server.fault((self.command, urlsplit(self.path).path))

@@ -12,11 +12,23 @@ from pathlib import Path
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.hub import check_access
+from s3_hf.loop.preview import Shown, preview
 from s3_hf.loop.results import Observer, RoundResult, RunResult, Services, results_of
-from s3_hf.loop.rounds import Rounds
+from s3_hf.loop.rounds import Rounds, check
 from s3_hf.store import RoundDir
 
-__all__ = ["Observer", "RoundResult", "RunResult", "Services", "results_of", "run", "synthesize"]
+__all__ = [
+    "Observer",
+    "RoundResult",
+    "RunResult",
+    "Services",
+    "Shown",
+    "check",
+    "preview",
+    "results_of",
+    "run",
+    "synthesize",
+]
 
 
 def run(
@@ -45,7 +57,7 @@ def run(
     results: list[RoundResult] = []
     push_error: S3Error | None = None
     for number in range(config.rounds + 1):
-        if number > 0 and (rounds.strategy.grow is None or not results[-1].mistakes or rounds.converged(results)):
+        if rounds.over(results):
             break
         results.append(rounds.round(number))
         rounds.observer.scored(results[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -12,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
-from s3_hf.files import RowWriter, replacing, write_json
+from s3_hf.files import RowWriter, read_json, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
+from s3_hf.records import Columns
 from s3_hf.store import RoundDir, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import Task, load_task
+from s3_hf.task import Task, task_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from s3_hf.training import TrainingJob
 
 logger = logging.getLogger(__name__)
@@ -49,18 +53,9 @@ class Rounds:
         trains: bool = True,
     ) -> Rounds:
         """Check everything that can be checked before anything is spent, and open the run directory."""
+        task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
-        if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
-            raise ConfigError(
-                "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
-            )
-        student_name = services.student_name or Path(config.student).name
-        if trains:
-            _check_training(config, services)
-            student_name = services.student_name or config.student
-        task = load_task(
-            config.task, config.gold, gold_size=config.gold_size, test_size=config.test_size, seed=config.seed
-        )
+        student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
         if not _first_process():
             _wait_for(path / "run.yaml")
@@ -71,6 +66,11 @@ class Rounds:
             "task": task.facts(),
         }
         return cls(config, strategy, task, create_run(path, config, facts), services, observer)
+
+    @property
+    def metric(self) -> str:
+        """The metric that chooses the epoch and tells convergence."""
+        return self.config.metric or self.task.columns.metrics[0]
 
     def round(self, number: int) -> RoundResult:
         """Do the stages of one round that are not done yet."""
@@ -93,9 +93,15 @@ class Rounds:
             return error
         return None
 
+    def over(self, results: list[RoundResult]) -> bool:
+        """True if there is no further round: nothing to learn from, or nothing gained by it."""
+        if not results or (len(results) == 1 and self.config.add_data):
+            return False
+        return self.strategy.grow is None or not results[-1].mistakes or self.converged(results)
+
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
-        patience, metric = self.config.patience, self.config.metric
+        patience, metric = self.config.patience, self.metric
         if patience is None or len(results) <= patience:
             return False
         scores = [result.validation[metric] for result in results]
@@ -117,7 +123,7 @@ class Rounds:
         from s3_hf.training import fit
 
         work = folder.path / "checkpoints"
-        job = self._job(folder.number)
+        job = self._tuned(self._job(folder.number))
         if not _first_process():
             fit(job, folder.model, work)
             _wait_for(folder.model)
@@ -128,55 +134,91 @@ class Rounds:
             fit(job, temporary, work, self.observer.step)
         shutil.rmtree(work, ignore_errors=True)
 
+    def _tuned(self, job: TrainingJob) -> TrainingJob:
+        """The job with the settings that the search of round 0 chose, which is made now if it is not there yet."""
+        if not self.config.training.trials:
+            return job
+        from s3_hf.training import tune
+
+        folder = self.run.round(0)
+        if not folder.tuned.exists():
+            found = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", self.observer.trial)
+            if _first_process():
+                write_json(folder.tuned, found)
+            _wait_for(folder.tuned)
+        return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
+
     def _job(self, number: int) -> TrainingJob:
         from s3_hf.training import TrainingJob
 
-        config, recipe = self.config, self.task.config
+        config, recipe, rows = self.config, self.task.config, self.run.union(number)
         return TrainingJob(
-            rows=self.run.union(number),
-            gold=self.task.gold,
-            text=recipe.text,
-            label=recipe.label,
+            rows=rows,
+            gold=self.task.selection,
+            columns=self.task.columns,
             label_names=self.task.label_names,
             student=self.services.student or config.student,
             student_name=self.services.student_name or config.student,
             max_length=config.training.max_length or recipe.max_length,
-            metric=config.metric,
+            stride=recipe.stride,
+            metric=self.metric,
             seed=config.seed,
             settings=config.training,
+            watched={"train": rows, "test": self.task.test} if config.training.watch else {},
         )
 
     def _score(self, folder: RoundDir) -> None:
         """Predict gold validation and test with the round's student; the proof is `metrics.json`."""
         if folder.stage() is not Stage.SCORE:
             return
-        from s3_hf.scoring import score
+        from s3_hf.scoring import mistakes, score
         from s3_hf.training import predict
 
         if _first_process():
             self.observer.stage(folder.number, Stage.SCORE)
-        recipe = self.task.config
-        found = {}
-        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
-            texts, ids = rows[recipe.text][:], rows["s3_id"][:]
-            found[split] = predict(folder.model, texts, ids, self.config.training, folder.path / "checkpoints")
+        columns, splits = self.task.columns, self._scored_splits()
+        found = {
+            split: predict(folder.model, rows, columns, self.config.training, folder.path / "checkpoints")
+            for split, rows in splits.items()
+        }
         if not _first_process():
             _wait_for(folder.metrics)
             return
+        learned = columns.label or columns.answers
         metrics: dict[str, Any] = {}
         writer = RowWriter(folder.predictions, _prediction_features(self.task))
-        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
-            labels = rows[recipe.label][:]
-            for said, label in zip(found[split], labels, strict=True):
-                writer.write({"split": split, "label": label, **asdict(said)})
-            scores = score([said.value for said in found[split]], labels)
+        for split, rows in splits.items():
+            references = rows[learned][:]
+            for said, true in zip(found[split], references, strict=True):
+                writer.write({"split": split, "label": true if columns.label else true["text"], **asdict(said)})
+            scores = score(columns, [said.value for said in found[split]], references)
             metrics[split] = {"n": scores.n, **scores.metrics}
         writer.commit()
-        metrics["mistakes"] = sum(
-            said.value != label
-            for said, label in zip(found["validation"], self.task.gold[recipe.label][:], strict=True)
-        )
-        write_json(folder.metrics, metrics)
+        metrics["validation"] = metrics.pop("selection", metrics["validation"])
+        wrong = mistakes(self.task.gold, found["validation"], columns, self.config.mistake_f1)
+        write_json(folder.metrics, metrics | {"mistakes": len(wrong)})
+
+    def _scored_splits(self) -> dict[str, Dataset]:
+        """`validation`, on which mistakes are found, `selection` if other rows chose the epoch, and `test`."""
+        task = self.task
+        held_out = {"selection": task.selection} if task.options.holdout else {}
+        return {"validation": task.gold, **held_out, "test": task.test}
+
+
+def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:
+    """Return the task, if all that can be checked before anything is spent is in order.
+
+    Raises:
+        S3Error: strategy, task, student, metric or training arguments cannot be used.
+    """
+    if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
+        raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+    if config.add_data and not config.rounds:
+        raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
+    task = task_of(config)
+    if trains:
+        _check_training(config, services, task.columns)
+    return task
 
 
 def default_run_dir(config: RunConfig) -> Path:
@@ -184,14 +226,16 @@ def default_run_dir(config: RunConfig) -> Path:
     return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
 
 
-def _check_training(config: RunConfig, services: Services) -> None:
+def _check_training(config: RunConfig, services: Services, columns: Columns) -> None:
     from s3_hf.scoring import check_metric
-    from s3_hf.training import check_arguments, check_student
+    from s3_hf.training import check_arguments, check_student, check_tuning
 
     if config.student == LOCAL and not services.student:
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
-    check_metric(config.metric)
+    if config.metric is not None:
+        check_metric(config.metric, columns)
     check_arguments(config.training.args)
+    check_tuning(config.training)
     check_student(services.student or config.student)
 
 
@@ -206,11 +250,12 @@ def _llm_facts(config: RunConfig, services: Services) -> dict[str, str]:
 def _prediction_features(task: Task) -> Any:
     from datasets import ClassLabel, Features, List, Value
 
-    label = ClassLabel(names=list(task.label_names))
-    scores = List(Value("float32"))
-    return Features(
-        {"split": Value("string"), "id": Value("string"), "label": label, "value": label, "scores": scores}
-    )
+    text = Value("string")
+    told = {"label": List(text), "value": text}
+    if task.columns.label:
+        label = ClassLabel(names=list(task.label_names))
+        told = {"label": label, "value": label}
+    return Features({"split": text, "id": text, **told, "scores": List(Value("float32"))})
 
 
 def _first_process() -> bool:
