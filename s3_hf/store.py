@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
-
-
 JOURNAL = "journal.sqlite"
 
 

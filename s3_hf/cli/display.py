@@ -52,7 +52,8 @@ class Display(Observer):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:  # elsewhere it would print an empty line
+            self._bars.stop()
 
     def stage(self, number: int, stage: Stage) -> None:
         """Name the round and what it does."""
