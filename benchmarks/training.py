@@ -46,12 +46,12 @@ def ours(task: Task, seed: int, folder: Path) -> tuple[float, float]:
     job = TrainingJob(
         rows=task.gold,
         gold=task.gold,
-        text="text",
-        label="label",
+        columns=task.columns,
         label_names=task.label_names,
         student=str(minilm_dir()),
         student_name=MINILM_ID,
         max_length=task.config.max_length,
+        stride=task.config.stride,
         metric="accuracy",
         seed=seed,
         settings=settings,
@@ -59,8 +59,8 @@ def ours(task: Task, seed: int, folder: Path) -> tuple[float, float]:
     began = time.perf_counter()
     fit(job, folder / "model", folder / "work")
     seconds = time.perf_counter() - began
-    said = predict(folder / "model", task.test["text"][:], task.test["s3_id"][:], settings, folder / "work")
-    return seconds, score([one.value for one in said], task.test["label"][:]).metrics["accuracy"]
+    said = predict(folder / "model", task.test, task.columns, settings, folder / "work")
+    return seconds, score(task.columns, [one.value for one in said], task.test["label"][:]).metrics["accuracy"]
 
 
 def plain(task: Task, seed: int, folder: Path) -> tuple[float, float]:
@@ -98,7 +98,9 @@ def plain(task: Task, seed: int, folder: Path) -> tuple[float, float]:
     trainer.train()
     seconds = time.perf_counter() - began
     logits = trainer.predict(encoded(task.test)).predictions
-    return seconds, score(np.asarray(logits).argmax(-1).tolist(), task.test["label"][:]).metrics["accuracy"]
+    return seconds, score(task.columns, np.asarray(logits).argmax(-1).tolist(), task.test["label"][:]).metrics[
+        "accuracy"
+    ]
 
 
 def main() -> None:

@@ -100,6 +100,9 @@ class TrainingConfig(Settings):
     """`auto` uses bf16 where the GPU or the processor computes it natively."""
     early_stopping: Positive | None = None
     """Stop after so many epochs without gain on gold validation."""
+    trials: Natural = 0
+    """Trials of a search for batch size, learning rates, weight decay and epochs on gold validation before the first
+    training (section 3.2.1); 0 takes them as they are set."""
     watch: bool = False
     """Score the training rows and the test split after each epoch too (Figure 1); nothing is chosen by it."""
     args: Mapping[str, Any] = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The run directory: where everything a run makes is kept, and from which it goes on.
 
     run.yaml  journal.sqlite
-    round-0/  data.parquet round.json | model/ | predictions.parquet metrics.json | published.json
+    round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
-
-
 JOURNAL = "journal.sqlite"
 
 
@@ -64,6 +62,11 @@ class RoundDir:
     def facts(self) -> Path:
         """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
         return self.path / "round.json"
+
+    @property
+    def tuned(self) -> Path:
+        """Training settings that a search in this round chose; later rounds use them too."""
+        return self.path / "tuned.json"
 
     @property
     def model(self) -> Path:

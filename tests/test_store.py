@@ -118,6 +118,11 @@ def test_what_is_no_run_directory(tmp_path):
         open_run(tmp_path)
 
 
+def test_a_run_may_begin_with_the_journal_of_another(tmp_path):
+    (tmp_path / "journal.sqlite").touch()
+    assert create_run(tmp_path, parse_config({"task": "imdb"}), {}).journal.exists()
+
+
 def test_importing_the_store_is_light():
     code = "import sys, s3_hf.store; assert not {'torch', 'datasets', 'pyarrow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

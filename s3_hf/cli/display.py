@@ -52,7 +52,8 @@ class Display(Observer):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:  # elsewhere it would print an empty line
+            self._bars.stop()
 
     def stage(self, number: int, stage: Stage) -> None:
         """Name the round and what it does."""
@@ -75,6 +76,10 @@ class Display(Observer):
     def status(self, status: ClientStatus) -> None:
         """Show answers and tokens per second, what is repeated, and what the rest will cost."""
         self._tell(self._made, self._wanted, "rows", _spending(self._made, self._wanted, status, self._prices))
+
+    def trial(self, done: int, total: int) -> None:
+        """Show how far the search for training settings is."""
+        self._tell(done, total, "trials", f"search for training settings, trial {done + 1} of {total}")
 
     def step(self, done: int, total: int) -> None:
         """Show training steps."""

@@ -63,7 +63,8 @@ def push(
         display.show_json([asdict(each) for each in published])
         return
     for each in published:
-        display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}")
+        unchanged = "" if each.changed else "  unchanged"
+        display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}{unchanged}")
 
 
 def _preview_text(preview: Preview) -> str:

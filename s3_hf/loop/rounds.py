@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
-from s3_hf.files import RowWriter, replacing, write_json
+from s3_hf.files import RowWriter, read_json, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
 from s3_hf.records import Columns
@@ -122,7 +123,7 @@ class Rounds:
         from s3_hf.training import fit
 
         work = folder.path / "checkpoints"
-        job = self._job(folder.number)
+        job = self._tuned(self._job(folder.number))
         if not _first_process():
             fit(job, folder.model, work)
             _wait_for(folder.model)
@@ -132,6 +133,20 @@ class Rounds:
         with replacing(folder.model) as temporary:
             fit(job, temporary, work, self.observer.step)
         shutil.rmtree(work, ignore_errors=True)
+
+    def _tuned(self, job: TrainingJob) -> TrainingJob:
+        """The job with the settings that the search of round 0 chose, which is made now if it is not there yet."""
+        if not self.config.training.trials:
+            return job
+        from s3_hf.training import tune
+
+        folder = self.run.round(0)
+        if not folder.tuned.exists():
+            found = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", self.observer.trial)
+            if _first_process():
+                write_json(folder.tuned, found)
+            _wait_for(folder.tuned)
+        return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
 
     def _job(self, number: int) -> TrainingJob:
         from s3_hf.training import TrainingJob
@@ -219,13 +234,14 @@ def default_run_dir(config: RunConfig) -> Path:
 
 def _check_training(config: RunConfig, services: Services, columns: Columns) -> None:
     from s3_hf.scoring import check_metric
-    from s3_hf.training import check_arguments, check_student
+    from s3_hf.training import check_arguments, check_student, check_tuning
 
     if config.student == LOCAL and not services.student:
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
     if config.metric is not None:
         check_metric(config.metric, columns)
     check_arguments(config.training.args)
+    check_tuning(config.training)
     check_student(services.student or config.student)
 
 

@@ -17,6 +17,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
@@ -31,7 +32,7 @@ from s3_hf.files import write_json
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import score
 from s3_hf.training.arguments import precision, predicting_arguments, training_arguments
-from s3_hf.training.heads import ByLength
+from s3_hf.training.heads import ByLength, Head
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student, head_of, load_student
 from s3_hf.training.watching import Watch
@@ -54,32 +55,14 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         ConfigError: a training argument has a wrong value.
         StorageError: the disk is full.
     """
-    _be_quiet()
+    quietly()
     set_seed(job.seed)
     model, tokenizer = fresh_student(job)
-    head = head_of(model, tokenizer, job.columns)
-    rows, gold = head.encode(job.rows, learned=True).inputs, ByLength(head.encode(job.gold, learned=True))
-    references = job.gold[job.columns.label or job.columns.answers][:]
-
-    def metrics(evaluation: Any) -> dict[str, float]:
-        said = [one.value for one in gold.decode(evaluation.predictions)]
-        return dict(score(job.columns, said, references).metrics)
-
-    callbacks: list[TrainerCallback] = [_Progress(on_step)] if on_step else []
+    trainer, head = trainer_of(job, work, tokenizer, model=model)
+    if on_step:
+        trainer.add_callback(_Progress(on_step))
     if job.settings.early_stopping:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
-    trainer = StudentTrainer(
-        model=model,
-        args=training_arguments(job, work),
-        data_collator=_collator(tokenizer),
-        train_dataset=rows,
-        eval_dataset=gold.inputs,
-        processing_class=tokenizer,
-        compute_metrics=metrics,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
-    trainer.head_learning_rate = job.settings.head_learning_rate
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
     watch = Watch(job, head, trainer)
     trainer.add_callback(watch)
     began = time.monotonic()
@@ -98,6 +81,34 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         ) from error
 
 
+def trainer_of(
+    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, **model: Any
+) -> tuple[StudentTrainer, Head]:
+    """A trainer of the job with its rows encoded, and what encoded them; `model` is `model` or `model_init`."""
+    one = model["model"] if "model" in model else model["model_init"]()
+    head = head_of(one, tokenizer, job.columns)
+    rows, gold = head.encode(job.rows, learned=True).inputs, ByLength(head.encode(job.gold, learned=True))
+    references = job.gold[job.columns.label or job.columns.answers][:]
+
+    def metrics(evaluation: Any) -> dict[str, float]:
+        said = [one.value for one in gold.decode(evaluation.predictions)]
+        return dict(score(job.columns, said, references).metrics)
+
+    trainer = StudentTrainer(
+        **model,
+        args=training_arguments(job, work),
+        data_collator=_collator(tokenizer),
+        train_dataset=rows,
+        eval_dataset=gold.inputs,
+        processing_class=tokenizer,
+        compute_metrics=metrics,
+    )
+    trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
+    if job.settings.head_learning_rate is not None:
+        trainer.head_pace = job.settings.head_learning_rate / job.settings.learning_rate
+    return trainer, head
+
+
 def predict(
     folder: str | Path, rows: Dataset, columns: Columns, settings: TrainingConfig, work: Path
 ) -> list[Prediction]:
@@ -113,8 +124,21 @@ def predict(
     Raises:
         StudentError: there is no such model, or it is of another kind.
     """
-    _be_quiet()
+    quietly()
     model, tokenizer = load_student(str(folder), columns)
+    return predict_with(model, tokenizer, rows, columns, settings, work)
+
+
+def predict_with(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    columns: Columns,
+    settings: TrainingConfig,
+    work: Path,
+) -> list[Prediction]:
+    """As `predict`, with a student that is loaded already."""
+    quietly()
     if not len(rows):
         return []
     encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
@@ -132,7 +156,7 @@ class StudentTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer of `Trainer`, with the head in a group of its own."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if self.head_learning_rate is not None and len({group["lr"] for group in optimizer.param_groups}) == 1:
+        if self.head_pace != 1 and len({group["lr"] for group in optimizer.param_groups}) == 1:
             prefix = self.model.base_model_prefix + "."
             head = {id(part) for name, part in self.model.named_parameters() if not name.startswith(prefix)}
             for group in list(optimizer.param_groups):
@@ -140,7 +164,7 @@ class StudentTrainer(Trainer):
                 if fast:
                     group["params"] = [part for part in group["params"] if id(part) not in head]
                     rest = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
-                    optimizer.add_param_group({**rest, "params": fast, "lr": self.head_learning_rate})
+                    optimizer.add_param_group({**rest, "params": fast, "lr": group["lr"] * self.head_pace})
         return optimizer
 
     def outputs_of(self, inputs: Dataset) -> Any:
@@ -164,7 +188,8 @@ class _Progress(TrainerCallback):
         self._on_step(state.global_step, state.max_steps)
 
 
-def _be_quiet() -> None:
+def quietly() -> None:
+    """From here on `transformers` prints no warnings and no progress bars."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
 

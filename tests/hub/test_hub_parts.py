@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 
 import lz4.frame
 import pytest
@@ -130,3 +132,11 @@ def test_a_tree_is_imported_once_and_can_be_added_to(hub, tmp_path):
     (tree / "datasets/o/d/bad\\name").write_text("x")
     with pytest.raises(StorageError, match="Invalid file path"):
         import_tree(tree, data)
+
+
+def test_without_its_packages_it_is_one_sentence(tmp_path):
+    code = "import importlib.util; importlib.util.find_spec = lambda _: None; from s3_hf.cli import main; main()"
+    command = [sys.executable, "-c", code, "hub", "serve", "--data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the local Hub needs `dulwich`, which is not installed")

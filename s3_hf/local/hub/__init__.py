@@ -6,15 +6,22 @@ The functions here are all that a caller needs; each opens the data directory, w
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from s3_hf.errors import LocalError
 
 if TYPE_CHECKING:
     from s3_hf.local.hub.importer import Imported
     from s3_hf.local.hub.server import Running
 
 __all__ = ["add_user", "import_tree", "running", "serve"]
+
+for _package in ("dulwich", "lz4", "starlette", "uvicorn"):
+    if importlib.util.find_spec(_package) is None:
+        raise LocalError(f"the local Hub needs `{_package}`, which is not installed; run `pip install 's3-hf[local]'`")
 
 
 def serve(data: Path, host: str = "127.0.0.1", port: int = 8765) -> None:
