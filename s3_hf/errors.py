@@ -11,6 +11,7 @@ S3Error                 shown as one sentence, exit code 2
 │   └── BudgetReached   a limit that the user set was reached; everything made so far is kept
 ├── SynthesisError      the LLM answers, but nothing usable comes out of it
 ├── StudentError        the small model does not exist or cannot be trained as asked
+├── ClusterError        the machines that run the cells of a bench
 ├── HubError            a dataset or model cannot be published or read
 └── LocalError          an embedded part (GGUF, weights, gold archive) is not installed
 
@@ -60,6 +61,10 @@ class SynthesisError(S3Error):
 
 class StudentError(S3Error):
     """The small model does not exist, or cannot be trained with the given settings."""
+
+
+class ClusterError(S3Error):
+    """Ray is not installed, or the machines of its cluster cannot run a cell."""
 
 
 class HubError(S3Error):

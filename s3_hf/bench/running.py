@@ -118,22 +118,31 @@ def run_cells(
     results: list[CellResult] = []
     failed: dict[str, S3Error] = {}
     for place, cell in enumerate(cells, 1):
-        path = folder / "cells" / cell.name
-        if not (path / "cell.json").exists():
+        if kept_result(cell, folder) is None:
             observer.cell(cell, place, len(cells))
             try:
                 run_cell(cell, folder, services, observer, keep_models=keep_models)
             except SynthesisError as error:
                 logger.warning("%s is left out: %s", cell.name, error)
                 failed[cell.name] = error
-                continue
-        results.append(CellResult(**read_json(path / "cell.json")))
-        observer.finished(results)
-    if failed:
-        first = next(iter(failed.values()))
+        if found := kept_result(cell, folder):
+            results.append(found)
+            observer.finished(results)
+    told_failures(failed)
+    return results
+
+
+def kept_result(cell: Cell, folder: Path) -> CellResult | None:
+    """The result of a finished cell, or None."""
+    proof = folder / "cells" / cell.name / "cell.json"
+    return CellResult(**read_json(proof)) if proof.exists() else None
+
+
+def told_failures(failed: dict[str, S3Error]) -> None:
+    """Raise the first error, if there is one, with the names of all cells that failed."""
+    for first in failed.values():
         first.add_note(f"the other cells are done; left out: {', '.join(failed)}")
         raise first
-    return results
 
 
 def run_cell(cell: Cell, folder: Path, services: Services, observer: Observer, *, keep_models: bool = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from s3_hf.cli import options
+from s3_hf.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +22,9 @@ def bench(
     llm: list[str] = options.LLM,
     run_dir: Path = typer.Option(None, "--run-dir", help="Folder of the bench. [default: runs/bench-NAME]"),
     assignments: list[str] = options.SET,
+    engine: str = typer.Option("here", help="here: one cell after another; ray: on a cluster (RAY_ADDRESS)."),
+    cpus: float = typer.Option(1.0, help="Cores for each cell of `--engine ray`."),
+    gpus: float = typer.Option(0.0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
     plan: bool = typer.Option(False, "--plan", help="Print the cells and run none."),
     as_json: bool = options.JSON,
 ) -> None:
@@ -29,6 +33,8 @@ def bench(
     from s3_hf.cli import display
     from s3_hf.files import write_text
 
+    if engine not in ("here", "ray"):
+        raise ConfigError(f"--engine must be here or ray, found {engine!r}; name one of them")
     given = {"llm": options.one_or_many(llm)}
     loaded = load_bench(file, small=small, settings=options.overrides(given, assignments))
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
@@ -41,7 +47,13 @@ def bench(
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
         observer.on_finished = lambda results: write_report(loaded, folder, results)
-        results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
+        if engine == "ray":
+            from s3_hf.bench.cluster import Needs, run_cells_on_ray
+
+            needs = Needs(cpus, gpus)
+            results = run_cells_on_ray(cells, folder, services, observer, needs=needs, keep_models=loaded.keep_models)
+        else:
+            results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
     text = write_report(loaded, folder, results, spent(folder))
     if as_json:
         display.show_json({"run_dir": folder, "cells": [asdict(one) for one in results]})

@@ -115,7 +115,9 @@ class BenchDisplay(Display, BenchObserver):
         self._console.print(f"[{place} of {total}] {cell.task}, {cell.arm}, {cell.student}, {size}, seed {cell.seed}")
 
     def finished(self, results: Sequence[CellResult]) -> None:
-        """Pass the results on."""
+        """Pass the results on; of cells that run elsewhere nothing else is told."""
+        if not self._title:
+            self._console.print(f"{len(results)} cells are done")
         self.on_finished(results)
 
 

@@ -1,0 +1,152 @@
+"""Running the cells as Ray tasks, on machines that share a disk; only `--engine ray` imports Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s3_hf.bench.grid import Cell
+from s3_hf.bench.running import BenchObserver, CellResult, kept_result, run_cell, told_failures
+from s3_hf.config import LOCAL
+from s3_hf.errors import ClusterError, S3Error, SynthesisError
+from s3_hf.loop import Observer, Services
+from s3_hf.strategies import strategy_named
+
+logger = logging.getLogger(__name__)
+
+RETRIES = 3
+"""How often a cell is begun again after its worker or machine was lost."""
+
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one cell takes of a machine; a share of a GPU is allowed."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker is sent."""
+
+    cell: Cell
+    folder: Path
+    services: Services
+    keep_models: bool
+    directory: str
+    """Where relative paths of the bench file start."""
+
+
+def run_cells_on_ray(
+    cells: Sequence[Cell],
+    folder: Path,
+    services: Services,
+    observer: BenchObserver,
+    *,
+    needs: Needs,
+    keep_models: bool = False,
+) -> list[CellResult]:
+    """Do what `run_cells` does, with cells of different journals at the same time on the machines of a Ray cluster.
+
+    RAY_ADDRESS names the cluster; without it, one is started on this machine. A cell whose worker or machine is
+    lost is run again elsewhere from its run directory and journal, so the folder must lie on a disk that all machines
+    share, and so must the files that the bench file names.
+
+    Raises:
+        S3Error: as `run_cells`; also if Ray is not installed, or a cell is lost again and again.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError("--engine ray needs Ray, which is not installed; run `pip install 's3-hf[ray]'`") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    try:
+        _check_addresses(ray, cells)
+        return _gather(ray, _submit(ray, cells, folder, services, needs, keep_models), cells, folder, observer)
+    finally:
+        ray.shutdown()
+
+
+def _submit(
+    ray: Any, cells: Sequence[Cell], folder: Path, services: Services, needs: Needs, keep_models: bool
+) -> dict[Any, Cell]:
+    """Start a task for each cell that is not done, each behind the last one whose turn it shares."""
+    task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)(_run)
+    last: dict[str, Any] = {}
+    tasks: dict[Any, Cell] = {}
+    for cell in cells:
+        if kept_result(cell, folder) is None:
+            work = _Work(_rotated(cell, len(last)), folder.resolve(), services, keep_models, str(Path.cwd()))
+            last[cell.turn] = task.remote(work, last.get(cell.turn))
+            tasks[last[cell.turn]] = cell
+    return tasks
+
+
+def _gather(
+    ray: Any, tasks: dict[Any, Cell], cells: Sequence[Cell], folder: Path, observer: BenchObserver
+) -> list[CellResult]:
+    failed: dict[str, S3Error] = {}
+    waiting = list(tasks)
+    while waiting:
+        done, waiting = ray.wait(waiting, num_returns=1)
+        cell = tasks[done[0]]
+        try:
+            error = ray.get(done[0])
+        except ray.exceptions.RayError as lost:
+            detail = " ".join(str(lost).split())[:200]
+            raise ClusterError(
+                f"cell {cell.name!r} must end, but its worker was lost {RETRIES + 1} times or could not begin "
+                f"({detail}); look at memory and disk of the machines, then run the same command again"
+            ) from lost
+        if isinstance(error, SynthesisError):
+            logger.warning("%s is left out: %s", cell.name, error)
+            failed[cell.name] = error
+        elif error is not None:
+            raise error
+        observer.finished([found for one in cells if (found := kept_result(one, folder))])
+    told_failures(failed)
+    return [found for one in cells if (found := kept_result(one, folder))]
+
+
+def _run(work: _Work, before: S3Error | None) -> S3Error | None:
+    """Run the cell in a worker, unless what stopped the one before would stop it too; an error is returned."""
+    if before is not None and not isinstance(before, SynthesisError):
+        return before
+    os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+    os.chdir(work.directory)
+    try:
+        run_cell(work.cell, work.folder, work.services, Observer(), keep_models=work.keep_models)
+    except S3Error as error:
+        return error
+    return None
+
+
+def _rotated(cell: Cell, turn: int) -> Cell:
+    """The cell with another endpoint first, so that cells that begin together do not all ask the same one."""
+    urls = cell.config.llm_urls
+    if len(urls) < 2:
+        return cell
+    first = turn % len(urls)
+    return replace(cell, config=cell.config.model_copy(update={"llm": (*urls[first:], *urls[:first])}))
+
+
+def _check_addresses(ray: Any, cells: Sequence[Cell]) -> None:
+    machines = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    embedded = any(cell.config.llm == LOCAL and strategy_named(cell.config.strategy).asks_llm for cell in cells)
+    if embedded and len(machines) > 1:
+        raise ClusterError(
+            f"the embedded LLM answers on this machine alone, found a cluster of {len(machines)}; serve an LLM that "
+            "all of them reach, and name it by --llm URL"
+        )
