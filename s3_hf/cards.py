@@ -30,7 +30,14 @@ HUMAN = "gold"
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro F1")}
+_METRICS = {
+    "accuracy": ("accuracy", "Accuracy"),
+    "macro_f1": ("f1", "Macro F1"),
+    "exact_match": ("exact_match", "Exact match"),
+    "f1": ("f1", "F1"),
+}
+_SHARES = ("accuracy", "exact_match")
+"""Metrics that are the share of right rows, so that they have an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class RoundFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row to show."""
+    """A row to show; `label` is empty where answers are learned."""
 
     label: str
     text: str
@@ -79,6 +86,11 @@ class RunFacts:
     def last(self) -> RoundFacts:
         """The published round."""
         return self.rounds[-1]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the task's metrics, the share of right rows first."""
+        return tuple(sorted(self.task["metrics"], key=lambda name: name not in _SHARES))
 
     @property
     def title(self) -> str:
@@ -125,8 +137,8 @@ class ModelFacts:
     """Everything a model card says.
 
     `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
-    `training` is the model folder's `training.json`, `sample` a text to classify, `new_version` the id of
-    the next round's model if there is one.
+    `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
+    has one, `new_version` the id of the next round's model if there is one.
     """
 
     repo: str
@@ -134,6 +146,7 @@ class ModelFacts:
     dataset: str
     training: Mapping[str, Any]
     sample: str
+    context: str | None = None
     revision: str | None = None
     new_version: str | None = None
 
@@ -169,7 +182,7 @@ def model_card(facts: ModelFacts) -> str:
         pipeline_tag=run.task["task_category"],
         base_model=run.student if is_hub_id(run.student) else None,
         datasets=[facts.dataset],
-        metrics=[_METRICS[metric][0] for metric in _METRICS if run.last.test and metric in run.last.test.metrics],
+        metrics=[_METRICS[name][0] for name in run.metrics if run.last.test] or None,
         tags=["s3-hf", run.strategy],
         model_name=name,
         eval_results=_eval_results(run) or None,
@@ -233,17 +246,22 @@ def _eval_results(run: RunFacts) -> list[EvalResult]:
             dataset_split="test",
             metric_type=_METRICS[name][0],
             metric_name=_METRICS[name][1],
-            metric_value=round(value, 4),
-            metric_args=_figures(name, value, test.n),
+            metric_value=round(test.metrics[name], 4),
+            metric_args=_figures(name, test.metrics[name], test.n),
         )
-        for name, value in test.metrics.items()
-        if name in _METRICS
+        for name in run.metrics
     ]
 
 
 def _figures(metric: str, value: float, n: int) -> dict[str, Any]:
     bounds = {"confidence_interval_95": [round(bound, 4) for bound in interval(value, n)]}
-    return {"n": n} | (bounds if metric == "accuracy" else {})
+    return {"n": n} | (bounds if metric in _SHARES else {})
+
+
+def metric_title(name: str) -> str:
+    """A metric as it is written within a sentence."""
+    title = _METRICS[name][1]
+    return title if title == "F1" else title[:1].lower() + title[1:]
 
 
 def _rendered(
@@ -277,6 +295,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"percent": "{:.1%}".format, "count": "{:,}".format}
     environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # a Python string literal too
     environment.globals |= {"method": method, "terms": terms, "is_hub_id": is_hub_id, "interval": interval}
+    environment.filters |= {"title": metric_title, "first_upper": lambda text: text[:1].upper() + text[1:]}
     return environment
 
 

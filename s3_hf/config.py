@@ -51,6 +51,9 @@ class SynthesisConfig(Settings):
     """Examples asked for each mistake; Algorithm 2 asks one."""
     attempts: Positive = 4
     """How often one slot is asked before it is given up."""
+    answers: Literal["gold", "phrases"] = "gold"
+    """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which needs
+    no gold answers."""
 
 
 class LLMConfig(Settings):
@@ -105,10 +108,21 @@ class RunConfig(Settings):
     """Recipe: a registered name or a path to a recipe file."""
     gold: str | None = None
     """Hub id or folder to read gold data from in place of the recipe's own source."""
+    gold_splits: Mapping[str, str] = Field(default_factory=dict)
+    """Splits of that source that are `validation` and `test`, where they differ from the recipe's."""
     gold_size: Positive | None = None
     """Use a seeded, stratified sample of so many gold validation rows."""
     test_size: Positive | None = None
     """Score on a seeded, stratified sample of so many test rows."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the gold validation rows that chooses the epoch and tells convergence, and that no errors are found
+    on; 0 uses all of them for both, as in the paper."""
+    exclude_test_contexts: bool = False
+    """Leave out gold validation rows whose context is in the test split too."""
+    contexts: str | None = None
+    """Draw the contexts of seed rows from this dataset (file, folder or Hub id), in place of the gold rows."""
+    prompts: str | None = None
+    """Name of one of the recipe's other prompts, such as `chat`; None takes its own."""
     strategy: str = "s3"
     llm: str | tuple[str, ...] = LOCAL
     """`local`, a model id, a URL or several URLs."""
@@ -127,8 +141,10 @@ class RunConfig(Settings):
     patience: Positive | None = None
     """Stop after so many rounds without gain on gold validation."""
     seed: Natural = 0
-    metric: str = "accuracy"
-    """Metric that chooses the best epoch and decides on convergence."""
+    metric: str | None = None
+    """Metric that chooses the best epoch and decides on convergence; None takes accuracy, or F1 for answers."""
+    mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
+    """An answer is a mistake if its F1 score is lower; None counts each that is no exact match."""
     synthesis: SynthesisConfig = SynthesisConfig()
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()

@@ -20,6 +20,46 @@ PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Which gold column holds what: the text that is written anew, and beside it a label or answers.
+
+    A task with a `context` is about pairs, or with `answers` about spans of it (paper section 2.4).
+    """
+
+    text: str
+    label: str | None = None
+    context: str | None = None
+    answers: str | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of such a task, the one that chooses an epoch first."""
+        return ("f1", "exact_match") if self.answers else ("accuracy", "macro_f1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A span of a context: its text, and where it starts, in characters."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a row of a task with contexts is about (c in section 2.4).
+
+    `parent` is the id of the gold row that gave it, `answer` the span of it to ask for, `carried` the other gold
+    columns that belong to it.
+    """
+
+    text: str
+    parent: str | None = None
+    answer: Answer | None = None
+    carried: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question to the LLM.
 
@@ -91,7 +131,8 @@ class Example:
     """A synthetic row: the gold dataset's columns, and where they come from.
 
     `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row,
-    GoldGen) or `human` (a gold row itself); `parent` is the id of the gold row extrapolated, never its text.
+    GoldGen) or `human` (a gold row itself); `parent` is the id of the gold row that was extrapolated or gave the
+    context, never its text.
     """
 
     id: str
@@ -128,20 +169,23 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the student said of the gold row `id`: a label id, and the probability of each label."""
+    """What the student said of the row `id`.
+
+    A label id and the probability of each label, or the text of an answer and the probability of its span.
+    """
 
     id: str
-    value: int
+    value: int | str
     scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A gold row that the student got wrong: `row` holds its columns, `predicted` the wrong label id."""
+    """A gold row that the student got wrong: `row` holds its columns, `predicted` the wrong label id or answer."""
 
     id: str
     row: Mapping[str, Any]
-    predicted: int
+    predicted: int | str
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def _seed_plain(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example
 async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:  # noqa: ARG001
     """The gold validation rows themselves, all of them: the paper's reference row."""
     task = synthesizer.task
-    columns = (task.config.text, task.config.label)
+    columns = list(task.builder.info.features)
     for row in task.gold:
         yield Example(row["s3_id"], {name: row[name] for name in columns}, "human", 0, parent=row["s3_id"])
 

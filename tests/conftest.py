@@ -19,6 +19,7 @@ import datasets
 import pytest
 
 from s3_hf.config import parse_config
+from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
 
 NEGATIVE = ("boring", "awful", "dull", "clumsy", "wooden", "lazy", "tired", "hollow")
@@ -141,7 +142,9 @@ def tiny_student(tmp_path_factory) -> Path:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     folder = tmp_path_factory.mktemp("student")
     PreTrainedTokenizerFast(

@@ -75,6 +75,7 @@ class LLMServer:
         fault_for: Callable[[Mapping[str, Any], int], Fault | None] | None = None,
         port: int = 0,
         reply: Callable[[Mapping[str, Any]], str] = review,
+        record: bool = True,
     ) -> None:
         self.delay = delay
         self.requests: list[Received] = []
@@ -83,6 +84,7 @@ class LLMServer:
         self._faults = list(faults)
         self._fault_for = fault_for
         self._reply = reply
+        self._record = record
         self._outstanding = 0
         self._attempts: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
@@ -138,7 +140,8 @@ class LLMServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         payload = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
-        self.requests.append(Received(head[0].split(" ")[1], headers, payload, time.monotonic()))
+        if self._record:
+            self.requests.append(Received(head[0].split(" ")[1], headers, payload, time.monotonic()))
         self._outstanding += 1
         self.most_outstanding = max(self.most_outstanding, self._outstanding)
         try:
@@ -210,7 +213,7 @@ def main() -> None:
     parser.add_argument("--broken", type=float, default=0.0)
     options = parser.parse_args()
     faulty = share_of_first_attempts(options.busy, options.broken) if options.busy or options.broken else None
-    LLMServer(options.delay, fault_for=faulty, port=options.port).serve_forever()
+    LLMServer(options.delay, fault_for=faulty, port=options.port, record=False).serve_forever()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ TASK = {
     "description": "Film reviews from IMDb, each positive or negative (Maas et al., 2011).",
     "source": "stanfordnlp/imdb",
     "splits": {"validation": 600, "test": 2000},
-    "columns": {"text": "text", "label": "label"},
+    "columns": {"text": "text", "label": "label", "context": None, "answers": None},
+    "metrics": ["accuracy", "macro_f1"],
+    "held_out": 0,
+    "shared_contexts": 0,
     "labels": {"neg": "negative", "pos": "positive"},
     "prompts": {
         "rationales": "Imagine you are watching a movie; consider {count} reasons for a {label} impression.",
@@ -102,6 +105,7 @@ DATASET = DatasetFacts(
 TRAINING = {
     "student": RUN.student,
     "rows": 631,
+    "metric": "accuracy",
     "best_epoch": 2,
     "epochs": [
         {"epoch": 1, "train_loss": 0.5512, "accuracy": 0.771},
@@ -126,12 +130,87 @@ HUMAN = dataclasses.replace(RUN, strategy="gold", llm="", endpoint="", rounds=RO
 PLAIN = dataclasses.replace(RUN, strategy="zerogen", rounds=ROUNDS[:1])
 
 
+SPAN_TASK = TASK | {
+    "name": "adversarial_qa",
+    "pretty_name": "AdversarialQA",
+    "description": "Paragraphs from Wikipedia with questions about them, each answered by a span.",
+    "source": "UCLNLP/adversarial_qa",
+    "columns": {"text": "question", "label": None, "context": "context", "answers": "answers"},
+    "metrics": ["f1", "exact_match"],
+    "held_out": 200,
+    "shared_contexts": 7,
+    "labels": {},
+    "prompts": {
+        "seed": "Given a context: {context} \n{answer} is the answer to the following question:",
+        "extrapolate": "Given a context: {context} \n{answer} is the answer to: {text}.\nA question that has the same "
+        "answer in the context is:",
+        "rationales": "",
+        "seed_plain": "",
+        "system": "",
+    },
+    "license": "cc-by-sa-4.0",
+    "task_category": "question-answering",
+    "task_ids": ["extractive-qa"],
+}
+
+
+def span_scores(exact, f1):
+    return Scores({"f1": f1, "exact_match": exact}, 1064)
+
+
+SPAN_RUN = dataclasses.replace(
+    RUN,
+    task=SPAN_TASK,
+    rounds=(
+        RoundFacts(0, 400, {}, span_scores(0.051, 0.112), span_scores(0.049, 0.104), 190),
+        RoundFacts(1, 131, {}, span_scores(0.062, 0.131), span_scores(0.058, 0.122), 187),
+    ),
+)
+SPAN_DATASET = dataclasses.replace(
+    DATASET,
+    repo="user/s3-adversarial_qa-round1",
+    run=SPAN_RUN,
+    samples=(Sample("", "The Town Moor lies north of the centre.\n\nWhat lies north?\n\nTown Moor", "seed", 0),),
+    origins={"seed": 400, "error": 131},
+    rationales={},
+    prompts={"0a1b2c3d4e5f": SPAN_TASK["prompts"]["seed"]},
+)
+SPAN_MODEL = dataclasses.replace(
+    MODEL,
+    repo="user/s3-adversarial_qa-round1-all-MiniLM-L6-v2",
+    run=SPAN_RUN,
+    dataset=SPAN_DATASET.repo,
+    training=TRAINING
+    | {"metric": "f1", "stride": 128, "epochs": [{"epoch": 1, "train_loss": 4.1, "f1": 0.131, "exact_match": 0.062}]},
+    sample="What lies north of the centre?",
+    context="The Town Moor lies north of the centre.",
+)
+PAIR_RUN = dataclasses.replace(
+    RUN,
+    task=TASK
+    | {
+        "name": "rte",
+        "pretty_name": "RTE",
+        "columns": {"text": "sentence2", "label": "label", "context": "sentence1", "answers": None},
+        "shared_contexts": 3,
+        "labels": {"entailment": "correct", "not_entailment": "wrong"},
+    },
+)
+PAIR_MODEL = dataclasses.replace(MODEL, run=PAIR_RUN, context="Oil prices fall back.")
+
+
 def dataset_of(run, **changes):
     return dataclasses.replace(DATASET, run=run, **changes)
 
 
 @pytest.mark.parametrize(
-    ("name", "card"), [("dataset_card", dataset_card(DATASET)), ("model_card", model_card(MODEL))]
+    ("name", "card"),
+    [
+        ("dataset_card", dataset_card(DATASET)),
+        ("model_card", model_card(MODEL)),
+        ("dataset_card_spans", dataset_card(SPAN_DATASET)),
+        ("model_card_spans", model_card(SPAN_MODEL)),
+    ],
 )
 def test_card_is_as_the_golden_file(name, card):
     """`UPDATE_GOLDEN=1 pytest tests/test_cards.py` writes the files anew."""
@@ -168,6 +247,22 @@ def test_model_front_matter():
     assert (accuracy.dataset_type, accuracy.dataset_split) == ("stanfordnlp/imdb", "test")
     assert (accuracy.metric_type, accuracy.metric_value) == ("accuracy", 0.761)
     assert accuracy.metric_args == {"n": 2000, "confidence_interval_95": [0.7418, 0.7792]}
+
+
+def test_a_pair_and_its_labels_are_named():
+    card = dataset_card(dataclasses.replace(DATASET, run=PAIR_RUN, rationales={}))
+    assert "pairs of texts: `entailment`, `not_entailment`" in card
+    assert "the `sentence1` of a gold row, drawn at random, and a label" in card
+    assert "3 distinct `sentence1` texts of the validation rows are in the test split too" in card
+    assert 'classify({"text": context, "text_pair": "Slow, odd' in model_card(PAIR_MODEL)
+
+
+def test_a_span_finder_is_scored_by_both_metrics():
+    data = ModelCard(model_card(SPAN_MODEL)).data
+    assert data.pipeline_tag == "question-answering"
+    assert [each.metric_type for each in data.eval_results] == ["exact_match", "f1"]
+    assert data.eval_results[0].metric_args["confidence_interval_95"]
+    assert "confidence_interval_95" not in data.eval_results[1].metric_args
 
 
 def test_a_licence_that_the_user_chose_is_used():

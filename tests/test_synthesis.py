@@ -148,8 +148,8 @@ def test_more_slots_than_the_window(films_llm, tmp_path, recipe):
 
 def test_system_prompt_is_sent_first(films_llm, tmp_path, recipe):
     def with_system(synthesizer):
-        config = synthesizer.task.builder.config
-        config.prompts = replace(config.prompts, system="You review films.")
+        prompts = replace(synthesizer.task.prompts, system="You review films.")
+        synthesizer.task = replace(synthesizer.task, prompts=prompts)
         return synthesizer.examples(2, rationales=False)
 
     made(films_llm, tmp_path, recipe, with_system)

@@ -2,16 +2,30 @@
 
 import pytest
 
-from s3_hf.records import Completion, Rejected, Usage
-from s3_hf.synthesis import Checks, parse_list
+from s3_hf.records import Answer, Completion, Context, Rejected, Usage
+from s3_hf.synthesis import Checks, Plan, parse_list, row_text
 from s3_hf.texts import digests, normalise
 
 TEMPLATE = "Now imagine that you just watched a movie that has {rationales}. Write one sentence from a {label} review."
 
 
+CONTEXT = Context(
+    "The Town Moor lies immediately north of the city centre of Newcastle.", answer=Answer("Town Moor", 4)
+)
+PLAN = Plan("slot", "seed")
+
+
 def checked(text, finish="stop", *, source=None, one_line=True, **known):
     checks = Checks(("negative", "positive"), min_words=4, one_line=one_line, **known)
-    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, source)
+    plan = Plan("slot", "seed", source=source)
+    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, plan)
+
+
+def asked(text, finish="stop", **known):
+    """What becomes of an answer that should be a question about `CONTEXT`."""
+    checks = Checks((), min_words=4, one_line=True, question=True, **known)
+    plan = Plan("slot", "seed", context=CONTEXT)
+    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), "Ask about {context}:", plan)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +92,41 @@ def test_gold_texts_are_kept_out():
 
 def test_duplicates_differ_by_more_than_case_and_punctuation():
     checks = Checks(("negative", "positive"), 1)
-    assert not checks.duplicate("A joy to watch.")
-    assert checks.duplicate("a joy, to watch")
-    assert not checks.duplicate("a joy to see")
+    assert not checks.duplicate("A joy to watch.", PLAN)
+    assert checks.duplicate("a joy, to watch", PLAN)
+    assert not checks.duplicate("a joy to see", PLAN)
+
+
+def test_the_same_text_about_another_context_is_no_duplicate():
+    checks = Checks((), 1)
+    assert not checks.duplicate("Where does it lie?", Plan("a", "seed", context=CONTEXT))
+    assert not checks.duplicate("Where does it lie?", Plan("b", "seed", context=Context("Another place.")))
+    assert checks.duplicate("where does it lie", Plan("c", "seed", context=CONTEXT))
+
+
+def test_a_question_ends_at_its_first_question_mark():
+    assert asked('"What lies north of the centre?" It is a moor.') == "What lies north of the centre?"
+    assert asked("What lies north of the centre? And what", "length") == "What lies north of the centre?"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("A moor lies north of the centre.", "no question mark"),
+        ("Where does the Town Moor lie?", "gives the answer away"),
+        ("lies immediately north of the city centre?", "copy of the context"),
+        ("What does the given context say of it?", "meta talk"),
+    ],
+)
+def test_questions_rejected_with_a_reason(answer, reason):
+    assert asked(answer).reason == reason
+
+
+def test_a_gold_row_is_its_context_too():
+    text = "What lies north of the centre?"
+    assert asked(text, gold=digests([text])) == text
+    assert asked(text, gold=digests([row_text(text, CONTEXT.text)])).reason == "copy of a gold row"
+    assert asked(text, test=digests([text])).reason == "in the test split"
 
 
 def test_normalise():

@@ -6,7 +6,8 @@ import datasets
 import pytest
 
 from s3_hf.errors import TaskError
-from s3_hf.task import Prompts, given_examples, load_task, task_names
+from s3_hf.records import Columns
+from s3_hf.task import GoldOptions, Prompts, given_examples, load_task, task_names
 from tests.conftest import RECIPE
 
 
@@ -30,15 +31,15 @@ def test_gold_splits_and_ids(recipe):
 
 def test_samples_are_seeded_and_stratified(recipe):
     one, same, other = (
-        load_task(str(recipe), gold_size=10, test_size=20, seed=seed).gold["s3_id"][:] for seed in (1, 1, 2)
+        load_task(str(recipe), options=GoldOptions(size=10, seed=seed)).gold["s3_id"][:] for seed in (1, 1, 2)
     )
     assert one == same != other
-    assert sorted(load_task(str(recipe), gold_size=10).gold["label"][:]) == [0] * 5 + [1] * 5
+    assert sorted(load_task(str(recipe), options=GoldOptions(size=10)).gold["label"][:]) == [0] * 5 + [1] * 5
     assert one == sorted(one)
 
 
 def test_the_recipes_of_the_product():
-    assert {"imdb", "movie_snippets"} <= set(task_names())
+    assert {"imdb", "movie_snippets", "qnli", "rte", "adversarial_qa"} <= set(task_names())
     imdb = load_task("imdb")
     assert imdb.config.splits == {"validation": "train", "test": "test"}
     assert imdb.prompts.extrapolate == "Write a {label} movie similar to: \n {text}"
@@ -46,7 +47,7 @@ def test_the_recipes_of_the_product():
 
 
 def test_imdb_on_real_gold(gold_root):
-    task = load_task("imdb", gold=str(gold_root / "datasets/stanfordnlp/imdb"), gold_size=100, test_size=50)
+    task = load_task("imdb", str(gold_root / "datasets/stanfordnlp/imdb"), GoldOptions(size=100, test_size=50))
     assert (len(task.gold), len(task.test)) == (100, 50)
 
 
@@ -77,8 +78,10 @@ def test_a_changed_recipe_is_prepared_anew(tmp_path, gold_folder):
         ([("a {label} sentence", "a {label sentence")], "unbalanced braces"),
         ([('"pos": "positive"', '"pos": ""')], "must have a word"),
         ([('"neg": "negative", ', "")], "at least two label names"),
-        ([("class Films(TaskBuilder)", "class Films(Nothing)")], "cannot be imported"),
-        ([("max_tokens=40", "max_toks=40")], "cannot be imported"),
+        ([("class Films(TaskBuilder)", "class Films(Nothing)")], "NameError, line 5: name 'Nothing'"),
+        ([("max_tokens=40", "max_toks=40")], "TypeError, line 7: TaskConfig.__init__() got an unexpected"),
+        ([("max_tokens=40", "max_tokens==40")], "SyntaxError: positional argument follows keyword argument in"),
+        ([("max_tokens=40", "max_tokens=int('four\\n')")], "ValueError, line 19"),
         ([("(TaskBuilder):", ":")], "exactly one TaskBuilder"),
     ],
 )
@@ -117,7 +120,7 @@ def test_gold_without_a_label(tmp_path):
 
 def test_empty_or_missing_gold(tmp_path):
     gold = gold_with(tmp_path, validation={"text": [], "label": []}, test=ROWS)
-    with pytest.raises(TaskError, match="validation") as caught:
+    with pytest.raises(TaskError, match='must have rows in each split, found an empty one .*"validation"') as caught:
         load_task(recipe_file(tmp_path, gold)).gold  # noqa: B018
     assert "\n" not in str(caught.value)
     with pytest.raises(TaskError, match="cannot be read"):
@@ -146,5 +149,10 @@ def test_given_examples(recipe, tmp_path):
 
 
 def test_prompts_say_what_is_wrong():
-    prompts = Prompts("{count} {label}", "{rationales} {label}", "{label}", "{label} {text} {rationales}")
-    assert list(prompts.faults()) == []
+    prompts = Prompts("{rationales} {label}", "{label} {text} {rationales}", "{count} {label}", "{label}")
+    assert list(prompts.faults(Columns("text", "label"))) == []
+    assert "'rationales' must be empty" in next(prompts.faults(Columns("text", "label", "context")))
+    pair = Prompts("{context} {label}", "{context} {text} {label}")
+    assert list(pair.faults(Columns("text", "label", "context"))) == []
+    assert "unknown field {label}" in next(pair.faults(Columns("text", None, "context", "answers")))
+    assert "'rationales' must be written" in next(pair.faults(Columns("text", "label")))

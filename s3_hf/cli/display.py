@@ -82,8 +82,8 @@ class Display(Observer):
     def scored(self, result: RoundResult) -> None:
         """Print the round's result for good."""
         self._console.print(
-            f"round {result.number}: {result.rows:,} rows, accuracy {result.scores['accuracy']:.1%} on test, "
-            f"{result.validation['accuracy']:.1%} on gold validation ({result.mistakes} mistakes)"
+            f"round {result.number}: {result.rows:,} rows, {_figures(result.scores)} on test, "
+            f"{_figures(result.validation)} on gold validation ({result.mistakes} mistakes)"
         )
 
     def _tell(self, done: int, total: int | None, unit: str, extra: str) -> None:
@@ -99,20 +99,15 @@ class Display(Observer):
 
 
 def results_table(results: Sequence[RoundResult], title: str) -> Table:
-    """One line per round: rows, scores on gold validation and test, mistakes."""
+    """One line per round: rows, mistakes, and each metric on gold validation and test."""
     table = Table(title=title)
-    for name in ("round", "rows added", "rows", "gold validation", "mistakes", "test", "macro F1"):
+    names = [name for name in results[-1].scores if name != "n"]
+    metrics = [f"{split} {name.replace('_', ' ')}" for split in ("validation", "test") for name in names]
+    for name in ("round", "rows added", "rows", "mistakes", *metrics):
         table.add_column(name, justify="right")
     for result in results:
-        table.add_row(
-            str(result.number),
-            f"{result.added:,}",
-            f"{result.rows:,}",
-            f"{result.validation['accuracy']:.1%}",
-            f"{result.mistakes:,}",
-            f"{result.scores['accuracy']:.1%}",
-            f"{result.scores['macro_f1']:.1%}",
-        )
+        scores = [f"{split[name]:.1%}" for split in (result.validation, result.scores) for name in names]
+        table.add_row(str(result.number), f"{result.added:,}", f"{result.rows:,}", f"{result.mistakes:,}", *scores)
     return table
 
 
@@ -141,3 +136,7 @@ def _spending(made: int, wanted: int | None, status: ClientStatus, prices: bool)
         cost = status.usage.cost
         parts.append(f", cost {cost:.2f} of about {cost * wanted / made:.2f}")
     return "".join(parts)
+
+
+def _figures(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.1%}" for name, value in scores.items() if name != "n")

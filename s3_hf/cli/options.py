@@ -21,6 +21,8 @@ LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )
 RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
+GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
+PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 SET = typer.Option(
     None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
 )
@@ -50,7 +52,7 @@ def settings(config: Path | None, given: Mapping[str, Any], assignments: list[st
 
 
 @contextlib.contextmanager
-def services(config: RunConfig, *, trains: bool = True) -> Iterator[Services]:
+def services(config: RunConfig, *, trains: bool = True, asks: bool = True) -> Iterator[Services]:
     """Start the embedded LLM and find the embedded student, where the settings ask for them."""
     from s3_hf.config import LOCAL
     from s3_hf.local import assets
@@ -59,11 +61,16 @@ def services(config: RunConfig, *, trains: bool = True) -> Iterator[Services]:
     from s3_hf.strategies import strategy_named
 
     student = (str(assets.minilm_dir()), assets.MINILM_ID) if trains and config.student == LOCAL else ("", "")
-    if config.llm != LOCAL or not strategy_named(config.strategy).asks_llm:
+    if config.llm != LOCAL or not asks or not strategy_named(config.strategy).asks_llm:
         yield Services((), "", *student)
         return
     with serve() as server:
         yield Services(server.urls, server.model, *student)
+
+
+def one_or_many(given: list[str] | None) -> Any:
+    """What a flag that may be repeated stands for in the settings."""
+    return given[0] if given and len(given) == 1 else given or None
 
 
 def _assignment(text: str) -> tuple[str, Any]:

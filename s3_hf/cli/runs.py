@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -35,7 +35,11 @@ def run(
     patience: int = typer.Option(None, help="Stop after so many rounds without gain on gold validation."),
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id) as the seed."),
-    gold: str = typer.Option(None, help="Hub id or folder of the gold data, in place of the recipe's source."),
+    gold: str = options.GOLD,
+    prompts: str = options.PROMPTS,
+    holdout: float = typer.Option(
+        None, help="Share of gold validation that chooses the epoch, with no errors found on it. [default: 0]"
+    ),
     no_rationales: bool = typer.Option(False, "--no-rationales", help="Seed prompts without rationales."),
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
@@ -51,7 +55,7 @@ def run(
     given = {
         "task": task,
         "strategy": strategy,
-        "llm": _one_or_many(llm),
+        "llm": options.one_or_many(llm),
         "student": student,
         "seed_size": seed_size,
         "rounds": rounds,
@@ -60,6 +64,8 @@ def run(
         "seed": seed,
         "seed_data": seed_data,
         "gold": gold,
+        "prompts": prompts,
+        "holdout": holdout,
         "synthesis.rationales": False if no_rationales else None,
         "endpoint.concurrency": concurrency,
         "endpoint.max_requests": max_requests,
@@ -80,7 +86,8 @@ def synthesize(
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
     llm: list[str] = options.LLM,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
-    gold: str = typer.Option(None, help="Hub id or folder of the gold data, in place of the recipe's source."),
+    gold: str = options.GOLD,
+    prompts: str = options.PROMPTS,
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
     max_tokens: int = typer.Option(None, help="Stop after so many tokens.", rich_help_panel=ENDPOINT),
@@ -98,9 +105,10 @@ def synthesize(
         "task": task,
         "strategy": strategy,
         "seed_size": n,
-        "llm": _one_or_many(llm),
+        "llm": options.one_or_many(llm),
         "seed": seed,
         "gold": gold,
+        "prompts": prompts,
         "endpoint.concurrency": concurrency,
         "endpoint.max_requests": max_requests,
         "endpoint.max_tokens": max_tokens,
@@ -200,7 +208,3 @@ def _print_config(settings: RunConfig) -> None:
 
 def _priced(settings: RunConfig) -> bool:
     return bool(settings.endpoint.price_prompt or settings.endpoint.price_completion)
-
-
-def _one_or_many(given: list[str] | None) -> Any:
-    return given[0] if given and len(given) == 1 else given or None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from s3_hf.cli import options
@@ -33,7 +35,7 @@ def list_tasks(context: typer.Context, as_json: bool = options.JSON) -> None:
 @tasks.command()
 def show(
     task: str = options.TASK,
-    gold: str = typer.Option(None, help="Hub id or folder of the gold data, in place of the recipe's source."),
+    gold: str = options.GOLD,
     as_json: bool = options.JSON,
 ) -> None:
     """Show a task's splits, sizes, features and prompts."""
@@ -51,4 +53,69 @@ def show(
     lines += [f"column   {name}: {feature}" for name, feature in loaded.builder.info.features.items()]
     lines += [f"label    {name}: {word!r} in prompts" for name, word in facts["labels"].items()]
     lines += [f"prompt   {name}:\n{text}\n" for name, text in facts["prompts"].items() if text]
+    lines += [f"prompts  {name}: other ones, used with --prompts {name}" for name in loaded.config.other_prompts]
     display.show_text("\n".join(lines))
+
+
+@tasks.command()
+def new(
+    name: str = typer.Argument(help="Name of the task: of its file, runs and repositories.", show_default=False),
+    data: str = typer.Option(help="CSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
+    text: str = typer.Option(help="Column that the LLM is to write."),
+    context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
+    label: str = typer.Option(None, help="Column of the label to learn."),
+    answers: str = typer.Option(None, help="Column of the answers to find in the context."),
+    config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
+    description: str = typer.Option("", help="A sentence on the texts; it goes into the prompts and on the cards."),
+    out: Path = typer.Option(Path(), help="Folder for the recipe. [default: this one]", show_default=False),
+    as_json: bool = options.JSON,
+) -> None:
+    """Write a recipe for your own data, with prompts to edit."""
+    from s3_hf.cli import display
+    from s3_hf.records import Columns
+    from s3_hf.task.authoring import Wanted, counted, write_recipe
+
+    written = write_recipe(Wanted(name, data, Columns(text, label, context, answers), config, description), out)
+    found, path = written.found, written.path
+    if as_json:
+        display.show_json({"recipe": path, "splits": found.config.splits, "rows": found.counts, "notes": found.notes})
+        return
+    lines = []
+    for split, counts in found.counts.items():
+        labels, of = counted(counts), found.config.splits[split]
+        lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
+    lines += [f"note        {note}" for note in found.notes]
+    lines += [f"recipe      {path}", "edit its prompts, then"]
+    lines += [f"  s3-hf tasks preview {path} --llm URL", f"  s3-hf run {path} --llm URL"]
+    display.show_text("\n".join(lines))
+
+
+@tasks.command()
+def preview(
+    task: str = options.TASK,
+    n: int = typer.Option(3, "--n", min=1, help="Seed rows and extrapolations to show."),
+    llm: list[str] = options.LLM,
+    gold: str = options.GOLD,
+    prompts: str = options.PROMPTS,
+    seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
+    assignments: list[str] = options.SET,
+    as_json: bool = options.JSON,
+) -> None:
+    """Show the exact messages a run will send; with --llm also the answers and what the checks make of them."""
+    from dataclasses import asdict
+
+    from s3_hf.cli import display
+    from s3_hf.loop import preview as preview_run
+
+    given = {"task": task, "gold": gold, "prompts": prompts, "llm": options.one_or_many(llm), "seed": seed}
+    settings = options.settings(None, given, assignments)
+    with options.services(settings, trains=False, asks=bool(llm)) as services:
+        shown = preview_run(settings, n, services, ask=bool(llm))
+    if as_json:
+        display.show_json([asdict(one) for one in shown])
+        return
+    for one in shown:
+        lines = [f"── {one.slot}", *(f"{each['role']}: {each['content']}" for each in one.messages)]
+        if one.answer is not None:
+            lines += [f"answer: {one.answer}", f"→ {one.verdict}"]
+        display.show_text("\n".join(lines) + "\n")

@@ -84,7 +84,7 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     Raises:
         HubError: the gold data cannot be read.
     """
-    from s3_hf.task import load_task
+    from s3_hf.task import task_of
 
     column = run.facts["task"]["columns"]["text"]
     texts = [normalise(text) for text in rows[column][:]]
@@ -93,7 +93,7 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     if not written.any():
         return Audit(texts, (), written, nothing, nothing, nothing)
     try:
-        task = load_task(run.config.task, run.config.gold, seed=run.config.seed)
+        task = task_of(run.config, whole=True)
         gold, test = task.gold, task.test
     except TaskError as error:
         raise HubError(

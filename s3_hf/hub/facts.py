@@ -68,24 +68,38 @@ def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: list[Mapping
 
 def model_facts(run: RunFacts, repo: str, dataset: str, rows: Dataset, training: Mapping[str, Any]) -> ModelFacts:
     """What the model card says, before the dataset's commit and the next round are known."""
-    text = samples(run, rows)[-1].text
-    return ModelFacts(repo, run, dataset, training, _cut(" ".join(text.split()), LONGEST_CALL))
+    columns, row = run.task["columns"], rows[len(rows) - 1]
+    text, context = _in_line(row[columns["text"]], LONGEST_CALL), None
+    if columns["context"]:
+        context = _in_line(row[columns["context"]], LONGEST_SAMPLE)
+    return ModelFacts(repo, run, dataset, training, text, context)
 
 
 def samples(run: RunFacts, rows: Dataset) -> tuple[Sample, ...]:
-    """`SHOWN` rows of each label, spread evenly from the first to the last."""
+    """`SHOWN` rows of each label, or of all, spread evenly from the first to the last."""
     import numpy as np
 
-    text, label = run.task["columns"]["text"], run.task["columns"]["label"]
-    ids = np.asarray(rows[label][:])
+    column = run.task["columns"]["label"]
+    ids = np.asarray(rows[column][:] if column else [0] * len(rows))
     found: list[Sample] = []
-    for number, name in enumerate(run.task["labels"]):
+    for number, name in enumerate(run.task["labels"] if column else ("",)):
         places = np.flatnonzero(ids == number)
         evenly = np.linspace(0, len(places) - 1, SHOWN).round().astype(int)
         for place in dict.fromkeys(places[evenly].tolist() if len(places) else []):
             row = rows[place]
-            found.append(Sample(name, _cut(row[text], LONGEST_SAMPLE), row["s3_origin"], row["s3_round"]))
+            found.append(Sample(name, _shown_row(run, row), row["s3_origin"], row["s3_round"]))
     return tuple(found)
+
+
+def _shown_row(run: RunFacts, row: Mapping[str, Any]) -> str:
+    columns = run.task["columns"]
+    text = _cut(row[columns["text"]], LONGEST_SAMPLE)
+    if not columns["context"]:
+        return text
+    lines = [_cut(row[columns["context"]], LONGEST_SAMPLE), text]
+    if columns["answers"]:
+        lines += row[columns["answers"]]["text"][:1]
+    return "\n\n".join(lines)
 
 
 def settings(run: RunDir) -> dict[str, Any]:
@@ -135,3 +149,7 @@ def _scores(found: Mapping[str, Any] | None) -> Scores | None:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
+
+
+def _in_line(text: str, longest: int) -> str:
+    return _cut(" ".join(text.split()), longest)

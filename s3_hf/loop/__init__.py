@@ -12,11 +12,22 @@ from pathlib import Path
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.hub import check_access
+from s3_hf.loop.preview import Shown, preview
 from s3_hf.loop.results import Observer, RoundResult, RunResult, Services, results_of
 from s3_hf.loop.rounds import Rounds
 from s3_hf.store import RoundDir
 
-__all__ = ["Observer", "RoundResult", "RunResult", "Services", "results_of", "run", "synthesize"]
+__all__ = [
+    "Observer",
+    "RoundResult",
+    "RunResult",
+    "Services",
+    "Shown",
+    "preview",
+    "results_of",
+    "run",
+    "synthesize",
+]
 
 
 def run(

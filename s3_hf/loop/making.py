@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError
@@ -17,9 +18,12 @@ from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir
 from s3_hf.strategies import Strategy
-from s3_hf.synthesis import Checks, Synthesizer
+from s3_hf.synthesis import Checks, Synthesizer, row_text
 from s3_hf.task import Task, given_examples
 from s3_hf.texts import digests
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 WINDOW = 4
 """Slots under way for each request under way: later slots go on while an early one is asked again."""
@@ -45,7 +49,8 @@ class Maker:
 
         def keep(example: Example) -> None:
             writer.write(example.row())
-            labels[self.task.label_names[example.columns[self.task.config.label]]] += 1
+            if self.task.config.label:
+                labels[self.task.label_names[example.columns[self.task.config.label]]] += 1
             origins[example.origin] += 1
 
         try:
@@ -118,13 +123,10 @@ class Maker:
 
     def _checks(self, number: int) -> Checks:
         """Checks that know the gold texts and the texts of earlier rounds."""
-        config = self.task.config
         seen: set[int] = set()
         for earlier in range(number):
-            seen |= digests(self.run.round(earlier).rows()[config.text])
-        gold = digests(self.task.gold[config.text])
-        test = digests(self.task.test[config.text])
-        return Checks(self.task.label_words, config.min_words, config.one_line, test=test, gold=gold, seen=seen)
+            seen |= _digests(self.task, self.run.round(earlier).rows())
+        return checks_of(self.task, seen)
 
     def _client(self, journal: Journal) -> Client:
         urls = self.services.llm_urls or self.config.llm_urls
@@ -137,8 +139,29 @@ class Maker:
         last = self.run.round(number - 1)
         rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
-        wrong = mistakes(self.task.gold, predictions, self.task.config.label)
+        wrong = mistakes(self.task.gold, predictions, self.task.columns, self.config.mistake_f1)
         return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model)
+
+
+def checks_of(task: Task, seen: set[int]) -> Checks:
+    """The checks of a task; `seen` holds digests of the rows that there are already."""
+    config = task.config
+    return Checks(
+        task.label_words,
+        config.min_words,
+        config.one_line,
+        config.question,
+        test=digests(task.test[config.text]),
+        gold=_digests(task, task.gold) | _digests(task, task.selection),
+        seen=seen,
+    )
+
+
+def _digests(task: Task, rows: Dataset) -> frozenset[int]:
+    columns = task.columns
+    texts = rows[columns.text][:]
+    contexts = rows[columns.context][:] if columns.context else [None] * len(texts)
+    return digests(row_text(text, context) for text, context in zip(texts, contexts, strict=True))
 
 
 async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:

@@ -15,11 +15,14 @@ from s3_hf.errors import ConfigError, S3Error
 from s3_hf.files import RowWriter, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
+from s3_hf.records import Columns
 from s3_hf.store import RoundDir, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import Task, load_task
+from s3_hf.task import Task, task_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from s3_hf.training import TrainingJob
 
 logger = logging.getLogger(__name__)
@@ -55,12 +58,10 @@ class Rounds:
                 "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
             )
         student_name = services.student_name or Path(config.student).name
+        task = task_of(config)
         if trains:
-            _check_training(config, services)
+            _check_training(config, services, task.columns)
             student_name = services.student_name or config.student
-        task = load_task(
-            config.task, config.gold, gold_size=config.gold_size, test_size=config.test_size, seed=config.seed
-        )
         path = run_dir or default_run_dir(config)
         if not _first_process():
             _wait_for(path / "run.yaml")
@@ -71,6 +72,11 @@ class Rounds:
             "task": task.facts(),
         }
         return cls(config, strategy, task, create_run(path, config, facts), services, observer)
+
+    @property
+    def metric(self) -> str:
+        """The metric that chooses the epoch and tells convergence."""
+        return self.config.metric or self.task.columns.metrics[0]
 
     def round(self, number: int) -> RoundResult:
         """Do the stages of one round that are not done yet."""
@@ -95,7 +101,7 @@ class Rounds:
 
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
-        patience, metric = self.config.patience, self.config.metric
+        patience, metric = self.config.patience, self.metric
         if patience is None or len(results) <= patience:
             return False
         scores = [result.validation[metric] for result in results]
@@ -134,14 +140,14 @@ class Rounds:
         config, recipe = self.config, self.task.config
         return TrainingJob(
             rows=self.run.union(number),
-            gold=self.task.gold,
-            text=recipe.text,
-            label=recipe.label,
+            gold=self.task.selection,
+            columns=self.task.columns,
             label_names=self.task.label_names,
             student=self.services.student or config.student,
             student_name=self.services.student_name or config.student,
             max_length=config.training.max_length or recipe.max_length,
-            metric=config.metric,
+            stride=recipe.stride,
+            metric=self.metric,
             seed=config.seed,
             settings=config.training,
         )
@@ -150,33 +156,38 @@ class Rounds:
         """Predict gold validation and test with the round's student; the proof is `metrics.json`."""
         if folder.stage() is not Stage.SCORE:
             return
-        from s3_hf.scoring import score
+        from s3_hf.scoring import mistakes, score
         from s3_hf.training import predict
 
         if _first_process():
             self.observer.stage(folder.number, Stage.SCORE)
-        recipe = self.task.config
-        found = {}
-        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
-            texts, ids = rows[recipe.text][:], rows["s3_id"][:]
-            found[split] = predict(folder.model, texts, ids, self.config.training, folder.path / "checkpoints")
+        columns, splits = self.task.columns, self._scored_splits()
+        found = {
+            split: predict(folder.model, rows, columns, self.config.training, folder.path / "checkpoints")
+            for split, rows in splits.items()
+        }
         if not _first_process():
             _wait_for(folder.metrics)
             return
+        learned = columns.label or columns.answers
         metrics: dict[str, Any] = {}
         writer = RowWriter(folder.predictions, _prediction_features(self.task))
-        for split, rows in (("validation", self.task.gold), ("test", self.task.test)):
-            labels = rows[recipe.label][:]
-            for said, label in zip(found[split], labels, strict=True):
-                writer.write({"split": split, "label": label, **asdict(said)})
-            scores = score([said.value for said in found[split]], labels)
+        for split, rows in splits.items():
+            references = rows[learned][:]
+            for said, true in zip(found[split], references, strict=True):
+                writer.write({"split": split, "label": true if columns.label else true["text"], **asdict(said)})
+            scores = score(columns, [said.value for said in found[split]], references)
             metrics[split] = {"n": scores.n, **scores.metrics}
         writer.commit()
-        metrics["mistakes"] = sum(
-            said.value != label
-            for said, label in zip(found["validation"], self.task.gold[recipe.label][:], strict=True)
-        )
-        write_json(folder.metrics, metrics)
+        metrics["validation"] = metrics.pop("selection", metrics["validation"])
+        wrong = mistakes(self.task.gold, found["validation"], columns, self.config.mistake_f1)
+        write_json(folder.metrics, metrics | {"mistakes": len(wrong)})
+
+    def _scored_splits(self) -> dict[str, Dataset]:
+        """`validation`, on which mistakes are found, `selection` if other rows chose the epoch, and `test`."""
+        task = self.task
+        held_out = {"selection": task.selection} if task.options.holdout else {}
+        return {"validation": task.gold, **held_out, "test": task.test}
 
 
 def default_run_dir(config: RunConfig) -> Path:
@@ -184,13 +195,14 @@ def default_run_dir(config: RunConfig) -> Path:
     return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
 
 
-def _check_training(config: RunConfig, services: Services) -> None:
+def _check_training(config: RunConfig, services: Services, columns: Columns) -> None:
     from s3_hf.scoring import check_metric
     from s3_hf.training import check_arguments, check_student
 
     if config.student == LOCAL and not services.student:
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
-    check_metric(config.metric)
+    if config.metric is not None:
+        check_metric(config.metric, columns)
     check_arguments(config.training.args)
     check_student(services.student or config.student)
 
@@ -206,11 +218,12 @@ def _llm_facts(config: RunConfig, services: Services) -> dict[str, str]:
 def _prediction_features(task: Task) -> Any:
     from datasets import ClassLabel, Features, List, Value
 
-    label = ClassLabel(names=list(task.label_names))
-    scores = List(Value("float32"))
-    return Features(
-        {"split": Value("string"), "id": Value("string"), "label": label, "value": label, "scores": scores}
-    )
+    text = Value("string")
+    told = {"label": List(text), "value": text}
+    if task.columns.label:
+        label = ClassLabel(names=list(task.label_names))
+        told = {"label": label, "value": label}
+    return Features({"split": text, "id": text, **told, "scores": List(Value("float32"))})
 
 
 def _first_process() -> bool:

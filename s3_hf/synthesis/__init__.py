@@ -1,7 +1,18 @@
 """Three verbs that ask the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2 and 2.3)."""
 
-from s3_hf.synthesis.checks import Checks
+from s3_hf.synthesis.checks import Checks, row_text
 from s3_hf.synthesis.parsing import parse_list
-from s3_hf.synthesis.synthesizer import Generate, Synthesizer, Tally
+from s3_hf.synthesis.plan import Plan, Planner
+from s3_hf.synthesis.synthesizer import RATIONALE_TOKENS, Generate, Synthesizer, Tally
 
-__all__ = ["Checks", "Generate", "Synthesizer", "Tally", "parse_list"]
+__all__ = [
+    "RATIONALE_TOKENS",
+    "Checks",
+    "Generate",
+    "Plan",
+    "Planner",
+    "Synthesizer",
+    "Tally",
+    "parse_list",
+    "row_text",
+]

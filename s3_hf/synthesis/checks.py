@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from s3_hf.records import Completion, Rejected
+from s3_hf.records import Completion, Context, Rejected
+from s3_hf.synthesis.plan import Plan
 from s3_hf.texts import copies, digest_of, normalise
 
 REFUSAL = re.compile(
@@ -24,7 +25,14 @@ PREAMBLE = re.compile(
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)")
 TASK_WORDS = r"(?:\w+ )?(?:review|reviews|impression|sentence|example|label|sentiment)\b"
 QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "`": "`"}
+CONTEXT_TALK = re.compile(
+    r"\b(?:given|above|following|original) (?:question|context|premise|paragraph|description|statement)\b|"
+    r"\binformation paragraph\b",
+    re.IGNORECASE,
+)
 ECHO_WORDS = 6
+COPIED_WORDS = 6
+"""A question of so many words that stands in the context is a copy of it."""
 
 
 @dataclass
@@ -34,18 +42,21 @@ class Checks:
     label_words: tuple[str, ...]
     min_words: int
     one_line: bool = False
+    question: bool = False
     test: frozenset[int] = frozenset()
     """Digests of the test texts; see `digests`."""
     gold: frozenset[int] = frozenset()
+    """Digests of the gold rows; see `row_text`."""
     seen: set[int] = field(default_factory=set)
 
-    def text_of(self, completion: Completion, template: str, source: str | None = None) -> str | Rejected:
+    def text_of(self, completion: Completion, template: str, plan: Plan) -> str | Rejected:
         """Return the text that the completion holds, or why it is rejected.
 
         Args:
             completion: the LLM's answer.
             template: the prompt template that it answers; its wording must not come back.
-            source: the gold text that was extrapolated, if any; a copy of it is rejected.
+            plan: what it was asked for; a copy of the gold text or the context, or a question that names its own
+                answer, is rejected.
         """
         raw = completion.text.strip()
         if not raw:
@@ -53,36 +64,58 @@ class Checks:
         if REFUSAL.search(raw) or SELF.search(raw):
             return Rejected(completion.slot, "refusal", completion.text)
         text: str | None = strip_wrapping(raw, one_line=self.one_line)
-        if completion.finish_reason == "length":
+        if self.question:
+            asked, mark, _ = (text or "").partition("?")
+            if not mark:
+                return Rejected(completion.slot, "no question mark", completion.text)
+            text = strip_wrapping(f"{asked.strip()}?", one_line=False)
+        elif completion.finish_reason == "length":
             text = cut_back(text or "")
-        reason = self._fault(text, template, source)
+        reason = self._fault(text, template, plan)
         return Rejected(completion.slot, reason, completion.text) if reason else text or ""
 
-    def duplicate(self, text: str) -> bool:
-        """True if the same text was accepted before; else it counts as accepted from now on."""
-        digest = digest_of(text)
+    def duplicate(self, text: str, plan: Plan) -> bool:
+        """True if the same text about the same context was accepted before; else it is accepted from now on."""
+        digest = digest_of(row_text(text, plan.context.text if plan.context else None))
         if digest in self.seen:
             return True
         self.seen.add(digest)
         return False
 
-    def _fault(self, text: str | None, template: str, source: str | None) -> str | None:
+    def _fault(self, text: str | None, template: str, plan: Plan) -> str | None:
         if text is None:
             return "cut off"
-        digest = digest_of(text)
+        context = plan.context
         tests = (
             ("too short", len(text.split()) < self.min_words),
-            ("meta talk", self._talks_about_the_task(text)),
+            ("meta talk", self._talks_about_the_task(text, context)),
             ("prompt echo", _echoes(text, template)),
-            ("copy of the source row", source is not None and copies(text, source)),
-            ("in the test split", digest in self.test),
-            ("copy of a gold row", digest in self.gold),
+            ("copy of the source row", plan.source is not None and copies(text, plan.source)),
+            ("copy of the context", context is not None and self._copies_context(text, context)),
+            ("gives the answer away", context is not None and _names_answer(text, context)),
+            ("in the test split", digest_of(text) in self.test),
+            ("copy of a gold row", digest_of(row_text(text, context.text if context else None)) in self.gold),
         )
         return next((reason for reason, failed in tests if failed), None)
 
-    def _talks_about_the_task(self, text: str) -> bool:
+    def _talks_about_the_task(self, text: str, context: Context | None) -> bool:
+        if PREAMBLE.match(text):
+            return True
+        if context is not None:
+            return bool(CONTEXT_TALK.search(text))
         words = "|".join(re.escape(word) for word in self.label_words)
-        return bool(re.search(rf"\b(?:{words}) {TASK_WORDS}", text, re.IGNORECASE) or PREAMBLE.match(text))
+        return bool(re.search(rf"\b(?:{words}) {TASK_WORDS}", text, re.IGNORECASE))
+
+    def _copies_context(self, text: str, context: Context) -> bool:
+        if copies(text, context.text):
+            return True
+        words = normalise(text)
+        return self.question and len(words.split()) >= COPIED_WORDS and words in normalise(context.text)
+
+
+def row_text(text: str, context: str | None) -> str:
+    """What makes a row the same as another one: its text, and its context if it has one."""
+    return text if context is None else f"{context} {text}"
 
 
 def strip_wrapping(text: str, *, one_line: bool) -> str:
@@ -113,3 +146,8 @@ def _echoes(text: str, template: str) -> bool:
             if f" {' '.join(words[start : start + ECHO_WORDS])} " in spoken:
                 return True
     return False
+
+
+def _names_answer(text: str, context: Context) -> bool:
+    answer = normalise(context.answer.text) if context.answer else ""
+    return bool(answer) and f" {answer} " in f" {normalise(text)} "

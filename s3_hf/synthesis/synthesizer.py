@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
-
-from rapidfuzz import fuzz, process
 
 from s3_hf.config import SynthesisConfig
 from s3_hf.errors import BudgetReached, RequestError, SynthesisError
 from s3_hf.records import Completion, Example, Request, Usage
 from s3_hf.synthesis.checks import Checks
-from s3_hf.synthesis.parsing import parse_list
+from s3_hf.synthesis.plan import Plan, Planner
+from s3_hf.synthesis.rationales import RationaleSearch
 from s3_hf.task import Task
-from s3_hf.texts import COPY_RATIO
 
 logger = logging.getLogger(__name__)
 
 Generate = Callable[[Request], Awaitable[Completion]]
 
-RATIONALE_LISTS = 4
-"""Lists of rationales asked for at once; the rationales named most often are kept."""
-RATIONALE_BATCHES = 6
-"""How often lists are asked for until there are enough rationales; a small LLM gives few at a time."""
 RATIONALE_TOKENS = 200
-SPARE = 1.5
-"""So many times the wanted rationales are looked for, since some will go to another label."""
 REPLACEMENTS = 3
 """How often slots that were given up are replaced by fresh ones."""
 HOPELESS = 40
@@ -52,17 +44,6 @@ class Tally:
     rationales: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
     accepted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one slot is for: a label, and the gold row to extrapolate if there is one."""
-
-    slot: str
-    label: int
-    origin: str
-    parent: str | None = None
-    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,39 +77,42 @@ class Synthesizer:
     window: int = 64
     tally: Tally = field(default_factory=Tally)
 
+    @cached_property
+    def planner(self) -> Planner:
+        """Draws what the slots are for."""
+        return Planner(self.task, self.settings, self.seed, self.round)
+
     async def rationales(self) -> Mapping[str, tuple[str, ...]]:
         """Return up to K rationales for each label name (Algorithm 1, lines 1 and 2); asked once in a run.
-
-        Those that the LLM names most often are kept. One that it names for several labels belongs to the
-        label that it names it for most; in a draw it tells nothing and is left out.
 
         Raises:
             SynthesisError: the answers hold fewer distinct rationales than one example draws.
         """
         if not self.tally.rationales:
-            numbers = range(len(self.task.label_names))
-            votes = await asyncio.gather(*(self._votes_for(number) for number in numbers))
-            self.tally.rationales = {self.task.label_names[number]: self._elected(number, votes) for number in numbers}
+
+            def ask(slot: str, content: str) -> Awaitable[Completion]:
+                return self._ask(self.request(slot, content, RATIONALE_TOKENS, ()))
+
+            self.tally.rationales = await RationaleSearch(self.task, self.settings, ask).found()
         return self.tally.rationales
 
     async def examples(self, n: int, *, rationales: bool) -> AsyncIterator[Example]:
-        """Yield up to `n` seed examples in slot order (Algorithm 1, lines 4 to 8).
+        """Yield up to `n` seed examples in slot order (Algorithm 1, lines 4 to 8; section 2.4 with contexts).
 
         Args:
             n: examples wanted; fewer come if slots are given up and their replacements too.
-            rationales: draw k rationales into each prompt; False leaves them out (Table 4).
+            rationales: draw k rationales into each prompt; False leaves them out (Table 4). Tasks with contexts
+                have none.
         """
-        if rationales:
+        guided = rationales and bool(self.task.prompts.rationales)
+        if guided:
             await self.rationales()
-        template = "seed" if rationales else "seed_plain"
-        wanted = [self._draw_label(number) for number in range(n)]
+        template = "seed" if guided or self.task.columns.context else "seed_plain"
+        wanted = self.planner.labels(n)
         start = 0
         for _ in range(1 + REPLACEMENTS):
-            plans = (
-                Plan(f"r{self.round}/seed/{start + place:05d}", label, "seed") for place, label in enumerate(wanted)
-            )
-            lost: list[int] = []
-            async for example in self._in_order(plans, template, lost):
+            lost: list[int | None] = []
+            async for example in self._in_order(self.planner.seeds(wanted, start), template, lost):
                 yield example
             start, wanted = start + len(wanted), lost
             if not wanted:
@@ -137,60 +121,20 @@ class Synthesizer:
     async def extrapolate(
         self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1
     ) -> AsyncIterator[Example]:
-        """Yield `copies` examples like each gold row, with its label, in slot order (Algorithm 2, lines 8 to 10).
+        """Yield `copies` examples like each gold row, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
 
         Args:
-            rows: gold rows with their `s3_id`.
+            rows: gold rows with their `s3_id`; their label, context and answer are kept.
             origin: `error` for mistakes, `gold` for GoldGen.
             copies: examples asked for each row.
         """
         if "{rationales}" in self.task.prompts.extrapolate:
             await self.rationales()
-        async for example in self._in_order(self._extrapolations(rows, origin, copies), "extrapolate", []):
+        plans = self.planner.extrapolations(rows, origin, copies)
+        async for example in self._in_order(plans, "extrapolate", []):
             yield example
 
-    def _extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int) -> Iterator[Plan]:
-        config = self.task.config
-        for row in rows:
-            for copy in range(copies):
-                slot = f"r{self.round}/{origin}/{row['s3_id']}/{copy}"
-                yield Plan(slot, int(row[config.label]), origin, str(row["s3_id"]), str(row[config.text]))
-
-    async def _votes_for(self, label: int) -> Counter[str]:
-        """Ask for lists of rationales until there are K distinct ones, and count how often each is named."""
-        name, word = self.task.label_names[label], self.task.label_words[label]
-        wanted = self.settings.rationales_per_label
-        content = self.task.prompts.rationales.format(count=wanted, label=word)
-        votes: Counter[str] = Counter()
-        for batch in range(RATIONALE_BATCHES):
-            numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
-            asked = (self._ask(f"rationales/{name}/{number}", content, RATIONALE_TOKENS, ()) for number in numbers)
-            for completion in await asyncio.gather(*asked):
-                for phrase in parse_list(completion.text):
-                    if any(word in phrase.split() for word in self.task.label_words):
-                        continue  # talk about the task, such as "a positive impression"
-                    votes[_same(phrase, votes) or phrase] += 1
-            if len(votes) >= wanted * SPARE:
-                break
-        return votes
-
-    def _elected(self, label: int, votes: Sequence[Counter[str]]) -> tuple[str, ...]:
-        others = [one for number, one in enumerate(votes) if number != label]
-
-        def contested(phrase: str, count: int) -> bool:
-            return any(other[_same(phrase, other) or phrase] >= count for other in others)
-
-        kept = [phrase for phrase, count in votes[label].most_common() if not contested(phrase, count)]
-        if len(kept) < self.settings.rationales_per_example:
-            raise SynthesisError(
-                f"the LLM was asked for {self.settings.rationales_per_label} rationales for "
-                f"{self.task.label_words[label]!r} as a numbered list, found {len(kept)} that tell it from the other "
-                "labels; use an LLM that follows instructions, edit the recipe's prompt 'rationales', or switch "
-                "rationales off"
-            )
-        return tuple(kept[: self.settings.rationales_per_label])
-
-    async def _in_order(self, plans: Iterable[Plan], name: str, lost: list[int]) -> AsyncIterator[Example]:
+    async def _in_order(self, plans: Iterable[Plan], name: str, lost: list[int | None]) -> AsyncIterator[Example]:
         """Yield examples in the order of `plans`; labels of slots given up are added to `lost`.
 
         When a limit is reached no new slot is begun, what is under way is still used, and then the
@@ -227,7 +171,7 @@ class Synthesizer:
 
     async def _unlike_any(self, plan: Plan, template: str, candidate: _Candidate | None) -> _Candidate | None:
         """Return the first candidate from here on that repeats no accepted text, or None."""
-        while candidate is not None and self.checks.duplicate(candidate.text):
+        while candidate is not None and self.checks.duplicate(candidate.text, plan):
             self.tally.rejected["duplicate"] += 1
             candidate = await self._attempt(plan, template, candidate.attempt + 1)
         return candidate
@@ -236,55 +180,52 @@ class Synthesizer:
         """Ask from attempt `first` on until the answer passes the checks of one text; None when out of attempts."""
         for attempt in range(first, self.settings.attempts):
             slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
-            drawn = self._draw_rationales(plan, slot, template)
-            config = self.task.config
-            fields = {"label": self.task.label_words[plan.label], "text": plan.source, "rationales": ", ".join(drawn)}
-            limit = self.settings.max_tokens or config.max_tokens
+            request, drawn = self.compose(plan, template, slot)
             try:
-                completion = await self._ask(slot, template.format(**fields), limit, config.stop)
+                completion = await self._ask(request)
             except RequestError as error:
                 logger.warning("%s is given up: %s", slot, error)
                 self.tally.rejected["refused by the endpoint"] += 1
                 return None
-            text = self.checks.text_of(completion, template, plan.source)
+            text = self.checks.text_of(completion, template, plan)
             if isinstance(text, str):
                 return _Candidate(text, attempt, drawn, completion.model)
             self.tally.rejected[text.reason] += 1
         return None
 
-    async def _ask(self, slot: str, content: str, max_tokens: int, stop: tuple[str, ...]) -> Completion:
+    def compose(self, plan: Plan, template: str, slot: str) -> tuple[Request, tuple[str, ...]]:
+        """The request for one attempt at a slot, and the rationales drawn into it."""
+        drawn = self._draw_rationales(plan, slot, template)
+        content = template.format(**plan.fields(self.task.label_words, drawn))
+        config = self.task.config
+        return self.request(slot, content, self.settings.max_tokens or config.max_tokens, config.stop), drawn
+
+    def request(self, slot: str, content: str, max_tokens: int, stop: tuple[str, ...]) -> Request:
+        """A request with the run's sampling settings and a seed of its own."""
         system = self.task.prompts.system
         messages = ({"role": "system", "content": system},) if system else ()
-        completion = await self.generate(
-            Request(
-                slot=slot,
-                messages=(*messages, {"role": "user", "content": content}),
-                max_tokens=max_tokens,
-                temperature=self.settings.temperature,
-                top_p=self.settings.top_p,
-                stop=stop,
-                seed=int.from_bytes(sha256(f"{self.seed}/{slot}".encode()).digest()[:4], "big") >> 1,
-            )
+        return Request(
+            slot=slot,
+            messages=(*messages, {"role": "user", "content": content}),
+            max_tokens=max_tokens,
+            temperature=self.settings.temperature,
+            top_p=self.settings.top_p,
+            stop=stop,
+            seed=int.from_bytes(sha256(f"{self.seed}/{slot}".encode()).digest()[:4], "big") >> 1,
         )
+
+    async def _ask(self, request: Request) -> Completion:
+        completion = await self.generate(request)
         self.tally.usage += completion.usage
         return completion
 
-    def _draw_label(self, number: int) -> int:
-        labels = len(self.task.label_names)
-        if self.settings.labels == "balanced":
-            return number % labels
-        return self._random(f"label/{number}").randrange(labels)
-
     def _draw_rationales(self, plan: Plan, slot: str, template: str) -> tuple[str, ...]:
-        if "{rationales}" not in template:
+        if plan.label is None or "{rationales}" not in template:
             return ()
         pool = self.tally.rationales.get(self.task.label_names[plan.label], ())
-        return tuple(self._random(slot).sample(pool, min(self.settings.rationales_per_example, len(pool))))
+        return tuple(self.planner.random(slot).sample(pool, min(self.settings.rationales_per_example, len(pool))))
 
-    def _random(self, place: str) -> random.Random:
-        return random.Random(f"{self.seed}/{place}")
-
-    def _give_up(self, plan: Plan, lost: list[int]) -> None:
+    def _give_up(self, plan: Plan, lost: list[int | None]) -> None:
         lost.append(plan.label)
         self.tally.given_up += 1
         if not self.tally.accepted and self.tally.given_up >= HOPELESS:
@@ -295,10 +236,10 @@ class Synthesizer:
             )
 
     def _example(self, plan: Plan, template: str, candidate: _Candidate) -> Example:
-        config = self.task.config
+        name = f"s3-{plan.slot}"
         return Example(
-            id=f"s3-{plan.slot}",
-            columns={config.text: candidate.text, config.label: plan.label},
+            id=name,
+            columns=self.task.columns_of(name, candidate.text, plan.label, plan.context),
             origin=plan.origin,
             round=self.round,
             parent=plan.parent,
@@ -306,12 +247,6 @@ class Synthesizer:
             model=candidate.model,
             prompt=_hash(template),
         )
-
-
-def _same(phrase: str, known: Iterable[str]) -> str | None:
-    """The known phrase that is the same but for a letter or two, if there is one."""
-    found = process.extractOne(phrase, list(known), scorer=fuzz.ratio, score_cutoff=COPY_RATIO)
-    return str(found[0]) if found else None
 
 
 def _hash(template: str) -> str:

@@ -6,7 +6,19 @@ with the recipe's source.
 """
 
 from s3_hf.task.given import given_examples
-from s3_hf.task.loading import ENTRY_POINTS, Task, load_task, task_names
+from s3_hf.task.gold import GoldOptions, Task
+from s3_hf.task.loading import ENTRY_POINTS, load_task, task_names, task_of
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 
-__all__ = ["ENTRY_POINTS", "Prompts", "Task", "TaskBuilder", "TaskConfig", "given_examples", "load_task", "task_names"]
+__all__ = [
+    "ENTRY_POINTS",
+    "GoldOptions",
+    "Prompts",
+    "Task",
+    "TaskBuilder",
+    "TaskConfig",
+    "given_examples",
+    "load_task",
+    "task_names",
+    "task_of",
+]

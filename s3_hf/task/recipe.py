@@ -9,42 +9,59 @@ from typing import Any
 
 import datasets
 
-from s3_hf.errors import TaskError
+from s3_hf.records import Columns
+from s3_hf.task.reading import gold_rows
 
-_REQUIRED: dict[str, set[str]] = {
-    "rationales": {"count", "label"},
-    "seed": {"rationales", "label"},
-    "seed_plain": {"label"},
-    "extrapolate": {"label", "text"},
-    "system": set(),
+SINGLE = {
+    "rationales": ({"count", "label"}, set[str]()),
+    "seed": ({"rationales", "label"}, set[str]()),
+    "seed_plain": ({"label"}, set[str]()),
+    "extrapolate": ({"label", "text"}, {"rationales"}),
 }
-_OPTIONAL = {"extrapolate": {"rationales"}}
+"""Prompts of a task of single texts: fields that each needs, and fields that it may have besides."""
+PAIR = {
+    "seed": ({"context", "label"}, set[str]()),
+    "extrapolate": ({"context", "label", "text"}, set[str]()),
+}
+SPAN = {
+    "seed": ({"context", "answer"}, set[str]()),
+    "extrapolate": ({"context", "answer", "text"}, set[str]()),
+}
 
 
 @dataclass(frozen=True)
 class Prompts:
     """The prompt templates of a task (paper Table 1), filled with `str.format`.
 
-    `rationales` (T_ration) takes `{count}` and `{label}`; `seed` (T_query) `{rationales}` and `{label}`;
-    `seed_plain` `{label}`; `extrapolate` (T_mis) `{label}` and `{text}` and, if wanted, `{rationales}`.
+    Single texts: `rationales` (T_ration) takes `{count}` and `{label}`; `seed` (T_query) `{rationales}` and
+    `{label}`; `seed_plain` `{label}`; `extrapolate` (T_mis) `{label}` and `{text}` and, if wanted, `{rationales}`.
+    Tasks with a context have no rationales (section 2.4): `seed` takes `{context}`, `extrapolate` `{text}` too, and
+    both `{label}`, or `{answer}` where the task is to find answers.
     `system` is sent before each of them when it is not empty.
     """
 
-    rationales: str
     seed: str
-    seed_plain: str
     extrapolate: str
+    rationales: str = ""
+    seed_plain: str = ""
     system: str = ""
 
-    def faults(self) -> Iterator[str]:
+    def faults(self, columns: Columns) -> Iterator[str]:
         """Yield one sentence part for each prompt with a missing or unknown field."""
-        for name, required in _REQUIRED.items():
+        kind = SINGLE if columns.context is None else SPAN if columns.answers else PAIR
+        for name in ("rationales", "seed", "seed_plain", "extrapolate", "system"):
+            text = getattr(self, name)
+            required, optional = kind.get(name, (set[str](), set[str]()))
+            if bool(text) != (name in kind) and name != "system":
+                wanted = "be written" if name in kind else "be empty in a task with a context"
+                yield f"prompt {name!r} must {wanted}, found {text!r}"
+                continue
             try:
-                found = {part for _, part, _, _ in string.Formatter().parse(getattr(self, name)) if part is not None}
+                found = {part for _, part, _, _ in string.Formatter().parse(text) if part is not None}
             except ValueError as error:
                 yield f"prompt {name!r} has unbalanced braces ({error}); write {{{{ and }}}} for literal ones"
                 continue
-            allowed = required | _OPTIONAL.get(name, set())
+            allowed = required | optional
             for unknown in sorted(found - allowed):
                 yield f"prompt {name!r} has the unknown field {{{unknown}}}; it may use {_braced(allowed)}"
             for missing in sorted(required - found):
@@ -55,30 +72,64 @@ class Prompts:
 class TaskConfig(datasets.BuilderConfig):
     """A task's definition; a recipe gives one in `BUILDER_CONFIGS`.
 
-    `labels` maps each gold label name to the word that prompts use for it. `splits` maps `validation` (what
-    errors are found on) and `test` to the source's own split names; `source` is a Hub id or a folder.
-    `max_tokens` is the longest answer of the LLM, `max_length` the longest input of the student, in tokens;
-    answers of fewer than `min_words` words are rejected; `one_line` keeps the first line of an answer.
+    `text` is the column that the LLM writes, `context` what it is written about, and what is learned is the `label`
+    or, with `label=None`, the `answers` (as in SQuAD: `text` and `answer_start`) in the context.
+    `labels` maps each gold label name to the word that prompts use for it. `other_prompts` are named alternatives
+    to `prompts`. `splits` maps `validation` (what errors are found on) and `test` to the source's own split names;
+    where both name the same one, it is divided: `test_share` of it is the test, drawn with `split_seed`.
+    `source` is a Hub id, a folder, or a CSV, JSON lines or Parquet file.
+    `features` are all gold columns and their features where there are more than those named here; of these,
+    `carried` ones come along with a context and `id` holds the row's own id, others are null in a synthetic row.
+    `max_tokens` is the longest answer of the LLM, `max_length` the longest input of the student and `stride` the
+    overlap of two windows of a longer context, in tokens; answers of fewer than `min_words` words are rejected;
+    `one_line` keeps the first line of an answer, `question` what goes up to the first question mark.
     """
 
     text: str = "text"
-    label: str = "label"
+    label: str | None = "label"
+    context: str | None = None
+    answers: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     prompts: Prompts | None = None
+    other_prompts: Mapping[str, Prompts] = field(default_factory=dict)
     source: str = ""
     source_config: str | None = None
     splits: Mapping[str, str] = field(default_factory=lambda: {"validation": "validation", "test": "test"})
+    test_share: float = 0.5
+    split_seed: int = 0
+    features: Mapping[str, Any] | None = None
+    carried: tuple[str, ...] = ()
+    id: str | None = None
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     min_words: int = 5
     max_length: int = 256
+    stride: int = 64
     one_line: bool = False
+    question: bool = False
     pretty_name: str = ""
     license: str = "other"
     language: str = "en"
     homepage: str = ""
     citation: str = ""
     task_ids: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> Columns:
+        """Which column holds what."""
+        return Columns(self.text, self.label, self.context, self.answers)
+
+    def gold_features(self) -> datasets.Features:
+        """All gold columns, in their order."""
+        if self.features is not None:
+            return datasets.Features(dict(self.features))
+        found: dict[str, Any] = {name: datasets.Value("string") for name in (self.context, self.text) if name}
+        if self.label:
+            found[self.label] = datasets.ClassLabel(names=list(self.labels))
+        if self.answers:
+            spans = {"text": datasets.List(datasets.Value("string"))}
+            found[self.answers] = spans | {"answer_start": datasets.List(datasets.Value("int32"))}
+        return datasets.Features(found)
 
 
 class TaskBuilder(datasets.GeneratorBasedBuilder):
@@ -89,36 +140,20 @@ class TaskBuilder(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         config = self.config
-        features = datasets.Features(
-            {
-                config.text: datasets.Value("string"),
-                config.label: datasets.ClassLabel(names=list(config.labels)),
-            }
-        )
         return datasets.DatasetInfo(
             description=config.description or "",
-            features=features,
+            features=config.gold_features(),
             homepage=config.homepage,
             license=config.license,
             citation=config.citation,
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:  # noqa: ARG002
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": of}) for name, of in self.config.splits.items()]
+        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in self.config.splits]
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        config = self.config
-        rows = datasets.load_dataset(config.source, config.source_config, split=split)
-        for column in (config.text, config.label):
-            if column not in rows.column_names:
-                raise TaskError(
-                    f"gold data {config.source!r}, split {split!r}, must have the column {column!r}, found "
-                    f"{rows.column_names}; correct the recipe"
-                )
-        names = getattr(rows.features[config.label], "names", None)
-        for number, row in enumerate(rows):
-            label = row[config.label]
-            yield number, {config.text: row[config.text], config.label: names[label] if names else label}
+        """Yield the rows of `validation`, `test` or another name in the recipe's `splits`."""
+        yield from enumerate(gold_rows(self.config, split))
 
 
 def _braced(fields: set[str]) -> str:

@@ -1,5 +1,6 @@
 """Wheel, sdist and editable install hold the recipes and templates, and the console scripts."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 INSIDE = (
     "s3_hf/dataset_scripts/imdb.py",
     "s3_hf/dataset_scripts/movie_snippets.py",
+    "s3_hf/task/recipe.py.jinja",
     "s3_hf/model_cards/dataset_card.md",
     "s3_hf/model_cards/model_card.md",
     "s3_hf/cli/__init__.py",
@@ -25,8 +27,10 @@ INSIDE = (
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A wheel built from the sdist, so that both are complete."""
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("build") / "source"
+    # a build leaves an .egg-info in its folder, which would tell of entry points that have changed since
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return out

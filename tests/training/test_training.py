@@ -14,9 +14,16 @@ from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
 from s3_hf.files import read_rows
 from s3_hf.predicting.student import Classifier
+from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
 from tests.conftest import film_rows
+
+COLUMNS = Columns("text", label="label")
+
+
+def rows_of(content, prefix="t"):
+    return datasets.Dataset.from_dict({**content, "s3_id": [f"{prefix}{n}" for n in range(len(content["text"]))]})
 
 
 def job(student, **settings):
@@ -36,12 +43,12 @@ def job(student, **settings):
     return TrainingJob(
         rows=rows,
         gold=gold,
-        text="text",
-        label="label",
+        columns=COLUMNS,
         label_names=("neg", "pos"),
         student=str(student),
         student_name="tests/tiny",
         max_length=32,
+        stride=8,
         metric="accuracy",
         seed=5,
         settings=TrainingConfig(**given),
@@ -59,7 +66,7 @@ def test_a_student_learns_and_is_found_again(tiny_student, tmp_path):
     fit(job(tiny_student), tmp_path / "model", tmp_path / "work", lambda done, total: steps.append((done, total)))
     test = film_rows(60, 2)
     settings = TrainingConfig(precision="fp32")
-    said = predict(tmp_path / "model", test["text"], [f"t{n}" for n in range(60)], settings, tmp_path / "work")
+    said = predict(tmp_path / "model", rows_of(test), COLUMNS, settings, tmp_path / "work")
     right = sum(one.value == label for one, label in zip(said, test["label"], strict=True))
     assert right >= 54
     assert [one.id for one in said] == [f"t{n}" for n in range(60)]
@@ -95,7 +102,7 @@ def test_the_best_epoch_is_kept(tiny_student, tmp_path):
     fit(job(tiny_student, epochs=2), tmp_path / "model", tmp_path / "work")
     report = json.loads((tmp_path / "model" / "training.json").read_text())
     gold = film_rows(40, 1)
-    said = predict(tmp_path / "model", gold["text"], gold["text"], TrainingConfig(precision="fp32"), tmp_path / "work")
+    said = predict(tmp_path / "model", rows_of(gold), COLUMNS, TrainingConfig(precision="fp32"), tmp_path / "work")
     accuracy = sum(one.value == label for one, label in zip(said, gold["label"], strict=True)) / 40
     assert accuracy == pytest.approx(max(line["accuracy"] for line in report["epochs"]))
 
@@ -168,8 +175,8 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
     assert report["processes"] == 2
     folder = open_run(tmp_path / "run").round(1)
     written = [row for row in read_rows(folder.predictions) if row["split"] == "test"]
-    texts, ids = film_rows(60, 2)["text"], [row["id"] for row in written]
-    alone = predict(folder.model, texts, ids, TrainingConfig(precision="fp32"), tmp_path / "work")
+    test = rows_of(film_rows(60, 2))
+    alone = predict(folder.model, test, COLUMNS, TrainingConfig(precision="fp32"), tmp_path / "work")
     assert [row["value"] for row in written] == [one.value for one in alone]
     slots = [request.payload["seed"] for request in films_llm.requests]
     assert len(slots) == len(set(slots))

@@ -1,0 +1,1 @@
+"""A task for s3-hf that is found by its entry point."""

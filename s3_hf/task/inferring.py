@@ -1,0 +1,234 @@
+"""What data tells of a task: its labels, its splits, and how long its texts are."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+
+from s3_hf.errors import ConfigError, TaskError
+from s3_hf.records import Columns
+from s3_hf.task.reading import answers_of, checked_rows, gold_rows, label_name
+from s3_hf.task.recipe import TaskConfig
+from s3_hf.task.sources import Source, brief, opened, splits_of
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
+LENGTHS = (64, 128, 256, 512)
+"""Tokens of input that a student is given room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A task as its data tells it, without prompts.
+
+    `counts` has for validation and test the rows of each label (of the answers: of None), `words` is how many half of
+    the texts have at most, and `notes` what the user should know.
+    """
+
+    config: TaskConfig
+    counts: Mapping[str, Mapping[str | None, int]]
+    words: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """What a first look at a split tells.
+
+    `labels` are sort keys and names; `hidden` says that labels or answers are, `placed` that each answer has its
+    start, `ids` that each row has its own text in `id`, and `titles` that each has one in `title`.
+    """
+
+    name: str
+    source: Source
+    labels: frozenset[tuple[int, str]]
+    rows: int
+    hidden: bool
+    placed: bool
+    ids: bool
+    titles: bool
+
+
+def inferred(name: str, source: str, source_config: str | None, columns: Columns) -> Found:
+    """Return the task that `columns` of the data make; every row of the splits that it uses is checked.
+
+    Validation and test splits are used where there are some; with train and one of them, train is the gold validation
+    data, as in the paper; else one split is divided.
+
+    Raises:
+        ConfigError: a column is not there.
+        TaskError: the data cannot be read, has a fault, or cannot be made a task of.
+    """
+    splits = [_look(source, source_config, split, columns) for split in splits_of(source, source_config)]
+    notes = [
+        f"split {split.name!r} is not used: its {'labels' if columns.label else 'answers'} are hidden"
+        for split in splits
+        if split.hidden
+    ]
+    usable = {split.name: split for split in splits if not split.hidden and split.rows}
+    if not usable:
+        raise TaskError(f"gold data {source!r} must have rows with labels or answers, found none; give such data")
+    roles = _roles(list(usable))
+    used = [usable[of] for of in dict.fromkeys(roles.values())]
+    notes += [f"split {split!r} is not used" for split in usable if split not in roles.values()]
+    config = TaskConfig(
+        name=name,
+        source=source,
+        source_config=source_config,
+        splits=roles,
+        text=columns.text,
+        label=columns.label,
+        context=columns.context,
+        answers=columns.answers,
+        labels={label: readable_label(label) for _, label in sorted(set().union(*(each.labels for each in used)))},
+    )
+    _features(config, used)
+    for split in used:  # a fault of a row is told before what is wrong with all of them
+        for _ in checked_rows(config, split.name):
+            pass
+    if columns.label:
+        _check_labels(config, used)
+    return _measured(config, notes, placed=all(split.placed for split in used))
+
+
+def readable_label(name: str) -> str:
+    """The name of a label as prompts say it: `not_entailment` is "not entailment"."""
+    return " ".join(name.replace("_", " ").split()) or name
+
+
+def _look(source: str, config: str | None, split: str, columns: Columns) -> _Split:
+    opening = opened(source, config, split)
+    names = getattr((opening.features or {}).get(columns.label), "names", None)
+    labels: set[tuple[int, str]] = set()
+    ids: Counter[Any] = Counter()
+    hidden, placed, titles = True, True, True
+    for place, row in opening.rows:
+        if not ids:
+            _check_columns(place, row, columns)
+        ids[row["id"] if isinstance(row.get("id"), str) else None] += 1
+        titles = titles and isinstance(row.get("title"), str)
+        if columns.answers:
+            answers = answers_of(row.get(columns.answers))
+            hidden = hidden and answers == []
+            placed = placed and all(start is not None for _, start in _pairs(answers))
+            continue
+        value = row.get(columns.label or "")
+        hidden = hidden and (value is None or value in (-1, "-1"))
+        label = label_name(value, names)
+        if label is not None and label.strip():
+            labels.add((_place(value), label))
+    rows = sum(ids.values())
+    unique = None not in ids and len(ids) == rows > 0
+    return _Split(split, opening, frozenset(labels), rows, hidden and rows > 0, placed, unique, titles and rows > 0)
+
+
+def _place(label: Any) -> int:
+    """Where a label is among others: numbers, also written ones, in their order; text after its letters."""
+    return int(label) if isinstance(label, int) or label.isdecimal() else 0
+
+
+def _pairs(answers: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(answers, list):
+        yield from (each for each in answers if isinstance(each, tuple))
+
+
+def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None:
+    for flag in ("text", "context", "label", "answers"):
+        column = getattr(columns, flag)
+        if column and column not in row:
+            close = difflib.get_close_matches(column, row, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "name one of them"
+            raise ConfigError(f"--{flag} must name a column of {place}, {brief(list(row))}, found {column!r}; {hint}")
+
+
+def _roles(names: Sequence[str]) -> dict[str, str]:
+    """Which split is gold validation data and which is the test; the same one where it is to be divided."""
+    validation = next((name for name in names if name.lower() in VALIDATION_NAMES), None)
+    test = next((name for name in names if name.lower() == "test"), None)
+    train = next((name for name in names if name.lower() in ("train", "training")), None)
+    if validation and test:
+        return {"validation": validation, "test": test}
+    one = validation or test
+    if train and one:
+        return {"validation": train, "test": one}
+    single = train or one or names[0]
+    return {"validation": single, "test": single}
+
+
+def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
+    """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles."""
+    asked = dict(config.gold_features())
+    declared = used[0].source.features
+    config.id = "id" if all(split.ids for split in used) and "id" not in asked else None
+    titled = config.context is not None and all(split.titles for split in used) and "title" not in asked
+    config.carried = ("title",) if titled else ()
+    kept = {name: datasets.Value("string") for name in (config.id, *config.carried) if name} | asked
+    if declared is not None:
+        kept = {name: kept.get(name, feature) for name, feature in declared.items() if name in kept or _plain(feature)}
+    if list(kept) != list(asked):
+        config.features = kept
+
+
+def _plain(feature: Any) -> bool:
+    """True for a feature that a recipe can spell out."""
+    if isinstance(feature, dict):
+        return all(_plain(each) for each in feature.values())
+    if isinstance(feature, datasets.List):
+        return _plain(feature.feature)
+    return isinstance(feature, datasets.Value | datasets.ClassLabel)
+
+
+def _check_labels(config: TaskConfig, used: Sequence[_Split]) -> None:
+    rows = sum(split.rows for split in used)
+    count, labels = len(config.labels), ", ".join(list(config.labels)[:5])
+    if count < 2 or count > rows / 2:
+        raise TaskError(
+            f"--label must name a column with at least two labels, each in several rows, found {count} different "
+            f"values in {rows} rows of {config.label!r} ({labels}); name another column"
+        )
+
+
+def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
+    """Set what depends on the length of texts, and count the rows."""
+    counts: dict[str, Mapping[str | None, int]] = {}
+    texts: list[str] = []
+    inputs: list[str] = []
+    for split in ("validation", "test"):
+        labels: Counter[str | None] = Counter()
+        for row in gold_rows(config, split):
+            labels[row[config.label] if config.label else None] += 1
+            texts.append(row[config.text])
+            inputs.append(f"{row[config.context]} {row[config.text]}" if config.context else row[config.text])
+        counts[split] = {name: labels[name] for name in (config.labels if config.label else (None,))}
+    lacking = [name for name in config.labels if not counts["validation"][name]]
+    if lacking:
+        raise TaskError(
+            f"every label must occur in the gold validation data, found none of {lacking[0]!r} in split "
+            f"{config.splits['validation']!r}; give data in one split, to be divided"
+        )
+    notes += [f"label {name!r} is not in the test rows" for name in config.labels if not counts["test"][name]]
+    if config.labels and all(name.lstrip("-").isdecimal() for name in config.labels):
+        notes.append("labels are numbers, which tell an LLM nothing: write what they mean in LABELS")
+    if not placed:
+        notes.append("answers without a start are taken to stand where their text stands first in the context")
+    longest = _tokens(inputs)
+    room = next((length for length in LENGTHS if longest <= length), LENGTHS[-1])
+    config.max_length = min(room, 384) if config.answers else room
+    config.stride = config.max_length // 4
+    config.max_tokens = max(32, min(1024, -(-2 * _tokens(texts) // 32) * 32))
+    words = sorted(len(text.split()) for text in texts)
+    config.min_words = max(1, min(5, words[len(words) // 20]))
+    config.one_line = not any("\n" in text.strip() for text in texts)
+    asked = sum(text.rstrip().endswith("?") for text in texts)
+    config.question = bool(config.answers) and asked >= 0.9 * len(texts)
+    return Found(config, counts, max(1, words[len(words) // 2]), tuple(notes))
+
+
+def _tokens(texts: Sequence[str]) -> int:
+    """About how many tokens all but one in twenty of the texts have at most."""
+    sizes = sorted(max(1.5 * len(text.split()), len(text) / 4) for text in texts)
+    return int(sizes[len(sizes) * 19 // 20]) + 4

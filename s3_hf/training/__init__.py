@@ -1,0 +1,20 @@
+"""Fine-tuning the student with HF `Trainer`: `fit(job, out)` -> model folder, `predict(folder, rows)` -> predictions.
+
+What a task's kind changes is in a `Head`: `labels` of one text or a pair, `spans` of a context.
+"""
+
+from s3_hf.training.arguments import check_arguments, precision
+from s3_hf.training.fit import fit, predict
+from s3_hf.training.job import OnStep, TrainingJob
+from s3_hf.training.loading import check_student, load_student
+
+__all__ = [
+    "OnStep",
+    "TrainingJob",
+    "check_arguments",
+    "check_student",
+    "fit",
+    "load_student",
+    "precision",
+    "predict",
+]

@@ -1,0 +1,104 @@
+"""`TrainingArguments` out of the settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from s3_hf.config import TrainingConfig
+from s3_hf.errors import ConfigError
+from s3_hf.training.job import TrainingJob
+
+OURS = {
+    "output_dir": "the run directory decides it",
+    "seed": "use `seed`",
+    "num_train_epochs": "use `training.epochs`",
+    "learning_rate": "use `training.learning_rate`",
+    "weight_decay": "use `training.weight_decay`",
+    "warmup_steps": "use `training.warmup`",
+    "per_device_train_batch_size": "use `training.batch_size`",
+    "bf16": "use `training.precision`",
+    "push_to_hub": "use `s3-hf push`",
+}
+"""Fields of `TrainingArguments` that have a setting of their own, and which."""
+
+
+def check_arguments(args: Mapping[str, Any]) -> None:
+    """Raise ConfigError, by name, for what `TrainingArguments` does not know or has a setting of its own."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    for name in args:
+        if name in OURS:
+            raise ConfigError(f"training.args.{name} cannot be set there; {OURS[name]}")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else "see the documentation of transformers.TrainingArguments"
+            )
+            raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
+
+
+def precision(settings: TrainingConfig) -> str:
+    """`bf16` or `fp32`: as set, or by itself bf16 where the GPU or the processor computes it natively."""
+    if settings.precision != "auto":
+        return settings.precision
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    features = torch.cpu.get_capabilities()
+    return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
+
+
+def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
+    """What `Trainer` is told for fitting; `training.args` wins over what is set here.
+
+    Raises:
+        ConfigError: a field of `training.args` is unknown or has a wrong value.
+    """
+    settings = job.settings
+    check_arguments(settings.args)
+    values: dict[str, Any] = {
+        **_common(settings, work),
+        "seed": job.seed,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "warmup_steps": settings.warmup,
+        "per_device_train_batch_size": settings.batch_size,
+        "train_sampling_strategy": "group_by_length",
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_only_model": True,
+        "save_total_limit": 1,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": job.metric,
+        "greater_is_better": True,
+        "logging_strategy": "epoch",
+    }
+    try:
+        return TrainingArguments(**{**values, **settings.args})
+    except (TypeError, ValueError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
+
+
+def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
+    """What `Trainer` is told for predicting."""
+    return TrainingArguments(**_common(settings, work))
+
+
+def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(work),
+        "per_device_eval_batch_size": settings.batch_size * 4,
+        "bf16": precision(settings) == "bf16",
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "disable_tqdm": True,
+        "report_to": "none",
+    }

@@ -1,0 +1,205 @@
+"""`fit` and `predict`, around HF `Trainer`.
+
+The student is built anew from its pretrained weights each time (Algorithm 2, line 3). All processes of
+`accelerate launch` call these functions together; the first one writes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
+from transformers.utils import logging as transformers_logging
+
+from s3_hf.config import TrainingConfig
+from s3_hf.errors import StorageError
+from s3_hf.files import write_json
+from s3_hf.records import Columns, Prediction
+from s3_hf.scoring import score
+from s3_hf.training.arguments import precision, predicting_arguments, training_arguments
+from s3_hf.training.heads import Encoded
+from s3_hf.training.job import OnStep, TrainingJob
+from s3_hf.training.loading import fresh_student, head_of, load_student
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) -> None:
+    """Leave the trained student in `out`: its best epoch on `job.gold`, as safetensors, with `training.json`.
+
+    Args:
+        job: rows, gold rows and settings.
+        out: folder to write to; only the first process writes.
+        work: folder for checkpoints, on a disk that all processes see.
+        on_step: told about progress.
+
+    Raises:
+        StudentError: the student cannot be loaded.
+        ConfigError: a training argument has a wrong value.
+        StorageError: the disk is full.
+    """
+    _be_quiet()
+    set_seed(job.seed)
+    model, tokenizer = fresh_student(job)
+    head = head_of(model, tokenizer, job.columns)
+    rows, gold = head.encode(job.rows, learned=True).inputs, _ByLength(head.encode(job.gold, learned=True))
+    references = job.gold[job.columns.label or job.columns.answers][:]
+
+    def metrics(evaluation: Any) -> dict[str, float]:
+        said = [one.value for one in gold.decode(evaluation.predictions)]
+        return dict(score(job.columns, said, references).metrics)
+
+    callbacks: list[TrainerCallback] = [_Progress(on_step)] if on_step else []
+    if job.settings.early_stopping:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
+    trainer = _StudentTrainer(
+        model=model,
+        args=training_arguments(job, work),
+        data_collator=_collator(tokenizer),
+        train_dataset=rows,
+        eval_dataset=gold.inputs,
+        processing_class=tokenizer,
+        compute_metrics=metrics,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
+    trainer.head_learning_rate = job.settings.head_learning_rate
+    began = time.monotonic()
+    try:
+        trainer.train()
+        report = _report(job, trainer, time.monotonic() - began)
+        if trainer.is_world_process_zero():
+            trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
+            trainer.model.save_pretrained(out)
+            tokenizer.save_pretrained(out)
+            write_json(out / "training.json", report)
+    except SafetensorError as error:
+        raise StorageError(
+            f"cannot write the student to {str(out.parent)!r}: {error}; make room, then run the same command again: "
+            "what was made is kept"
+        ) from error
+
+
+def predict(
+    folder: str | Path, rows: Dataset, columns: Columns, settings: TrainingConfig, work: Path
+) -> list[Prediction]:
+    """Return what the student says of each row, in order: a label and its probabilities, or an answer.
+
+    Args:
+        folder: model folder or Hub id.
+        rows: texts, and contexts where the columns name them; an `s3_id` names the rows, else their number.
+        columns: which column holds what; no label or answers are read.
+        settings: batch size and precision.
+        work: folder that `Trainer` may write to.
+
+    Raises:
+        StudentError: there is no such model, or it is of another kind.
+    """
+    _be_quiet()
+    model, tokenizer = load_student(str(folder), columns)
+    if not len(rows):
+        return []
+    encoded = _ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
+    trainer = Trainer(model=model, args=predicting_arguments(settings, work), data_collator=_collator(tokenizer))
+    trainer.remove_callback(PrinterCallback)
+    return encoded.decode(trainer.predict(encoded.inputs).predictions)
+
+
+class _ByLength:
+    """Encoded rows with the longest inputs first: batches of one length need little padding."""
+
+    def __init__(self, encoded: Encoded) -> None:
+        self._encoded = encoded
+        order = np.argsort(encoded.inputs["length"][:], kind="stable")[::-1]
+        self._back = np.argsort(order)
+        self.inputs = encoded.inputs.select(order)
+
+    def decode(self, outputs: Any) -> list[Prediction]:
+        """What the outputs, in the order of `inputs`, say of each row."""
+        in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
+        return self._encoded.decode(in_order)
+
+
+class _StudentTrainer(Trainer):
+    """Trainer whose freshly initialised head may learn faster than the pretrained encoder."""
+
+    head_learning_rate: float | None = None
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if self.head_learning_rate is not None and len({group["lr"] for group in optimizer.param_groups}) == 1:
+            prefix = self.model.base_model_prefix + "."
+            head = {id(part) for name, part in self.model.named_parameters() if not name.startswith(prefix)}
+            for group in list(optimizer.param_groups):
+                fast = [part for part in group["params"] if id(part) in head]
+                if fast:
+                    group["params"] = [part for part in group["params"] if id(part) not in head]
+                    rest = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
+                    optimizer.add_param_group({**rest, "params": fast, "lr": self.head_learning_rate})
+        return optimizer
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
+        """In order: grouped by length as in training, outputs would belong to nobody knows which row."""
+        return SequentialSampler(eval_dataset)
+
+
+class _Progress(TrainerCallback):
+    def __init__(self, on_step: OnStep) -> None:
+        self._on_step = on_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self._on_step(state.global_step, state.max_steps)
+
+
+def _be_quiet() -> None:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+    return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+
+
+def _report(job: TrainingJob, trainer: Trainer, seconds: float) -> dict[str, Any]:
+    epochs: dict[int, dict[str, float]] = {}
+    for line in trainer.state.log_history:
+        entry = epochs.setdefault(round(line.get("epoch", 0)), {})
+        if "loss" in line:
+            entry["train_loss"] = round(line["loss"], 5)
+        entry |= {name: line[f"eval_{name}"] for name in job.columns.metrics if f"eval_{name}" in line}
+    history = [{"epoch": epoch, **values} for epoch, values in sorted(epochs.items()) if job.metric in values]
+    best = max(history, key=lambda line: line[job.metric])["epoch"] if history else math.ceil(trainer.state.epoch or 0)
+    done, lengths = trainer.state.epoch or 0, trainer.train_dataset["length"][:]
+    return {
+        "student": job.student_name,
+        "parameters": trainer.model.num_parameters(),
+        "rows": len(job.rows),
+        "tokens": {"mean": round(sum(lengths) / len(lengths), 1), "seen": round(sum(lengths) * done)},
+        "metric": job.metric,
+        "best_epoch": best,
+        "epochs": history,
+        "settings": job.settings.model_dump(mode="json"),
+        "max_length": trainer.processing_class.model_max_length,
+        **({"stride": trainer.model.config.s3_stride} if job.columns.answers else {}),
+        "seed": job.seed,
+        "precision": precision(job.settings),
+        "processes": trainer.args.world_size,
+        "seconds": round(seconds, 1),
+        "samples_per_second": round(len(job.rows) * done / seconds, 1),
+    }

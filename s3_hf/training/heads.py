@@ -1,0 +1,43 @@
+"""What differs between kinds of student."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from s3_hf.records import Prediction
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class Encoded(Protocol):
+    """Rows as a model reads them."""
+
+    @property
+    def inputs(self) -> Dataset:
+        """What goes into the model; `length` counts the tokens of each input."""
+
+    def decode(self, outputs: Any) -> list[Prediction]:
+        """Return what the model's outputs, in the order of `inputs`, say of each row, in the order of the rows."""
+
+
+class Head(Protocol):
+    """A kind of student: how rows become its inputs, and its outputs predictions."""
+
+    auto_model: ClassVar[Any]
+    architecture: ClassVar[str]
+    """What the name of its model class ends in."""
+
+    def encode(self, rows: Dataset, *, learned: bool) -> Encoded:
+        """Return the rows as inputs, with what is to be said of them if they are `learned` from."""
+
+
+def row_ids(rows: Dataset) -> list[str]:
+    """The `s3_id` of each row, or its number."""
+    return rows["s3_id"][:] if "s3_id" in rows.column_names else [str(number) for number in range(len(rows))]
+
+
+def model_inputs(encoded: Any, names: list[str]) -> dict[str, Any]:
+    """What a tokenizer made, in the columns that its model reads, and the `length` of each input."""
+    columns = {name: encoded[name] for name in names if name in encoded}
+    return columns | {"length": [len(ids) for ids in encoded["input_ids"]]}

@@ -1,0 +1,58 @@
+"""Classifiers of a text, or of a pair of context and text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
+
+from s3_hf.records import Columns, Prediction
+from s3_hf.training.heads import model_inputs, row_ids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """One input for each row."""
+
+    inputs: Dataset
+    ids: list[str]
+
+    def decode(self, outputs: Any) -> list[Prediction]:
+        """Return the most probable label id of each row, and the probability of each label."""
+        logits = outputs[0] if isinstance(outputs, tuple) else outputs
+        scores = torch.softmax(torch.from_numpy(np.asarray(logits, dtype=np.float32)), dim=-1).numpy()
+        return [
+            Prediction(name, int(row.argmax()), tuple(float(value) for value in row))
+            for name, row in zip(self.ids, scores, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class LabelHead:
+    """A classifier; of a pair, it reads the context first.
+
+    What is too long is cut at the longer of the two, so that a long context leaves the text whole; cutting always
+    the context would fail on a text that fills the input by itself.
+    """
+
+    auto_model: ClassVar[Any] = AutoModelForSequenceClassification
+    architecture: ClassVar[str] = "ForSequenceClassification"
+
+    columns: Columns
+    tokenizer: PreTrainedTokenizerBase
+
+    def encode(self, rows: Dataset, *, learned: bool) -> EncodedTexts:
+        """Return one input for each row."""
+        context, text = self.columns.context, self.columns.text
+        texts = [rows[context][:], rows[text][:]] if context else [rows[text][:]]
+        encoded = self.tokenizer(*texts, truncation="longest_first", max_length=self.tokenizer.model_max_length)
+        columns = model_inputs(encoded, self.tokenizer.model_input_names)
+        if learned:
+            columns["labels"] = rows[self.columns.label][:]
+        return EncodedTexts(type(rows).from_dict(columns), row_ids(rows))

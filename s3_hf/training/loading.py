@@ -1,0 +1,113 @@
+"""Students from a folder or the Hub: fresh ones to fit, trained ones to ask; safetensors only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from s3_hf.errors import StudentError
+from s3_hf.records import Columns
+from s3_hf.training.heads import Head
+from s3_hf.training.job import TrainingJob
+from s3_hf.training.labels import LabelHead
+from s3_hf.training.spans import STRIDE, SpanHead
+
+HEADS: tuple[type[LabelHead] | type[SpanHead], ...] = (LabelHead, SpanHead)
+
+
+def check_student(name: str) -> None:
+    """Raise StudentError unless `name` is a model that `transformers` knows, before anything is spent on it."""
+    try:
+        AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _no_student(name, error) from error
+
+
+def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the pretrained encoder with a new head for the job, and its tokenizer.
+
+    What prediction needs is saved with them: the tokenizer's `model_max_length`, and the config's labels or
+    `s3_stride`.
+
+    Raises:
+        StudentError: the encoder cannot be loaded.
+    """
+    names = job.label_names or ("start", "end")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(job.student, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(
+            job.student,
+            num_labels=len(names),
+            id2label=dict(enumerate(names)),
+            label2id={name: number for number, name in enumerate(names)},
+            trust_remote_code=False,
+        )
+        model = _loaded(_kind(job.columns).auto_model, job.student, config=config)
+    except (OSError, ValueError) as error:
+        raise _no_student(job.student, error) from error
+    tokenizer.model_max_length = min(job.max_length, _longest(model, tokenizer))
+    if job.columns.answers:
+        model.config.s3_stride = SpanHead(job.columns, tokenizer, job.stride).overlap
+    return model, tokenizer
+
+
+def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a trained student and its tokenizer, from a folder or the Hub.
+
+    Args:
+        name: folder or Hub id.
+        columns: of the task that it must be trained for; None takes either kind.
+
+    Raises:
+        StudentError: there is no such model, or it is of another kind.
+    """
+    kinds = HEADS if columns is None else (_kind(columns),)
+    try:
+        found = AutoConfig.from_pretrained(name, trust_remote_code=False).architectures or ["no architecture"]
+        fitting = [kind for kind in kinds if found[0].endswith(kind.architecture)]
+        if not fitting:
+            wanted = " or ".join(f"...{kind.architecture}" for kind in kinds)
+            raise StudentError(
+                f"the model {name!r} must be {wanted} to be used here, found {found[0]}; name a model that was "
+                "trained for this kind of task"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model = _loaded(fitting[0].auto_model, name)
+    except (OSError, ValueError) as error:
+        raise _no_student(name, error) from error
+    tokenizer.model_max_length = _longest(model, tokenizer)
+    return model, tokenizer
+
+
+def head_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, columns: Columns) -> Head:
+    """The head that makes inputs for the model out of rows with these columns."""
+    if columns.answers:
+        return SpanHead(columns, tokenizer, getattr(model.config, "s3_stride", STRIDE))
+    return LabelHead(columns, tokenizer)
+
+
+def _kind(columns: Columns) -> type[LabelHead] | type[SpanHead]:
+    return SpanHead if columns.answers else LabelHead
+
+
+def _loaded(auto_model: Any, name: str, **more: Any) -> PreTrainedModel:
+    model: PreTrainedModel = auto_model.from_pretrained(
+        name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **more
+    )
+    return model
+
+
+def _longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens that the model can read: some tokenizers do not know, and say some enormous number."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return int(min(positions, tokenizer.model_max_length))
+
+
+def _no_student(name: str, error: Exception) -> StudentError:
+    detail = str(error).strip().splitlines()[0][:200]
+    return StudentError(
+        f"the student must be an encoder with safetensors weights on the Hub or in a folder, found {name!r} "
+        f"({detail}); check the name, HF_ENDPOINT and your access"
+    )
