@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ STAGES = """zerogen='The movie review in {{label}} sentiment for movie "{{name}}
                 shown='The movie review for movie "{{name}}" is: "{{text}}"',
             ),
             max_tokens"""
+RECIPES = Path(__file__).parent.parent / "dataset_scripts"
 TITLES = ("Jaws", "Heat", "Alien", "Fargo", "Brazil", "Ran", "Mirror", "Playtime")
 
 
@@ -163,19 +165,17 @@ def test_checkpoints_are_those_of_progens_code():
     assert list(itertools.islice(_checkpoints(), 8)) == [100, 400, 1_200, 3_200, 8_000, 19_200, 44_800, 102_400]
 
 
-@pytest.mark.parametrize("influence", ["last_layer", "full"])
-def test_progen_shows_the_rows_that_help_the_student(staged, staged_llm, tmp_path, influence, monkeypatch):
+@pytest.mark.parametrize("influence", ["last_layer", pytest.param("full", marks=pytest.mark.slow)])
+def test_progen_shows_the_rows_that_help_the_student(staged, staged_llm, tmp_path, influence):
     progen = {"pool": 6, "examples": 3, "influence": influence}
     config = changed(staged, seed_size=40, round_size=16, synthesis={"progen": progen})
-    if influence == "full":
-        monkeypatch.setattr("s3_hf.influence.full.Recursion.__init__.__defaults__", None, raising=False)
     result = loop.run(config, tmp_path / "run")
     assert [one.added for one in result.rounds] == [40, 16]
     run = open_run(tmp_path / "run")
     kept = read_json(run.round(1).helpful)
     rows = {row["s3_id"]: row for row in run.round(0).rows()}
     assert list(kept) == ["neg", "pos"]
-    assert 0 < sum(map(len, kept.values()))
+    assert sum(map(len, kept.values())) > 0
     for label, names in enumerate(kept.values()):
         assert len(names) <= 6
         assert all(rows[name]["label"] == label for name in names)
@@ -227,7 +227,7 @@ def test_progen_on_another_kind_of_task_is_refused_before_anything_is_spent(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"zerogen": "Write {name}."}, "prompt 'zerogen' lacks the field {label}"),
+        ({"zerogen": "Write."}, "prompt 'zerogen' lacks the field {label}"),
         ({"zerogen": "Write {label} {film}."}, "prompt 'zerogen' has the unknown field {film}"),
         ({"shown": "A text"}, "prompt 'shown' lacks the field {text}"),
         ({"names": "Movie {label}", "zerogen": "{label} {name}"}, "prompt 'names' has the unknown field {label}"),
@@ -272,7 +272,7 @@ def test_recipes_hold_zerogens_prompts_by_label_name():
             for word in task.label_words or ("",)
         ]
         for name in ("imdb", "movie_snippets", "qnli", "rte", "adversarial_qa")
-        for task in [load_task(name)]
+        for task in [load_task(str(RECIPES / f"{name}.py"))]
     }
     movie = [f'The movie review in {word} sentiment for movie "Jaws" is: "' for word in ("negative", "positive")]
     sentence = '"It rained."\nBased on the above description, the following sentence is definitely'
