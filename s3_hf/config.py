@@ -34,6 +34,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ProGenConfig(Settings):
+    """How ProGen shows rows of earlier rounds in its prompts; nothing of it is used by other strategies."""
+
+    influence: Literal["last_layer", "full"] = "last_layer"
+    """Score rows by the student's classifier alone, or by all its parameters, which takes minutes."""
+    influence_from: Natural = 0
+    """With so many rows or fewer, the rows shown are drawn from all of them, as in ProGen's code below 10,000."""
+    scored: Positive = 10_000
+    """Rows that are scored; of more, a random subset."""
+    pool: Positive = 50
+    """Rows of each label to draw from: those that help the student most."""
+    examples: Positive = 8
+    """Rows shown before one prompt."""
+    feedback_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the prompts that show rows."""
+
+
 class SynthesisConfig(Settings):
     """How text is drawn from the LLM and checked (paper section 3.2.1: temperature 0.9, nucleus sampling)."""
 
@@ -59,6 +76,7 @@ class SynthesisConfig(Settings):
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which needs
     no gold answers."""
+    progen: ProGenConfig = ProGenConfig()
 
 
 class LLMConfig(Settings):

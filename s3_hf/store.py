@@ -2,6 +2,7 @@
 
     run.yaml  journal.sqlite
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
+    round-1/  (helpful.json) data.parquet round.json | …
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -57,6 +58,11 @@ class RoundDir:
     def partial(self) -> Path:
         """Parquet of the rows made before a stop; gone when the round is complete."""
         return self.path / "partial.parquet"
+
+    @property
+    def helpful(self) -> Path:
+        """Ids of earlier rounds' rows that this round's prompts may show, for each label (ProGen)."""
+        return self.path / "helpful.json"
 
     @property
     def facts(self) -> Path:

@@ -16,10 +16,13 @@ from typing import Any
 
 from s3_hf.errors import ConfigError
 from s3_hf.records import Example, Feedback
-from s3_hf.synthesis import Synthesizer
+from s3_hf.synthesis import Pool, Shown, Synthesizer
 
 TOP_UPS = 8
 """How often a round that is short of rows is topped up; what an LLM rejects half of is complete long before."""
+
+ZEROGEN_PER_NAME, PROGEN_PER_NAME = 32, 2
+"""Rows of each label about one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,15 @@ class Strategy:
 
     `seed` yields the examples of round 0, up to the given number. `grow` yields those of a later round from
     what the last student got wrong, up to the given number or, with None, as many as the method makes;
-    a strategy without it is one-shot. `asks_llm` is False where no LLM is needed, `finds_answers` where a task must
-    have labels.
+    a strategy without it is one-shot. `asks_llm` is False where no LLM is needed. With `scores_rows` it learns not
+    from what the student got wrong but from `Feedback.helpful`, which there is for labels of single texts only.
     """
 
     name: str
     seed: Callable[[Synthesizer, int], AsyncIterator[Example]]
     grow: Callable[[Synthesizer, Feedback, int | None], AsyncIterator[Example]] | None = None
     asks_llm: bool = True
-    finds_answers: bool = True
+    scores_rows: bool = False
 
 
 def strategy_named(name: str) -> Strategy:
@@ -57,10 +60,53 @@ async def _seed_with_rationales(synthesizer: Synthesizer, n: int) -> AsyncIterat
         yield example
 
 
-async def _seed_plain(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
-    """ZeroGen's zero-shot generation with a chat LLM: no rationales, no feedback."""
-    async for example in synthesizer.examples(n, rationales=False):
+async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
+    """ZeroGen (Ye et al., EMNLP 2022): names first, then texts about them; a recipe may have neither.
+
+    Its prompts and the cut of the answer at the closing quotation mark are those of its code. Departures: the prompt
+    is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; labels are
+    in turn, and contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends
+    in `!` or `?` is whole too; answers to find are gold ones or phrases, not spaCy's entities; no self-debiasing,
+    which needs the LLM's logits; and all checks of this package on top of ZeroGen's.
+    """
+    async for example in synthesizer.zero_shot(n, ZEROGEN_PER_NAME):
         yield example
+
+
+async def _progen_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
+    """ProGen before its first feedback: as ZeroGen, with two rows of each label about one name."""
+    async for example in synthesizer.zero_shot(n, PROGEN_PER_NAME):
+        yield example
+
+
+async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
+    """ProGen (Ye et al., Findings of EMNLP 2022): rows that helped the student are shown before half of the prompts.
+
+    Without a number it grows the data to the next of its checkpoints: 100, 400, 1,200, 3,200, 8,000 rows and so on.
+    Departures, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two at a time; the
+    student is the round's own, which learned from the synthetic validation rows too and whose epoch gold data chose;
+    and influence chooses the pool from the first round on (`synthesis.progen.influence_from`), since small sets never
+    reach the 10,000 rows from which ProGen's code does.
+    """
+    settings, rows = synthesizer.settings.progen, feedback.rows
+    if n is None:
+        n = next(size for size in _checkpoints() if size > len(rows)) - len(rows)
+    places = {name: place for place, name in enumerate(rows["s3_id"][:])}
+    text = synthesizer.task.columns.text
+
+    def shown(name: str) -> Shown:
+        row = rows[places[name]]
+        return Shown(row[text], row["s3_rationales"][0] if len(row["s3_rationales"]) == 1 else "")
+
+    pool = {label: [shown(name) for name in names] for label, names in feedback.helpful.items()}
+    chosen = Pool(pool, settings.examples, settings.feedback_ratio)
+    async for example in synthesizer.zero_shot(n, PROGEN_PER_NAME, chosen):
+        yield example
+
+
+def _checkpoints() -> Iterator[int]:
+    """Sizes at which ProGen trains: the k-th is k times 100 times 2 to the power of k - 1."""
+    return (count * 100 * 2 ** (count - 1) for count in itertools.count(1))
 
 
 async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:  # noqa: ARG001
@@ -135,7 +181,8 @@ STRATEGIES = {
     strategy.name: strategy
     for strategy in (
         Strategy("s3", _seed_with_rationales, _extrapolate_mistakes),
-        Strategy("zerogen", _seed_plain),
+        Strategy("zerogen", _zerogen),
+        Strategy("progen", _progen_seed, _progen_grow, scores_rows=True),
         Strategy("goldgen", _seed_with_rationales, _extrapolate_gold),
         Strategy("gold", _gold_rows, asks_llm=False),
     )

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from s3_hf.config import merge
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error
 from s3_hf.files import read_rows
 from s3_hf.loop import Services
-from s3_hf.strategies import STRATEGIES
 from s3_hf.task import load_task
 from tests.conftest import film_reply
 from tests.kinds import kind_reply
@@ -259,11 +257,9 @@ def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
     ]
 
 
-def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm, monkeypatch):
-    limited = replace(STRATEGIES["zerogen"], name="limited", finds_answers=False)
-    monkeypatch.setitem(STRATEGIES, "limited", limited)
-    with pytest.raises(ConfigError, match="strategy 'limited' needs a task with labels, found 'spans'"):
-        films.run(tasks={"spans": {"recipe": str(spans_recipe)}}, arms={"limited": {}}, baseline=None)
+def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm):
+    with pytest.raises(ConfigError, match="'progen' must be used on a task that labels single texts, found 'spans'"):
+        films.run(tasks={"spans": {"recipe": str(spans_recipe)}}, arms={"progen": {}}, baseline=None)
     assert not films_llm.requests
 
 

@@ -51,7 +51,7 @@ def test_run_status_push_predict(films_config, tmp_path):
     told = json.loads(status.stdout)
     assert told["rounds"][1]["rows"] == result["rounds"][1]["rows"]
     assert told["next"] is None
-    assert "gold validation" in command("status", run_dir, check=True).stdout
+    assert "mistakes" in command("status", run_dir, check=True).stdout
     pushed = command("push", run_dir, "--to", tmp_path / "hub", "--json", check=True)
     model = next(one for one in json.loads(pushed.stdout) if one["kind"] == "model" and one["round"] == 1)
     said = command("predict", model["url"], "the film was great to watch", "--json", check=True)

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def run(
     task: str = options.TASK,
     config: Path = options.CONFIG,
-    strategy: str = typer.Option(None, help="s3, zerogen, goldgen or gold. [default: s3]"),
+    strategy: str = typer.Option(None, help="s3, zerogen, progen, goldgen or gold. [default: s3]"),
     llm: list[str] = options.LLM,
     student: str = typer.Option(None, help="Encoder: `local`, Hub id or folder. [default: local]"),
     seed_size: int = typer.Option(None, help="Rows of the seed dataset. [default: 400]"),
@@ -84,7 +84,7 @@ def run(
 def synthesize(
     task: str = options.TASK,
     config: Path = options.CONFIG,
-    strategy: str = typer.Option(None, help="s3, zerogen or goldgen. [default: s3]"),
+    strategy: str = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]"),
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
     llm: list[str] = options.LLM,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),

@@ -100,7 +100,7 @@ def _inverse_hessian_times(
             for name, part in estimate.items()
         }
         # each step adds at most the norm of `goal` unless it stretches the estimate, which is what divergence is
-        if not _norm(estimate) <= 1.01 * (step + 1) * first:
+        if not _norm(estimate) <= 2 * (step + 1) * first:
             raise StudentError(
                 f"the influence recursion must converge, found that it diverged after {step} of {how.batches} batches "
                 f"at scale={how.scale!r}, damping={how.damping!r}; raise the scale or the damping"

@@ -14,6 +14,7 @@ from s3_hf.errors import S3Error, SynthesisError
 from s3_hf.files import RowWriter, read_json, read_rows, write_json
 from s3_hf.journal import Journal
 from s3_hf.llm import Client
+from s3_hf.loop.helping import helpful
 from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir
@@ -144,7 +145,8 @@ class Maker:
         rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
         wrong = mistakes(self.task.gold, predictions, self.task.columns, self.config.mistake_f1)
-        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model)
+        shown = helpful(self.run, self.task, number) if self.strategy.scores_rows else {}
+        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model, shown)
 
 
 def checks_of(task: Task, seen: set[int]) -> Checks:

@@ -97,7 +97,8 @@ class Rounds:
         """True if there is no further round: nothing to learn from, or nothing gained by it."""
         if not results or (len(results) == 1 and self.config.add_data):
             return False
-        return self.strategy.grow is None or not results[-1].mistakes or self.converged(results)
+        taught = bool(results[-1].mistakes) or self.strategy.scores_rows
+        return self.strategy.grow is None or not taught or self.converged(results)
 
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
@@ -217,10 +218,10 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
-    if task.columns.answers and not strategy.finds_answers:
+    if strategy.scores_rows and (task.columns.context or task.columns.answers):
         raise ConfigError(
-            f"strategy {strategy.name!r} needs a task with labels, found {task.name!r}, where answers are to be "
-            "found; use another strategy or task"
+            f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
+            f"the context {task.columns.context!r}; use another strategy"
         )
     if trains:
         _check_training(config, services, task.columns)

@@ -56,6 +56,11 @@ def readable(source: str) -> Iterator[None]:
     except (DatasetGenerationError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         detail = " ".join(str(cause).split())[:300]
+        if "corresponds to no data" in detail:  # how `datasets` says that a split has no rows
+            raise TaskError(
+                f"gold data {source!r} must have rows in each split, found an empty one ({detail}); give other data "
+                "by --gold"
+            ) from error
         raise TaskError(
             f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration "
             "and splits, and HF_ENDPOINT, or give other data"

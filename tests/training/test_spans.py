@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertJapaneseTokenizer, PreTrainedTokenizerFast
 
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, StudentError
 from s3_hf.local.assets import minilm_dir
 from s3_hf.records import Columns, Prediction
 from s3_hf.training.spans import LONGEST_ANSWER, N_BEST, SpanHead
@@ -188,3 +188,9 @@ def test_a_context_without_tokens_has_no_answer(tokenizer):
 def test_a_window_must_have_room(tokenizer):
     with pytest.raises(ConfigError, match=r"at least \d tokens, found \d; raise it"):
         encoded(tokenizer, "what", "a film", (0, 1), room=2, stride=4)
+
+
+def test_a_tokenizer_that_cannot_tell_places(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nfilm\n")
+    with pytest.raises(StudentError, match="found 'BertJapaneseTokenizer'; choose another student"):
+        SpanHead(COLUMNS, BertJapaneseTokenizer(str(tmp_path / "vocab.txt"), word_tokenizer_type="basic"), 8)
