@@ -4,7 +4,8 @@ Source: `UCLNLP/adversarial_qa`, configuration `adversarialQA`: 30,000 train and
 Wikipedia paragraphs, written so that a model fails on them; the answers of its test split are hidden. Licence:
 CC BY-SA 4.0. As in the paper (section 3.2.2) the train split is the gold validation data that errors are found on;
 the validation split is the test. The question is written for a paragraph and an answer in it (section 2.4).
-Prompts: Table 1, verbatim; they are to be completed, and `chat` asks the same of a chat model. Metrics: exact match
+Prompts: Table 1, verbatim; they are to be completed, and `chat` asks the same of a chat model. `zerogen` is that of
+ZeroGen's code. Metrics: exact match
 and F1 (as in SQuAD).
 """
 
@@ -41,6 +42,7 @@ class AdversarialQA(TaskBuilder):
                 seed="Given a context: {context} \n{answer} is the answer to the following question:",
                 extrapolate="Given a context: {context} \n{answer} is the answer to: {text}.\nA question that has the "
                 "same answer in the context is:",
+                zerogen='The context is: "{context}"\n"{answer}" is the answer of the following question: "',
             ),
             other_prompts={
                 "chat": Prompts(

@@ -3,7 +3,8 @@
 Source: `stanfordnlp/imdb`, 25,000 train and 25,000 test reviews, two labels in equal parts; no licence is
 stated there. As in the paper (section 3.2.2) its train split is the gold validation data that errors are
 found on, and its test split is the test. Prompts: Table 1, verbatim, with the label words
-positive/negative; `seed_plain`, for the runs without rationales, is `seed` without its first sentence.
+positive/negative; `seed_plain`, for the runs without rationales, is `seed` without its first sentence;
+`zerogen`, `names` and `shown` are those of ZeroGen's and ProGen's code.
 Metric: accuracy.
 """
 
@@ -27,6 +28,9 @@ class Imdb(TaskBuilder):
                 "{label} review about this movie.",
                 seed_plain="Now you should write a {label} review about a movie.",
                 extrapolate="Write a {label} movie similar to: \n {text}",
+                zerogen='The movie review in {label} sentiment for movie "{name}" is: "',
+                names='Movie: "',
+                shown='The movie review for movie "{name}" is: "{text}"',
             ),
             max_tokens=512,
             min_words=10,

@@ -5,7 +5,8 @@ mean of 20 human ratings from -4 to 4. The label is the sign of the mean where i
 0; duplicates (but for case and spacing) are dropped. Shuffled with seed 2014, the first 600 rows are the
 gold validation data, the next 2,000 the test split, the rest (`train`) is gold data left unused. Prompts:
 the paper's for IMDb (Table 1), asking for one sentence and, in an extrapolation, naming reasons too; the
-one for rationales shows six of each label, since an LLM of 135M parameters follows examples only.
+one for rationales shows six of each label, and the one for names three, since an LLM of 135M parameters follows
+examples only. ZeroGen's and ProGen's are those of their code for IMDb.
 Metric: accuracy.
 """
 
@@ -39,6 +40,9 @@ class MovieSnippets(TaskBuilder):
                 seed_plain="Write one sentence from a {label} movie review.",
                 extrapolate="Now imagine that you just watched a movie that has {rationales}. Write one sentence "
                 "from a {label} movie review similar to: \n{text}",
+                zerogen='The movie review in {label} sentiment for movie "{name}" is: "',
+                names='Movie: "Jaws"\nMovie: "The Piano"\nMovie: "Toy Story"\nMovie: "',
+                shown='The movie review for movie "{name}" is: "{text}"',
             ),
             max_tokens=40,
             stop=("\n\n",),

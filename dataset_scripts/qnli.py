@@ -5,7 +5,7 @@ parts; the labels of its test split are hidden. Licence: GLUE states none of its
 the paper (section 3.2.2) the train split is the gold validation data that errors are found on; the validation
 split is the test. The sentence is the context and the question is written for it (section 2.4). Prompts: Table 1,
 verbatim with its label words in/not in, but for the words "in/ not in" that stand astray in the second one there;
-`chat` asks the same of a chat model. Metric: accuracy.
+`chat` asks the same of a chat model, and `zerogen` is that of ZeroGen's code. Metric: accuracy.
 """
 
 from datasets import ClassLabel, Value
@@ -38,6 +38,7 @@ class Qnli(TaskBuilder):
                 extrapolate="Given a premise: {context} \n And here is a question: {text} that the answer of question "
                 "is {label} the premise.\nPlease write another question similar to the given question and have "
                 "answers {label} the premise.",
+                zerogen='Information: "{context}"\nQuestion (answer {label} above information): "',
             ),
             other_prompts={
                 "chat": Prompts(

@@ -4,7 +4,8 @@ Source: `nyu-mll/glue`, configuration `rte`: 2,490 train and 277 validation pair
 parts; the labels of its test split are hidden. Licence: none stated. As in the paper (section 3.2.2) the train
 split is the gold validation data that errors are found on; the validation split is the test. The premise is the
 context and the hypothesis is written for it (section 2.4). Prompts: Table 1, verbatim with its label words
-correct/wrong; they are to be completed, and `chat` asks the same of a chat model. Metric: accuracy.
+correct/wrong; they are to be completed, and `chat` asks the same of a chat model. `zerogen` is that of ZeroGen's
+code. Metric: accuracy.
 """
 
 from datasets import ClassLabel, Value
@@ -36,6 +37,7 @@ class Rte(TaskBuilder):
                 extrapolate="{context} \nBased on the above description, the following sentence: {text} is definitely "
                 "{label}. Now write a sentence similar to the given sentence and is definitely {label} based on the "
                 "given description.",
+                zerogen='"{context}"\nBased on the above description, the following sentence is definitely {label}: "',
             ),
             other_prompts={
                 "chat": Prompts(

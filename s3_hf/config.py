@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -20,6 +20,8 @@ from s3_hf.errors import ConfigError
 
 LOCAL = "local"
 """The value of `llm` and `student` that stands for the embedded defaults."""
+
+SEE = "see `s3-hf run TASK --print-config`"
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -30,6 +32,23 @@ class Settings(BaseModel):
     """Base of the groups: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProGenConfig(Settings):
+    """How ProGen shows rows of earlier rounds in its prompts; nothing of it is used by other strategies."""
+
+    influence: Literal["last_layer", "full"] = "last_layer"
+    """Score rows by the student's classifier alone, or by all its parameters, which takes minutes."""
+    influence_from: Natural = 0
+    """With so many rows or fewer, the rows shown are drawn from all of them, as in ProGen's code below 10,000."""
+    scored: Positive = 10_000
+    """Rows that are scored; of more, a random subset."""
+    pool: Positive = 50
+    """Rows of each label to draw from: those that help the student most."""
+    examples: Positive = 8
+    """Rows shown before one prompt."""
+    feedback_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the prompts that show rows."""
 
 
 class SynthesisConfig(Settings):
@@ -51,9 +70,13 @@ class SynthesisConfig(Settings):
     """Examples asked for each mistake; Algorithm 2 asks one."""
     attempts: Positive = 4
     """How often one slot is asked before it is given up."""
+    top_up: bool = False
+    """Extrapolate further gold rows, and then rows again, until a round has its `round_size`, so that data sizes of
+    methods are equal; Algorithm 2 asks once for each mistake."""
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which needs
     no gold answers."""
+    progen: ProGenConfig = ProGenConfig()
 
 
 class LLMConfig(Settings):
@@ -95,6 +118,11 @@ class TrainingConfig(Settings):
     """`auto` uses bf16 where the GPU or the processor computes it natively."""
     early_stopping: Positive | None = None
     """Stop after so many epochs without gain on gold validation."""
+    trials: Natural = 0
+    """Trials of a search for batch size, learning rates, weight decay and epochs on gold validation before the first
+    training (section 3.2.1); 0 takes them as they are set."""
+    watch: bool = False
+    """Score the training rows and the test split after each epoch too (Figure 1); nothing is chosen by it."""
     args: Mapping[str, Any] = Field(default_factory=dict)
     """Any other field of `transformers.TrainingArguments`."""
 
@@ -134,6 +162,8 @@ class RunConfig(Settings):
     """N_seed of Algorithm 1, in rows."""
     seed_data: str | None = None
     """Start from this dataset (Parquet, CSV or JSON lines file, folder, Hub id) and synthesize no seed."""
+    add_data: str | tuple[str, ...] | None = None
+    """Add these datasets after the seed, as round 1, in place of its first extrapolation (Table 5)."""
     rounds: Natural = 2
     """R of Algorithm 2: rounds of error extrapolation after the seed."""
     round_size: Positive | None = None
@@ -149,7 +179,7 @@ class RunConfig(Settings):
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
 
-    @field_validator("llm", mode="before")
+    @field_validator("llm", "add_data", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -180,7 +210,7 @@ def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConf
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(_first_fault(error, source)) from error
+        raise ConfigError(first_fault(error, source)) from error
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -188,6 +218,15 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
 
     Raises:
         ConfigError: the file is missing, is not a YAML mapping, or holds a wrong setting.
+    """
+    return parse_config(merge(read_mapping(path), overrides or {}), source=str(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: the file is missing or is not a YAML mapping.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -198,10 +237,9 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; "
-            "see `s3-hf run TASK --print-config` for one"
+            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; {SEE} for one"
         )
-    return parse_config(merge(values, overrides or {}), source=str(path))
+    return values
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,12 +251,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _first_fault(error: ValidationError, source: str) -> str:
+def first_fault(error: ValidationError, source: str, model: type[BaseModel] = RunConfig, see: str = SEE) -> str:
+    """One sentence about the first fault that `model` found in `source`; `see` tells where its keys are listed."""
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"]) or "settings"
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "see `s3-hf run TASK --print-config` for all keys"
+        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"{see} for all keys"
         return f"unknown setting {where!r} in {source}; {hint}"
     if fault["type"] == "missing":
         return f"the setting {where!r} is required in {source} and was not given; add it"
@@ -226,10 +265,13 @@ def _first_fault(error: ValidationError, source: str) -> str:
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 
-def _known_keys(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = RunConfig
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
-        inner = model.model_fields[str(part)].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        field = model.model_fields.get(str(part))  # none for a key of a mapping of models
+        inner = [one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)] if field else []
+        model = inner[0] if inner else model
     return list(model.model_fields)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,9 +130,10 @@ class Completion:
 class Example:
     """A synthetic row: the gold dataset's columns, and where they come from.
 
-    `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row,
-    GoldGen) or `human` (a gold row itself); `parent` is the id of the gold row that was extrapolated or gave the
-    context, never its text.
+    `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row, GoldGen),
+    `feedback` (of a later round of ProGen), `given` (added from an existing dataset) or `human` (a gold row itself);
+    `parent` is the id of the gold row that was extrapolated or gave the context, never its text; `rationales` are
+    what the prompt named: reasons, or with ZeroGen's prompts the name that the text is about.
     """
 
     id: str
@@ -217,7 +218,10 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What round `round` - 1 teaches about the data: input of a strategy's `grow` for round `round`."""
+    """What round `round` - 1 teaches about the data: input of a strategy's `grow` for round `round`.
+
+    `helpful` has, for a strategy that asks for it, the ids of the `rows` of each label that help the student most.
+    """
 
     round: int
     rows: Dataset
@@ -225,3 +229,4 @@ class Feedback:
     predictions: tuple[Prediction, ...]
     mistakes: tuple[Mistake, ...]
     model_dir: Path = field(default_factory=Path)
+    helpful: Mapping[int, Sequence[str]] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The run directory: where everything a run makes is kept, and from which it goes on.
 
     run.yaml  journal.sqlite
-    round-0/  data.parquet round.json | model/ | predictions.parquet metrics.json | published.json
+    round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
+    round-1/  (helpful.json) data.parquet round.json | …
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -59,9 +60,19 @@ class RoundDir:
         return self.path / "partial.parquet"
 
     @property
+    def helpful(self) -> Path:
+        """Ids of earlier rounds' rows that this round's prompts may show, for each label (ProGen)."""
+        return self.path / "helpful.json"
+
+    @property
     def facts(self) -> Path:
         """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
         return self.path / "round.json"
+
+    @property
+    def tuned(self) -> Path:
+        """Training settings that a search in this round chose; later rounds use them too."""
+        return self.path / "tuned.json"
 
     @property
     def model(self) -> Path:
@@ -106,8 +117,8 @@ class RunDir:
 
     @property
     def journal(self) -> Path:
-        """The durable record of completions."""
-        return self.path / JOURNAL
+        """The durable record of completions; may be a link to one that several runs share."""
+        return (self.path / JOURNAL).resolve()
 
     def round(self, number: int) -> RoundDir:
         """The folder of round `number`; it need not exist yet."""
@@ -130,10 +141,8 @@ class RunDir:
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Return the run directory at `path`, made now or opened again.
 
-    A folder with nothing but a copy of another run's journal is as good as empty: its completions are not paid again.
-
     Args:
-        path: folder of the run.
+        path: folder of the run; it may hold a journal, whose completions are then not asked again.
         config: settings of this call; `identity()` must equal what the directory was made with.
         facts: what else `run.yaml` records, such as the task and the names of LLM and student.
 
@@ -145,7 +154,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(path, old.config, config)
         return RunDir(path, config, old.facts)
-    if path.exists() and any(found.name != JOURNAL for found in path.iterdir()):
+    if path.exists() and any(not file.name.startswith(JOURNAL) for file in path.iterdir()):
         raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,6 +12,10 @@ COPY_RATIO = 90.0
 """rapidfuzz ratio (0 to 100) of normalised texts from which one is a copy of the other."""
 
 
+COVERED = 0.9
+"""Share of the words of a row shown in the prompt that a new row may not have."""
+
+
 def normalise(text: str) -> str:
     """The text in lower case, words separated by single spaces, without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))
@@ -25,6 +29,12 @@ def digests(texts: Iterable[str]) -> frozenset[int]:
 def digest_of(text: str) -> int:
     """64-bit digest of the normalised text."""
     return int.from_bytes(blake2b(normalise(text).encode(), digest_size=8).digest(), "big")
+
+
+def covers(text: str, source: str) -> bool:
+    """True if the text has at least nine tenths of the distinct words of the source (ProGen's rejection rule)."""
+    words = set(normalise(source).split())
+    return bool(words) and len(words & set(normalise(text).split())) >= COVERED * len(words)
 
 
 def copies(text: str, source: str) -> bool:

@@ -16,7 +16,7 @@ RANKS = [
     {"synthesis", "training", "hub"},
     {"strategies", "predicting"},
     {"loop"},
-    {"analysis"},
+    {"analysis", "bench"},
     {"cli"},
 ]
 LONGEST = 400

@@ -51,7 +51,7 @@ def test_run_status_push_predict(films_config, tmp_path):
     told = json.loads(status.stdout)
     assert told["rounds"][1]["rows"] == result["rounds"][1]["rows"]
     assert told["next"] is None
-    assert "gold validation" in command("status", run_dir, check=True).stdout
+    assert "mistakes" in command("status", run_dir, check=True).stdout
     pushed = command("push", run_dir, "--to", tmp_path / "hub", "--json", check=True)
     model = next(one for one in json.loads(pushed.stdout) if one["kind"] == "model" and one["round"] == 1)
     said = command("predict", model["url"], "the film was great to watch", "--json", check=True)
@@ -104,6 +104,9 @@ def test_tasks(typed, recipe):
         (("run", "imdb", "--set", "rounds"), "KEY=VALUE"),
         (("run", "imdb", "--config", "nowhere.yaml"), "cannot read the config file"),
         (("run", "imdb", "--strategy", "zerogn"), "did you mean 'zerogen'"),
+        (("tasks", "new", "t", "--data", "t.csv", "--text", "a"), "one of --label and --answers"),
+        (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--answers", "b"), "--answers needs --context"),
+        (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b"), "found no file 't.csv'"),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),

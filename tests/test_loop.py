@@ -14,6 +14,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError
 from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
+from tests.conftest import film_reply
 
 LABEL_WORDS = ("negative", "positive")
 
@@ -154,6 +155,42 @@ def test_seed_data_is_taken_as_the_seed(films_config, films_llm, tmp_path):
     assert seed["text"][:] == [row["text"] for row in rows]
     assert all(request.payload for request in films_llm.requests)  # rationales and extrapolations only
     assert result.rounds[1].added > 0
+
+
+def test_rows_are_added_after_the_seed(films_config, films_llm, tmp_path):
+    """As in the paper's Table 5: additional data on another seed set, or on gold data; then extrapolation goes on."""
+    sources = []
+    for part in range(2):
+        rows = [{"text": f"the plot was {word} part {part} {n}", "label": n % 2} for n, word in enumerate("ab" * 4)]
+        sources.append(str(tmp_path / f"{part}.jsonl"))
+        Path(sources[-1]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    gold = loop.run(changed(films_config, strategy="gold", add_data=sources, rounds=1), tmp_path / "gold")
+    assert [one.rows for one in gold.rounds] == [40, 56]
+    assert not films_llm.requests
+    added = open_run(tmp_path / "gold").round(1).rows()
+    assert added["s3_origin"][:] == ["given"] * 16
+    assert added["s3_id"][:] == [f"s3-r1/given/{number:05d}" for number in range(16)]
+    grown = loop.run(changed(films_config, add_data=sources[0], rounds=2), tmp_path / "grown")
+    assert [one.added for one in grown.rounds][:2] == [24, 8]
+    assert set(open_run(tmp_path / "grown").round(2).rows()["s3_origin"][:]) == {"error"}
+    with pytest.raises(ConfigError, match="rounds must be 1 or more"):
+        loop.run(changed(films_config, add_data=sources, rounds=0), tmp_path / "none")
+
+
+@pytest.mark.parametrize("strategy", ["s3", "goldgen"])
+@pytest.mark.parametrize("size", [7, 100])
+def test_a_round_is_topped_up_to_its_size(films_config, films_llm, tmp_path, strategy, size):
+    """With more rows than there are to extrapolate, and with some that are given up."""
+    synthesis = {"top_up": True, "attempts": 1}
+    config = changed(films_config, strategy=strategy, round_size=size, rounds=1, seed_size=12, synthesis=synthesis)
+    lost = iter(range(1000))
+    films_llm._reply = lambda payload: "no" if "like:" in str(payload) and next(lost) % 3 == 0 else film_reply(payload)
+    result = loop.run(config, tmp_path / "run")
+    assert result.rounds[1].added == size
+    parents = open_run(tmp_path / "run").round(1).rows()["s3_parent"][:]
+    sources = 40 if strategy == "goldgen" else result.rounds[0].mistakes
+    assert len(set(parents)) == min(size, sources)
+    assert max(parents.count(parent) for parent in parents) - (size > sources) <= size // sources + 1
 
 
 def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm, tmp_path):

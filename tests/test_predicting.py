@@ -10,13 +10,17 @@ import pyarrow.parquet
 import pytest
 
 from s3_hf.cli import main
+from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
-from s3_hf.predicting.hosted import HostedClassifier
-from s3_hf.predicting.labels import Labelled
-from s3_hf.predicting.student import Classifier
-from s3_hf.predicting.tables import check_out, read_texts, with_labels, write_rows
+from s3_hf.predicting.hosted import HostedClassifier, HostedSpanFinder
+from s3_hf.predicting.said import Said
+from s3_hf.predicting.student import Student
+from s3_hf.predicting.tables import check_out, read_texts, with_said, write_rows
+from s3_hf.records import Columns
+from s3_hf.training import fit, predict
+from tests.model_server import serving
 from tests.run_maker import make_full_run
-from tests.text_classification_server import serving
+from tests.training.test_kinds import PAIR, SPAN, job, pairs, spans
 
 TEXTS = ["a good film .", "a bad film .", "a very good film .", "very bad ."] * 3
 
@@ -24,6 +28,20 @@ TEXTS = ["a good film .", "a bad film .", "a very good film .", "very bad ."] * 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return make_full_run(tmp_path_factory.mktemp("run")).round(1).model
+
+
+@pytest.fixture(scope="module")
+def pair_model(tiny_student, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    fit(job(tiny_student, PAIR, pairs(40, 3), pairs(20, 1), epochs=2), folder / "model", folder / "work")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def span_model(tiny_student, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("span")
+    fit(job(tiny_student, SPAN, spans(60, 3), spans(20, 1)), folder / "model", folder / "work")
+    return folder / "model"
 
 
 @pytest.fixture
@@ -44,10 +62,51 @@ def typed(monkeypatch, capsys):
 def test_a_hosted_model_says_what_it_says_here(model, flat):
     with serving(model, flat=flat) as server:
         said = HostedClassifier("me/model", server.url).predict(TEXTS)
-    assert [(each.label, pytest.approx(each.score, abs=1e-4)) for each in Classifier(str(model)).predict(TEXTS)] == [
-        (each.label, each.score) for each in said
+    assert [(each.value, pytest.approx(each.score, abs=1e-4)) for each in Student(str(model)).predict(TEXTS)] == [
+        (each.value, each.score) for each in said
     ]
     assert len(server.asked) == len(TEXTS)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_hosted_span_finder_says_what_it_says_here(span_model, flat):
+    rows = spans(6, 2)
+    with serving(span_model, answers=True, flat=flat) as server:
+        said = HostedSpanFinder("me/model", server.url).predict(rows["question"][:], rows["review"][:])
+    here = Student(str(span_model)).predict(rows["question"][:], rows["review"][:])
+    assert [(each.value, each.score) for each in said] == [(one.value, pytest.approx(one.score)) for one in here]
+    assert {each[1]["inputs"]["context"] for each in server.asked} == set(rows["review"][:])
+
+
+def test_contexts_are_not_sent_to_a_classifier(model):
+    with (
+        serving(model) as server,
+        pytest.raises(StudentError, match=r"a context cannot be sent to a classifier\), found"),
+    ):
+        HostedSpanFinder("me/model", server.url).predict(["a good film ."], ["a bad film ."])
+
+
+def test_what_a_student_here_says_is_what_training_predicts(pair_model, span_model, tmp_path):
+    exactly = TrainingConfig(precision="fp32")
+    for folder, columns, rows in [(pair_model, PAIR, pairs(9, 2)), (span_model, SPAN, spans(9, 2))]:
+        said = Student(str(folder)).predict(rows[columns.text][:], rows["review"][:])
+        named = [
+            (("neg", "pos")[one.value] if columns.label else one.value, pytest.approx(max(one.scores)))
+            for one in predict(folder, rows, columns, exactly, tmp_path)
+        ]
+        assert [(one.value, one.score) for one in said] == named
+
+
+def test_a_student_is_given_contexts_as_it_was_trained(tiny_student, pair_model, span_model, tmp_path):
+    for folder in (pair_model, span_model):
+        with pytest.raises(
+            ConfigError, match="was trained on texts with a context with each, found none; see --context"
+        ):
+            Student(str(folder)).predict(["a film"])
+    alone = job(tiny_student, Columns("review", label="label"), pairs(8, 1), pairs(8, 2), epochs=1)
+    fit(alone, tmp_path / "model", tmp_path / "work")
+    with pytest.raises(ConfigError, match="was trained on texts with no contexts, found some"):
+        Student(str(tmp_path / "model")).predict(["a film"], ["a plot"])
 
 
 @pytest.mark.parametrize(("key", "sent"), [(None, None), ("secret", "Bearer secret")])
@@ -115,7 +174,7 @@ def write(path, rows):
 def test_a_file_in_and_a_file_out(tmp_path, given, wanted):
     rows = [{"id": number, "review": text} for number, text in enumerate(['one, "two"\nthree', "12", "é"])]
     table = read_texts(write(tmp_path / given, rows), "review")
-    write_rows(tmp_path / wanted, with_labels(table, [Labelled("pos", 0.5)] * 3))
+    write_rows(tmp_path / wanted, with_said(table, "label", [Said("pos", 0.5)] * 3))
     back = read_texts(tmp_path / wanted, "review").to_pylist()
     assert back == [{**row, "predicted_label": "pos", "predicted_score": 0.5} for row in rows]
 
@@ -130,6 +189,42 @@ def test_predict_labels_a_file(typed, model, tmp_path):
     lines = tmp_path / "lines.txt"
     lines.write_text(os.linesep.join(TEXTS[:2]))
     assert typed("predict", model, "--file", lines).count("\n") == 2
+
+
+def test_predict_answers_questions_of_a_file(typed, span_model, tmp_path):
+    rows = spans(4, 2)
+    source = write(tmp_path / "in.jsonl", [{**row, "answers": None} for row in rows])
+    arguments = ("predict", span_model, "--file", source, "--column", "question", "--context-column", "review")
+    typed(*arguments, "--out", tmp_path / "out.csv")
+    here = Student(str(span_model)).predict(rows["question"][:], rows["review"][:])
+    found = pa.csv.read_csv(tmp_path / "out.csv")
+    assert found["predicted_answer"].to_pylist() == [one.value for one in here]
+    assert found.column_names == ["review", "question", "answers", "s3_id", "predicted_answer", "predicted_score"]
+    said = json.loads(typed("predict", span_model, "--context", rows[0]["review"], rows[0]["question"], "--json"))
+    assert [(one["text"], one["answer"]) for one in said] == [(rows[0]["question"], here[0].value)]
+    with serving(span_model, answers=True) as server:
+        hosted = typed(
+            "predict", "me/model", "--context", rows[0]["review"], "--hosted", server.url, rows[0]["question"]
+        )
+    assert hosted.startswith(f"{here[0].value}\t{here[0].score:.3f}\t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--file", "in.csv", "--context-column", "about"), "must have the column 'about', found ['text']"),
+        (("what?", "--context-column", "about"), "must stand with --file alone, found no file"),
+        (
+            ("--file", "in.csv", "--context", "x", "--context-column", "about"),
+            "must stand with --file alone, found --context",
+        ),
+        (("what?",), "was trained on texts with a context with each, found none"),
+    ],
+)
+def test_contexts_that_are_not_given(typed, span_model, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in.csv", [{"text": "what?"}])
+    assert sentence in typed("predict", span_model, *arguments)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from s3_hf.cli import hub, llm, predict, publishing, quickstart, runs, tasks
+from s3_hf.cli import bench, hub, llm, predict, publishing, quickstart, runs, tasks
 from s3_hf.errors import S3Error
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-for group in (runs, quickstart, publishing, predict, tasks, llm, hub):
+for group in (runs, bench, quickstart, publishing, predict, tasks, llm, hub):
     group.register(app)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from s3_hf.bench import BenchObserver, Cell, CellResult
 from s3_hf.llm import ClientStatus
 from s3_hf.loop import Observer, RoundResult
 from s3_hf.store import Stage
@@ -44,7 +46,7 @@ class Display(Observer):
         self._made = 0
         self._wanted: int | None = None
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bars.start()
         return self
@@ -75,6 +77,10 @@ class Display(Observer):
         """Show answers and tokens per second, what is repeated, and what the rest will cost."""
         self._tell(self._made, self._wanted, "rows", _spending(self._made, self._wanted, status, self._prices))
 
+    def trial(self, done: int, total: int) -> None:
+        """Show how far the search for training settings is."""
+        self._tell(done, total, "trials", f"search for training settings, trial {done + 1} of {total}")
+
     def step(self, done: int, total: int) -> None:
         """Show training steps."""
         self._tell(done, total, "steps", "")
@@ -96,6 +102,35 @@ class Display(Observer):
             self._told = now
             left = f", {(total - done) / rate:.0f} s left" if total and done >= FORECAST_FROM else ""
             self._console.print(f"  {done:,}{f' of {total:,}' if total else ''} {unit}, {text}{left}")
+
+
+class BenchDisplay(Display, BenchObserver):
+    """The display of a run, with a line for each cell that begins; `on_finished` gets all results so far."""
+
+    on_finished: Callable[[Sequence[CellResult]], object] = staticmethod(len)
+
+    def cell(self, cell: Cell, place: int, total: int) -> None:
+        """Name the cell that begins."""
+        size = "all gold" if cell.size is None else f"size {cell.size:,}"
+        self._console.print(f"[{place} of {total}] {cell.task}, {cell.arm}, {cell.student}, {size}, seed {cell.seed}")
+
+    def finished(self, results: Sequence[CellResult]) -> None:
+        """Pass the results on."""
+        self.on_finished(results)
+
+
+def plan_table(cells: Sequence[Cell], folder: Path) -> Table:
+    """One line per cell: how many rows it makes, and whether it is done."""
+    table = Table(title=f"{len(cells)} cells in {folder}")
+    for name in ("task", "arm", "student", "size", "seed", "seed rows", "rounds", "each", "state"):
+        table.add_column(name, justify="left" if name in ("task", "arm", "student", "state") else "right")
+    for cell in cells:
+        config, path = cell.config, folder / "cells" / cell.name
+        state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else ""
+        size, seed_rows = ("all", "gold") if cell.size is None else (f"{cell.size:,}", f"{config.seed_size:,}")
+        shape = (str(config.rounds), f"{config.round_size or 0:,}")
+        table.add_row(cell.task, cell.arm, cell.student, size, str(cell.seed), seed_rows, *shape, state)
+    return table
 
 
 def results_table(results: Sequence[RoundResult], title: str) -> Table:

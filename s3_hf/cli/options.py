@@ -40,19 +40,32 @@ def settings(config: Path | None, given: Mapping[str, Any], assignments: list[st
     Raises:
         ConfigError: a setting is unknown or wrong.
     """
-    from s3_hf.config import load_config, merge, parse_config
+    from s3_hf.config import load_config, parse_config
 
-    overrides: dict[str, Any] = {}
+    over = overrides(given, assignments)
+    return load_config(config, over) if config else parse_config(over, source="the command line")
+
+
+def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[str, Any]:
+    """Return flags and `--set` assignments as nested settings.
+
+    Args:
+        given: dotted setting name to value; None means that the flag was not given.
+        assignments: `key=value` strings, the value in YAML.
+    """
+    from s3_hf.config import merge
+
+    nested: dict[str, Any] = {}
     for key, value in [*given.items(), *(_assignment(text) for text in assignments or ())]:
         if value is not None:
             for part in reversed(key.split(".")):
                 value = {part: value}
-            overrides = merge(overrides, value)
-    return load_config(config, overrides) if config else parse_config(overrides, source="the command line")
+            nested = merge(nested, value)
+    return nested
 
 
 @contextlib.contextmanager
-def services(config: RunConfig, *, trains: bool = True, asks: bool = True) -> Iterator[Services]:
+def services(*configs: RunConfig, trains: bool = True, asks: bool = True) -> Iterator[Services]:
     """Start the embedded LLM and find the embedded student, where the settings ask for them."""
     from s3_hf.config import LOCAL
     from s3_hf.local import assets
@@ -60,8 +73,9 @@ def services(config: RunConfig, *, trains: bool = True, asks: bool = True) -> It
     from s3_hf.loop import Services
     from s3_hf.strategies import strategy_named
 
-    student = (str(assets.minilm_dir()), assets.MINILM_ID) if trains and config.student == LOCAL else ("", "")
-    if config.llm != LOCAL or not asks or not strategy_named(config.strategy).asks_llm:
+    asked = trains and any(config.student == LOCAL for config in configs)
+    student = (str(assets.minilm_dir()), assets.MINILM_ID) if asked else ("", "")
+    if not asks or not any(config.llm == LOCAL and strategy_named(config.strategy).asks_llm for config in configs):
         yield Services((), "", *student)
         return
     with serve() as server:

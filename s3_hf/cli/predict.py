@@ -16,7 +16,7 @@ from s3_hf.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from s3_hf.predicting.labels import Labelled
+    from s3_hf.predicting.said import Said
 
 
 class _Predict(TyperCommand):
@@ -37,41 +37,49 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     model: str = typer.Argument(help="Model folder or Hub id.", show_default=False),
-    texts: list[str] = typer.Argument(None, help="Texts to label."),
-    file: Path = typer.Option(None, help="Label the rows of this CSV, JSON lines or Parquet file, or lines of text."),
+    texts: list[str] = typer.Argument(None, help="Texts to label, or questions to answer."),
+    context: str = typer.Option(None, help="What the texts are about, for a model of pairs or answers."),
+    file: Path = typer.Option(None, help="Take the rows of this CSV, JSON lines or Parquet file, or lines of text."),
     column: str = typer.Option("text", help="Column of the file that holds the texts."),
+    context_column: str = typer.Option(None, help="Column of the file that holds the contexts."),
     out: Path = typer.Option(None, help="Write the rows here: .csv, .jsonl or .parquet."),
     hosted: bool = typer.Option(
         False, "--hosted", help="Ask Inference Providers for the model; `--hosted URL` asks an endpoint."
     ),
-    url: str = typer.Option(None, help="Ask this text classification endpoint."),
+    url: str = typer.Option(None, help="Ask this endpoint for labels, or with contexts for answers."),
     api_key_env: str = typer.Option(None, help="Environment variable with the endpoint's key; none is sent without."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Label texts with a trained student, here or where it is served."""
+    """Label texts or answer questions with a trained student, here or where it is served."""
     from s3_hf.cli import display
     from s3_hf.predicting import tables
 
     if out:
         tables.check_out(out)
-    table = _given(texts or [], file, column)
-    said = _labelled(model, table[column].to_pylist(), hosted=hosted, url=url, api_key_env=api_key_env)
+    table, contexts = _given(texts or [], context, file, column, context_column)
+    given = table[column].to_pylist()
+    if hosted or url:
+        kind, said = _hosted(model, given, contexts, url, api_key_env)
+    else:
+        from s3_hf.predicting.student import Student
+
+        student = Student(model)
+        kind, said = student.says, student.predict(given, contexts)
     if out:
-        tables.write_rows(out, tables.with_labels(table, said))
+        tables.write_rows(out, tables.with_said(table, kind, said))
         return
-    rows = [
-        {"text": text, "label": one.label, "score": one.score}
-        for text, one in zip(table[column].to_pylist(), said, strict=True)
-    ]
+    rows = [{"text": text, kind: one.value, "score": one.score} for text, one in zip(given, said, strict=True)]
     if as_json:
         display.show_json(rows)
         return
     for row in rows:
-        display.show_text(f"{row['label']}\t{row['score']:.3f}\t{row['text']}")
+        display.show_text(f"{row[kind]}\t{row['score']:.3f}\t{row['text']}")
 
 
-def _given(texts: list[str], file: Path | None, column: str) -> pa.Table:
-    """The texts of the command line or the rows of the file.
+def _given(
+    texts: list[str], context: str | None, file: Path | None, column: str, context_column: str | None
+) -> tuple[pa.Table, list[str] | None]:
+    """The texts of the command line or the rows of the file, and their contexts.
 
     Raises:
         ConfigError: neither is given, or both are, or the file cannot be read.
@@ -82,17 +90,21 @@ def _given(texts: list[str], file: Path | None, column: str) -> pa.Table:
 
     if bool(texts) == bool(file):
         raise ConfigError(f"predict needs texts, or a file by --file; found {'both' if texts else 'none'}, give one")
-    return read_texts(file, column) if file else pa.table({column: texts})
+    if context_column and (context is not None or not file):
+        found = "--context" if context is not None else "no file"
+        raise ConfigError(
+            f"--context-column {context_column!r} must stand with --file alone, found {found}; leave one out"
+        )
+    table = read_texts(file, column, context_column) if file else pa.table({column: texts})
+    if context_column:
+        return table, table[context_column].to_pylist()
+    return table, None if context is None else [context] * len(table)
 
 
-def _labelled(
-    model: str, texts: Sequence[str], *, hosted: bool, url: str | None, api_key_env: str | None
-) -> list[Labelled]:
-    if not (hosted or url):
-        from s3_hf.predicting.student import Classifier
-
-        return Classifier(model).predict(texts)
-    from s3_hf.predicting.hosted import HostedClassifier
+def _hosted(
+    model: str, texts: Sequence[str], contexts: Sequence[str] | None, url: str | None, api_key_env: str | None
+) -> tuple[str, list[Said]]:
+    from s3_hf.predicting.hosted import HostedClassifier, HostedSpanFinder
 
     key = os.environ.get(api_key_env, "").strip() if api_key_env else None
     if key == "":
@@ -100,4 +112,6 @@ def _labelled(
             f"--api-key-env must name an environment variable with a key, found {api_key_env!r}, which is not set; "
             "export it"
         )
-    return HostedClassifier(model, url, key).predict(texts)
+    if contexts is None:
+        return "label", HostedClassifier(model, url, key).predict(texts)
+    return "answer", HostedSpanFinder(model, url, key).predict(texts, contexts)

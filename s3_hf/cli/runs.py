@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def run(
     task: str = options.TASK,
     config: Path = options.CONFIG,
-    strategy: str = typer.Option(None, help="s3, zerogen, goldgen or gold. [default: s3]"),
+    strategy: str = typer.Option(None, help="s3, zerogen, progen, goldgen or gold. [default: s3]"),
     llm: list[str] = options.LLM,
     student: str = typer.Option(None, help="Encoder: `local`, Hub id or folder. [default: local]"),
     seed_size: int = typer.Option(None, help="Rows of the seed dataset. [default: 400]"),
@@ -35,6 +35,7 @@ def run(
     patience: int = typer.Option(None, help="Stop after so many rounds without gain on gold validation."),
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id) as the seed."),
+    add_data: list[str] = typer.Option(None, help="Add this dataset as round 1, after the seed (repeatable)."),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
     holdout: float = typer.Option(
@@ -63,6 +64,7 @@ def run(
         "patience": patience,
         "seed": seed,
         "seed_data": seed_data,
+        "add_data": options.one_or_many(add_data),
         "gold": gold,
         "prompts": prompts,
         "holdout": holdout,
@@ -82,7 +84,7 @@ def run(
 def synthesize(
     task: str = options.TASK,
     config: Path = options.CONFIG,
-    strategy: str = typer.Option(None, help="s3, zerogen or goldgen. [default: s3]"),
+    strategy: str = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]"),
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
     llm: list[str] = options.LLM,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),

@@ -14,7 +14,7 @@ from s3_hf.errors import S3Error
 from s3_hf.hub import check_access
 from s3_hf.loop.preview import Shown, preview
 from s3_hf.loop.results import Observer, RoundResult, RunResult, Services, results_of
-from s3_hf.loop.rounds import Rounds
+from s3_hf.loop.rounds import Rounds, check
 from s3_hf.store import RoundDir
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "RunResult",
     "Services",
     "Shown",
+    "check",
     "preview",
     "results_of",
     "run",
@@ -56,7 +57,7 @@ def run(
     results: list[RoundResult] = []
     push_error: S3Error | None = None
     for number in range(config.rounds + 1):
-        if number > 0 and (rounds.strategy.grow is None or not results[-1].mistakes or rounds.converged(results)):
+        if rounds.over(results):
             break
         results.append(rounds.round(number))
         rounds.observer.scored(results[-1])

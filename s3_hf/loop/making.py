@@ -14,6 +14,7 @@ from s3_hf.errors import S3Error, SynthesisError
 from s3_hf.files import RowWriter, read_json, read_rows, write_json
 from s3_hf.journal import Journal
 from s3_hf.llm import Client
+from s3_hf.loop.helping import helpful
 from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir
@@ -115,9 +116,13 @@ class Maker:
             return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
         before = read_json(self.run.round(number - 1).facts)["rationales"]
         synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
+        if number == 1 and config.add_data:
+            sources = (config.add_data,) if isinstance(config.add_data, str) else config.add_data
+            return _stream(given_examples(self.task, *sources, round=number)), None
         feedback = self._feedback(number)
         source = len(feedback.mistakes) * config.synthesis.per_error
-        wanted = min(source, config.round_size or source) if self.strategy.name == "s3" else config.round_size
+        limited = self.strategy.name == "s3" and not config.synthesis.top_up
+        wanted = min(source, config.round_size or source) if limited else config.round_size
         assert self.strategy.grow is not None
         return self.strategy.grow(synthesizer, feedback, config.round_size), wanted
 
@@ -140,7 +145,8 @@ class Maker:
         rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
         wrong = mistakes(self.task.gold, predictions, self.task.columns, self.config.mistake_f1)
-        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model)
+        shown = helpful(self.run, self.task, number) if self.strategy.scores_rows else {}
+        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model, shown)
 
 
 def checks_of(task: Task, seen: set[int]) -> Checks:

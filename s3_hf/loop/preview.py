@@ -97,7 +97,7 @@ def _rows(synthesizer: Synthesizer, n: int) -> Iterator[tuple[Plan, str, Request
     spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
     for template, plans in (
         (task.prompts.seed, planner.seeds(planner.labels(n), 0)),
-        (task.prompts.extrapolate, planner.extrapolations(spread, "gold", 1)),
+        (task.prompts.extrapolate, planner.extrapolations(spread, "gold", range(1))),
     ):
         for plan in plans:
             yield plan, template, synthesizer.compose(plan, template, plan.slot)[0]

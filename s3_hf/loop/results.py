@@ -69,6 +69,9 @@ class Observer:
     def status(self, status: ClientStatus) -> None:
         """The LLM client sent, got or repeated something."""
 
+    def trial(self, done: int, total: int) -> None:
+        """So many trials of the search for training settings are done."""
+
     def step(self, done: int, total: int) -> None:
         """So many steps of training are done."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
-from s3_hf.files import RowWriter, replacing, write_json
+from s3_hf.files import RowWriter, read_json, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
 from s3_hf.records import Columns
@@ -52,16 +53,9 @@ class Rounds:
         trains: bool = True,
     ) -> Rounds:
         """Check everything that can be checked before anything is spent, and open the run directory."""
+        task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
-        if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
-            raise ConfigError(
-                "the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone"
-            )
-        student_name = services.student_name or Path(config.student).name
-        task = task_of(config)
-        if trains:
-            _check_training(config, services, task.columns)
-            student_name = services.student_name or config.student
+        student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
         if not _first_process():
             _wait_for(path / "run.yaml")
@@ -99,6 +93,13 @@ class Rounds:
             return error
         return None
 
+    def over(self, results: list[RoundResult]) -> bool:
+        """True if there is no further round: nothing to learn from, or nothing gained by it."""
+        if not results or (len(results) == 1 and self.config.add_data):
+            return False
+        taught = bool(results[-1].mistakes) or self.strategy.scores_rows
+        return self.strategy.grow is None or not taught or self.converged(results)
+
     def converged(self, results: list[RoundResult]) -> bool:
         """True if the last `patience` rounds brought no gain on gold validation."""
         patience, metric = self.config.patience, self.metric
@@ -123,7 +124,7 @@ class Rounds:
         from s3_hf.training import fit
 
         work = folder.path / "checkpoints"
-        job = self._job(folder.number)
+        job = self._tuned(self._job(folder.number))
         if not _first_process():
             fit(job, folder.model, work)
             _wait_for(folder.model)
@@ -134,12 +135,26 @@ class Rounds:
             fit(job, temporary, work, self.observer.step)
         shutil.rmtree(work, ignore_errors=True)
 
+    def _tuned(self, job: TrainingJob) -> TrainingJob:
+        """The job with the settings that the search of round 0 chose, which is made now if it is not there yet."""
+        if not self.config.training.trials:
+            return job
+        from s3_hf.training import tune
+
+        folder = self.run.round(0)
+        if not folder.tuned.exists():
+            found = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", self.observer.trial)
+            if _first_process():
+                write_json(folder.tuned, found)
+            _wait_for(folder.tuned)
+        return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
+
     def _job(self, number: int) -> TrainingJob:
         from s3_hf.training import TrainingJob
 
-        config, recipe = self.config, self.task.config
+        config, recipe, rows = self.config, self.task.config, self.run.union(number)
         return TrainingJob(
-            rows=self.run.union(number),
+            rows=rows,
             gold=self.task.selection,
             columns=self.task.columns,
             label_names=self.task.label_names,
@@ -150,6 +165,7 @@ class Rounds:
             metric=self.metric,
             seed=config.seed,
             settings=config.training,
+            watched={"train": rows, "test": self.task.test} if config.training.watch else {},
         )
 
     def _score(self, folder: RoundDir) -> None:
@@ -190,6 +206,27 @@ class Rounds:
         return {"validation": task.gold, **held_out, "test": task.test}
 
 
+def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:
+    """Return the task, if all that can be checked before anything is spent is in order.
+
+    Raises:
+        S3Error: strategy, task, student, metric or training arguments cannot be used.
+    """
+    if strategy_named(config.strategy).asks_llm and config.llm == LOCAL and not services.llm_urls:
+        raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+    if config.add_data and not config.rounds:
+        raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
+    task = task_of(config)
+    if strategy_named(config.strategy).scores_rows and (task.columns.context or task.columns.answers):
+        raise ConfigError(
+            f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
+            f"the context {task.columns.context!r}; use another strategy"
+        )
+    if trains:
+        _check_training(config, services, task.columns)
+    return task
+
+
 def default_run_dir(config: RunConfig) -> Path:
     """`runs/TASK-STRATEGY-FINGERPRINT`, where the same settings find their run again."""
     return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
@@ -197,13 +234,14 @@ def default_run_dir(config: RunConfig) -> Path:
 
 def _check_training(config: RunConfig, services: Services, columns: Columns) -> None:
     from s3_hf.scoring import check_metric
-    from s3_hf.training import check_arguments, check_student
+    from s3_hf.training import check_arguments, check_student, check_tuning
 
     if config.student == LOCAL and not services.student:
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
     if config.metric is not None:
         check_metric(config.metric, columns)
     check_arguments(config.training.args)
+    check_tuning(config.training)
     check_student(services.student or config.student)
 
 

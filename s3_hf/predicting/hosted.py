@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httpx2
 from huggingface_hub import InferenceClient, get_token
 from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
 
 from s3_hf.errors import StudentError
-from s3_hf.predicting.labels import Labelled
+from s3_hf.predicting.said import Said
 
 CONCURRENCY = 8
 TIMEOUT = 60.0
@@ -25,8 +26,8 @@ TRIES = 5
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class HostedClassifier:
-    """A text classifier behind HTTP, asked through `InferenceClient.text_classification`.
+class _Hosted(ABC):
+    """A model behind HTTP, asked through `InferenceClient`.
 
     Args:
         model: model id, asked of Inference Providers with the stored Hub token.
@@ -36,6 +37,8 @@ class HostedClassifier:
     Raises:
         StudentError: Inference Providers are to be asked, and there is no token.
     """
+
+    task: ClassVar[str]
 
     def __init__(self, model: str, url: str | None = None, key: str | None = None) -> None:
         self._where = url or f"{model} on Inference Providers"
@@ -51,27 +54,26 @@ class HostedClassifier:
             headers = None if key else cast(dict[str, str], {"authorization": None})
             self._client = InferenceClient(url, api_key=key or "none", headers=headers, timeout=TIMEOUT)
 
-    def predict(self, texts: Sequence[str]) -> list[Labelled]:
-        """Return the most probable label of each text, in order.
+    @abstractmethod
+    def _asked(self, *texts: str) -> Said:
+        """Ask once."""
 
-        Raises:
-            StudentError: the model cannot be reached, refuses, or answers something else than labels.
-        """
+    def _all(self, rows: Iterable[tuple[str, ...]]) -> list[Said]:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
-            asked = [pool.submit(self._persistently, text) for text in texts]
+            asked = [pool.submit(self._persistently, row) for row in rows]
             try:
                 return [each.result() for each in asked]
             except StudentError:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _persistently(self, text: str) -> Labelled:
+    def _persistently(self, row: tuple[str, ...]) -> Said:
         """Ask until there is an answer, or an error that does not pass."""
         began, pause, tries = time.monotonic(), PAUSE, 0
         while True:
             tries += 1
             try:
-                return self._ask(text)
+                return self._ask(row)
             except HfHubHTTPError as error:
                 status = error.response.status_code
                 if status not in PASSING or time.monotonic() - began > PATIENCE:
@@ -84,11 +86,9 @@ class HostedClassifier:
             time.sleep(min(wait, PATIENCE))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _ask(self, text: str) -> Labelled:
+    def _ask(self, row: tuple[str, ...]) -> Said:
         try:
-            found: Any = self._client.text_classification(text)
-            best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
-            return Labelled(str(best.label), float(best.score))
+            return self._asked(*row)
         except OfflineModeIsEnabled as error:
             raise self._refused("HF_HUB_OFFLINE set; unset it") from error
         except HfHubHTTPError:
@@ -98,9 +98,47 @@ class HostedClassifier:
 
     def _refused(self, found: str) -> StudentError:
         return StudentError(
-            f"{self._where} must answer text classification, found {found}; check the address, the key and what is "
+            f"{self._where} must answer {self.task}, found {found}; check the address, the key and what is "
             "served there"
         )
+
+
+class HostedClassifier(_Hosted):
+    """A text classifier; the API has no place for a context, so classifiers of pairs can only be asked here."""
+
+    task = "text classification"
+
+    def predict(self, texts: Sequence[str]) -> list[Said]:
+        """Return the most probable label of each text, in order.
+
+        Raises:
+            StudentError: the model cannot be reached, refuses, or answers something else than labels.
+        """
+        return self._all((text,) for text in texts)
+
+    def _asked(self, *texts: str) -> Said:
+        found: Any = self._client.text_classification(texts[0])
+        best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
+        return Said(str(best.label), float(best.score))
+
+
+class HostedSpanFinder(_Hosted):
+    """A model that finds answers to questions in contexts."""
+
+    task = "question answering (a context cannot be sent to a classifier)"
+
+    def predict(self, questions: Sequence[str], contexts: Sequence[str]) -> list[Said]:
+        """Return the answer to each question, in order.
+
+        Raises:
+            StudentError: the model cannot be reached, refuses, or answers something else.
+        """
+        return self._all(zip(questions, contexts, strict=True))
+
+    def _asked(self, *texts: str) -> Said:
+        found: Any = self._client.question_answering(question=texts[0], context=texts[1])
+        best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
+        return Said(str(best.answer), float(best.score))
 
 
 def _said(text: str) -> str:

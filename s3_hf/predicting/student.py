@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from transformers import pipeline
+import datasets
 
-from s3_hf.predicting.labels import Labelled
-from s3_hf.training import load_student
+from s3_hf.config import TrainingConfig
+from s3_hf.errors import ConfigError
+from s3_hf.predicting.said import Said
+from s3_hf.records import Columns
+from s3_hf.training import load_student, predict_with
 
 
-class Classifier:
-    """A student from a folder or the Hub, as a `transformers` pipeline."""
+class Student:
+    """A student from a folder or the Hub: its config tells whether it classifies texts or pairs, or finds answers.
+
+    Args:
+        name: folder or Hub id.
+
+    Raises:
+        StudentError: there is no such model, or it is of no such kind.
+    """
 
     def __init__(self, name: str) -> None:
-        model, tokenizer = load_student(name)
-        self._pipeline = pipeline("text-classification", model=model, tokenizer=tokenizer)
+        self._name = name
+        self._model, self._tokenizer = load_student(name)
+        self._answers = type(self._model).__name__.endswith("ForQuestionAnswering")
+        self._reads_contexts: bool | None = self._answers or getattr(self._model.config, "s3_pair", None)
 
-    def predict(self, texts: Sequence[str]) -> list[Labelled]:
-        """Return the most probable label of each text, in order."""
-        found = self._pipeline(list(texts), truncation=True, batch_size=32)
-        return [Labelled(str(one["label"]), float(one["score"])) for one in found]
+    @property
+    def says(self) -> str:
+        """What it says of a text: `label` or `answer`."""
+        return "answer" if self._answers else "label"
+
+    def predict(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[Said]:
+        """Return the most probable label of each text or pair, or the answer to each question, in order.
+
+        Raises:
+            ConfigError: it was trained with contexts and none are given, or the other way about.
+        """
+        if self._reads_contexts is not None and self._reads_contexts is (contexts is None):
+            wants, found = ("a context with each", "none") if self._reads_contexts else ("no contexts", "some")
+            raise ConfigError(
+                f"the model {self._name!r} was trained on texts with {wants}, found {found}; see --context and "
+                "--context-column"
+            )
+        columns = Columns(
+            "text",
+            label=None if self._answers else "label",
+            context=None if contexts is None else "context",
+            answers="answers" if self._answers else None,
+        )
+        given = {"text": list(texts)} if contexts is None else {"text": list(texts), "context": list(contexts)}
+        rows, exactly = datasets.Dataset.from_dict(given), TrainingConfig(precision="fp32")
+        with tempfile.TemporaryDirectory() as work:
+            said = predict_with(self._model, self._tokenizer, rows, columns, exactly, Path(work))
+        names = self._model.config.id2label
+        return [Said(str(each.value if self._answers else names[each.value]), max(each.scores)) for each in said]

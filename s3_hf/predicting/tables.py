@@ -9,51 +9,52 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import ConfigError
 from s3_hf.files import replacing
-from s3_hf.predicting.labels import Labelled
+from s3_hf.predicting.said import Said
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
-TEXT = "text"
 
 
-def read_texts(path: Path, column: str) -> pa.Table:
+def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
     """The rows of a CSV, JSON lines or Parquet file, or the lines of a file of another name as `column`.
 
     Raises:
-        ConfigError: the file cannot be read, or has no text in that column.
+        ConfigError: the file cannot be read, or has no text in that column or in the column of contexts.
     """
     import pyarrow as pa
 
+    options = {column: "--column"} | ({context: "--context-column"} if context else {})
     try:
-        table = _read(path, column)
+        table = _read(path, list(options))
     except (OSError, ValueError) as error:
         detail = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"--file must be a readable CSV, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} ({detail}); "
             "check it"
         ) from error
-    if column not in table.column_names:
-        raise ConfigError(
-            f"{str(path)!r} must have the column {column!r}, found {table.column_names}; name the one with the texts "
-            "by --column"
-        )
-    kind = table[column].type
-    if table[column].null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise ConfigError(
-            f"column {column!r} of {str(path)!r} must hold a text in each row, found {kind} with "
-            f"{table[column].null_count} empty; correct the file, or name another column by --column"
-        )
+    for name, option in options.items():
+        if name not in table.column_names:
+            raise ConfigError(
+                f"{str(path)!r} must have the column {name!r}, found {table.column_names}; name the right one by "
+                f"{option}"
+            )
+        kind = table[name].type
+        if table[name].null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise ConfigError(
+                f"column {name!r} of {str(path)!r} must hold a text in each row, found {kind} with "
+                f"{table[name].null_count} empty; correct the file, or name another column by {option}"
+            )
     return table
 
 
-def with_labels(table: pa.Table, said: Sequence[Labelled]) -> pa.Table:
-    """The rows with `predicted_label` and `predicted_score`, in place of columns of that name."""
+def with_said(table: pa.Table, kind: str, said: Sequence[Said]) -> pa.Table:
+    """The rows with `predicted_label` or `predicted_answer` and `predicted_score`, in place of columns so named."""
     import pyarrow as pa
 
     added: Mapping[str, Any] = {
-        "predicted_label": pa.array([one.label for one in said], pa.string()),
+        f"predicted_{kind}": pa.array([one.value for one in said], pa.string()),
         "predicted_score": pa.array([one.score for one in said], pa.float64()),
     }
     table = table.drop_columns([name for name in added if name in table.column_names])
@@ -100,7 +101,7 @@ def write_rows(path: Path, table: pa.Table) -> None:
         ) from error
 
 
-def _read(path: Path, column: str) -> pa.Table:
+def _read(path: Path, texts: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -111,7 +112,7 @@ def _read(path: Path, column: str) -> pa.Table:
         return pa.csv.read_csv(
             path,
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()}),
+            convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
         )
     text = path.read_text(encoding="utf-8")
     if path.suffix in (".json", ".jsonl"):
@@ -120,4 +121,4 @@ def _read(path: Path, column: str) -> pa.Table:
         if not all(isinstance(row, dict) for row in rows):
             raise ValueError("a row is no JSON object")
         return pa.Table.from_pylist(rows)
-    return pa.table({column: [line for line in text.splitlines() if line.strip()]})
+    return pa.table({texts[0]: [line for line in text.splitlines() if line.strip()]})

@@ -1,9 +1,10 @@
-"""Three verbs that ask the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2 and 2.3)."""
+"""Verbs that ask the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2 and 2.3), and `zero_shot`."""
 
 from s3_hf.synthesis.checks import Checks, row_text
 from s3_hf.synthesis.parsing import parse_list
-from s3_hf.synthesis.plan import Plan, Planner
+from s3_hf.synthesis.plan import Plan, Planner, Shown
 from s3_hf.synthesis.synthesizer import RATIONALE_TOKENS, Generate, Synthesizer, Tally
+from s3_hf.synthesis.zerogen import Pool
 
 __all__ = [
     "RATIONALE_TOKENS",
@@ -11,6 +12,8 @@ __all__ = [
     "Generate",
     "Plan",
     "Planner",
+    "Pool",
+    "Shown",
     "Synthesizer",
     "Tally",
     "parse_list",

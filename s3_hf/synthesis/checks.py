@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from s3_hf.records import Completion, Context, Rejected
 from s3_hf.synthesis.plan import Plan
-from s3_hf.texts import copies, digest_of, normalise
+from s3_hf.texts import copies, covers, digest_of, normalise
 
 REFUSAL = re.compile(
     r"^\W*(?:i['’]?m (?:really |very |so )?sorry|sorry|i (?:can ?not|can['’]?t|won['’]?t)|i apologi[sz]e|"
@@ -69,6 +69,8 @@ class Checks:
             if not mark:
                 return Rejected(completion.slot, "no question mark", completion.text)
             text = strip_wrapping(f"{asked.strip()}?", one_line=False)
+        elif template.endswith('"'):
+            text = closed(raw)
         elif completion.finish_reason == "length":
             text = cut_back(text or "")
         reason = self._fault(text, template, plan)
@@ -91,6 +93,7 @@ class Checks:
             ("meta talk", self._talks_about_the_task(text, context)),
             ("prompt echo", _echoes(text, template)),
             ("copy of the source row", plan.source is not None and copies(text, plan.source)),
+            ("copy of a row shown", any(covers(text, row.text) for row in plan.shown)),
             ("copy of the context", context is not None and self._copies_context(text, context)),
             ("gives the answer away", context is not None and _names_answer(text, context)),
             ("in the test split", digest_of(text) in self.test),
@@ -129,6 +132,22 @@ def strip_wrapping(text: str, *, one_line: bool) -> str:
     if text[:1] in ('"', "“") and not any(mark in text[1:] for mark in '"”'):
         text = text[1:].strip()  # the closing quote was lost to the token limit
     return text
+
+
+def closed(text: str) -> str | None:
+    """Return the answer to a prompt that ends in an open quotation mark, cut as ZeroGen does.
+
+    Up to the closing mark, else the first line, else up to the last full sentence; None if there is no such end.
+    """
+    text, ended = until_quote(PREAMBLE.sub("", text, count=1).strip())
+    return text if ended else cut_back(text)
+
+
+def until_quote(text: str) -> tuple[str, bool]:
+    """Return what stands before the closing quotation mark, else the first line's end, and whether there is either."""
+    opened = text.strip().lstrip('"“ ')
+    end = re.search('["”]', opened) or re.search("\n", opened)
+    return (opened[: end.start()].strip(), True) if end else (opened, False)
 
 
 def cut_back(text: str) -> str | None:

@@ -13,8 +13,19 @@ from s3_hf.task import Task
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A row of the same label that is shown before a prompt, and the name that it is about if there is one."""
+
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What one slot is for: a label, a context where the task has them, and the gold text to extrapolate if any."""
+    """What one slot is for: a label, a context where the task has them, and the gold text to extrapolate if any.
+
+    With ZeroGen's prompts it may be about a `name`, with ProGen's there may be rows `shown` before it.
+    """
 
     slot: str
     origin: str
@@ -22,6 +33,8 @@ class Plan:
     context: Context | None = None
     parent: str | None = None
     source: str | None = None
+    name: str = ""
+    shown: tuple[Shown, ...] = ()
 
     def fields(self, label_words: tuple[str, ...], rationales: tuple[str, ...]) -> dict[str, str]:
         """What the fields of a prompt template stand for."""
@@ -32,6 +45,7 @@ class Plan:
             "rationales": ", ".join(rationales),
             "context": context.text,
             "answer": context.answer.text if context.answer else "",
+            "name": self.name,
         }
 
 
@@ -53,21 +67,21 @@ class Planner:
             return [number % count for number in range(n)]
         return [self.random(f"label/{number}").randrange(count) for number in range(n)]
 
-    def seeds(self, labels: Iterable[int | None], start: int) -> Iterator[Plan]:
-        """Slots for seed examples, each about a context drawn uniformly where the task has them (section 2.4)."""
+    def seeds(self, labels: Iterable[int | None], start: int, origin: str = "seed") -> Iterator[Plan]:
+        """Slots for examples like no gold row, about contexts drawn uniformly where there are some (section 2.4)."""
         contexts = self.task.contexts
         for number, label in enumerate(labels, start):
-            slot = f"r{self.round}/seed/{number:05d}"
+            slot = f"r{self.round}/{origin}/{number:05d}"
             context = self.random(f"context/{slot}").choice(contexts) if contexts else None
-            yield Plan(slot, "seed", label, context, context.parent if context else None)
+            yield Plan(slot, origin, label, context, context.parent if context else None)
 
-    def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int) -> Iterator[Plan]:
+    def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: range) -> Iterator[Plan]:
         """Slots for examples like gold rows, with their label and context (Algorithms 2 and 3)."""
         columns = self.task.columns
         for row in rows:
             label = int(row[columns.label]) if columns.label else None
             context = self.task.context_of(row)
-            for copy in range(copies):
+            for copy in copies:
                 slot = f"r{self.round}/{origin}/{row['s3_id']}/{copy}"
                 yield Plan(slot, origin, label, context, str(row["s3_id"]), str(row[columns.text]))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -19,8 +19,9 @@ from s3_hf.config import SynthesisConfig
 from s3_hf.errors import BudgetReached, RequestError, SynthesisError
 from s3_hf.records import Completion, Example, Request, Usage
 from s3_hf.synthesis.checks import Checks
-from s3_hf.synthesis.plan import Plan, Planner
+from s3_hf.synthesis.plan import Plan, Planner, Shown
 from s3_hf.synthesis.rationales import RationaleSearch
+from s3_hf.synthesis.zerogen import NAME_TOKENS, Pool, found_names
 from s3_hf.task import Task
 
 logger = logging.getLogger(__name__)
@@ -108,18 +109,55 @@ class Synthesizer:
         if guided:
             await self.rationales()
         template = "seed" if guided or self.task.columns.context else "seed_plain"
+        async for example in self._replaced(n, template, self.planner.seeds):
+            yield example
+
+    async def zero_shot(self, n: int, per_name: int, pool: Pool | None = None) -> AsyncIterator[Example]:
+        """Yield up to `n` examples by ZeroGen's prompts, or where the recipe has none, by the plain seed prompt.
+
+        Args:
+            n: examples wanted, as above.
+            per_name: examples of each label about one name, where the recipe asks for names.
+            pool: rows to show before the prompts (ProGen).
+        """
+        prompts, origin = self.task.prompts, "seed" if pool is None else "feedback"
+        template = "zerogen" if prompts.zerogen else "seed" if self.task.columns.context else "seed_plain"
+        each = per_name * max(1, len(self.task.label_names))
+        names = await self._names(-(-n // each)) if prompts.names else ("",)
+
+        def plans(labels: Iterable[int | None], start: int) -> Iterator[Plan]:
+            for number, plan in enumerate(self.planner.seeds(labels, start, origin), start):
+                shown = pool.drawn(plan.label, self.planner.random(f"shown/{plan.slot}")) if pool else ()
+                yield replace(plan, name=names[number // each % len(names)], shown=shown)
+
+        async for example in self._replaced(n, template, plans):
+            yield example
+
+    async def _names(self, wanted: int) -> tuple[str, ...]:
+        prompt = self.task.prompts.names
+        self.tally.prompts[_hash(prompt)] = prompt
+
+        def ask(number: int) -> Awaitable[Completion]:
+            return self._ask(self.request(f"r{self.round}/name/{number:05d}", prompt, NAME_TOKENS, ()))
+
+        return await found_names(prompt, wanted, ask)
+
+    async def _replaced(
+        self, n: int, template: str, plans: Callable[[list[int | None], int], Iterator[Plan]]
+    ) -> AsyncIterator[Example]:
+        """Yield up to `n` examples; `plans` makes the slots for labels, from a number on, also of replacements."""
         wanted = self.planner.labels(n)
         start = 0
         for _ in range(1 + REPLACEMENTS):
             lost: list[int | None] = []
-            async for example in self._in_order(self.planner.seeds(wanted, start), template, lost):
+            async for example in self._in_order(plans(wanted, start), template, lost):
                 yield example
             start, wanted = start + len(wanted), lost
             if not wanted:
                 return
 
     async def extrapolate(
-        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1
+        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1, first: int = 0
     ) -> AsyncIterator[Example]:
         """Yield `copies` examples like each gold row, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
 
@@ -127,10 +165,11 @@ class Synthesizer:
             rows: gold rows with their `s3_id`; their label, context and answer are kept.
             origin: `error` for mistakes, `gold` for GoldGen.
             copies: examples asked for each row.
+            first: number of the first copy; the same number is the same slot.
         """
         if "{rationales}" in self.task.prompts.extrapolate:
             await self.rationales()
-        plans = self.planner.extrapolations(rows, origin, copies)
+        plans = self.planner.extrapolations(rows, origin, range(first, first + copies))
         async for example in self._in_order(plans, "extrapolate", []):
             yield example
 
@@ -195,10 +234,18 @@ class Synthesizer:
 
     def compose(self, plan: Plan, template: str, slot: str) -> tuple[Request, tuple[str, ...]]:
         """The request for one attempt at a slot, and the rationales drawn into it."""
-        drawn = self._draw_rationales(plan, slot, template)
+        drawn = (plan.name,) if plan.name else self._draw_rationales(plan, slot, template)
         content = template.format(**plan.fields(self.task.label_words, drawn))
+        if plan.shown:
+            content = "\n\n".join([*map(self._shown, plan.shown), content])
         config = self.task.config
         return self.request(slot, content, self.settings.max_tokens or config.max_tokens, config.stop), drawn
+
+    def _shown(self, row: Shown) -> str:
+        """The row as it is shown before a prompt: by the recipe's template, or bare if it cannot be filled."""
+        template = self.task.prompts.shown
+        bare = not template or ("{name}" in template and not row.name)
+        return row.text if bare else template.format(text=row.text, name=row.name)
 
     def request(self, slot: str, content: str, max_tokens: int, stop: tuple[str, ...]) -> Request:
         """A request with the run's sampling settings and a seed of its own."""

@@ -58,10 +58,14 @@ def write_recipe(wanted: Wanted, folder: Path) -> Written:
     path = folder / f"{wanted.name}.py"
     if path.exists():
         raise TaskError(f"recipe {str(path)!r} must not be there yet, found a file; give another name or remove it")
-    local = Path(wanted.data).exists()
-    source = str(Path(wanted.data).resolve()) if local else wanted.data
+    local = Path(wanted.data).resolve() if Path(wanted.data).exists() else None
+    if local == folder.resolve() and local.name == wanted.name:
+        raise ConfigError(
+            f"--out must be another folder than the data's for a task of its name, since `datasets` would take {path} "
+            f"for a script, found {str(folder)!r}; give another folder or name"
+        )
     found = inferred(wanted.name, wanted.data, wanted.config, wanted.columns)
-    relative = Path(os.path.relpath(source, folder.resolve())).as_posix() if local else None
+    relative = Path(os.path.relpath(local, folder.resolve())).as_posix() if local else None
     write_text(path, recipe_text(wanted, found, relative))
     return Written(path, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,24 @@ from s3_hf.task.recipe import TaskConfig
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json"}
 
 
-def given_examples(task: Task, source: str, round: int = 0) -> Iterator[Example]:  # noqa: A002 - the field's word
-    """Yield the rows of an existing dataset as examples of the task, in order.
+def given_examples(task: Task, *sources: str, round: int = 0) -> Iterator[Example]:  # noqa: A002 - the field's word
+    """Yield the rows of existing datasets as examples of the task, in order: `seed` in round 0, else `given`.
 
     Args:
-        task: names the columns that the dataset must have.
-        source: Parquet, CSV or JSON lines file, folder, or Hub id (its `train` split, or its only one).
+        task: names the columns that the datasets must have.
+        sources: Parquet, CSV or JSON lines files, folders, or Hub ids (their `train` split, or their only one).
         round: the round that they belong to.
 
     Raises:
         TaskError: it cannot be read, lacks a column, or has a label that the task does not know.
     """
+    origin, numbers = "given" if round else "seed", itertools.count()
+    for source in sources:
+        for values in _given_rows(task, source):
+            yield Example(f"s3-r{round}/given/{next(numbers):05d}", values, origin, round)
+
+
+def _given_rows(task: Task, source: str) -> Iterator[dict[str, Any]]:
     rows = _load(source)
     columns = task.columns
     wanted = [name for name in (columns.context, columns.text, columns.label, columns.answers) if name]
@@ -44,7 +52,7 @@ def given_examples(task: Task, source: str, round: int = 0) -> Iterator[Example]
             values[columns.label] = _label_id(task, names[value] if names and value is not None else value, where)
         if columns.answers:
             _check_answers(row[columns.answers], row[columns.context], where)
-        yield Example(id=f"s3-r{round}/given/{number:05d}", columns=values, origin="seed", round=round)
+        yield values
 
 
 def given_contexts(config: TaskConfig, source: str) -> Iterator[Context]:

@@ -229,7 +229,15 @@ class Task:
             return rows
         if size < len(self.label_names):
             raise TaskError(f"a sample of gold rows needs a row for each of {self.label_names}, found size {size}")
-        sample = rows.train_test_split(train_size=size, stratify_by_column=self.config.label, seed=self.options.seed)
+        try:
+            sample = rows.train_test_split(
+                train_size=size, stratify_by_column=self.config.label, seed=self.options.seed
+            )
+        except ValueError as error:
+            raise TaskError(
+                f"a sample of {size} of {len(rows)} gold rows must hold each label in proportion, found that it "
+                f"cannot ({error}); give another size or none, or drop labels with a single row"
+            ) from error
         kept = sample["train"]
         return kept.select(sorted(range(len(kept)), key=kept["s3_id"][:].__getitem__))
 

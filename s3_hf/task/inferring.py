@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
 
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
+from s3_hf.task.formats import brief
 from s3_hf.task.reading import answers_of, checked_rows, gold_rows, label_name
 from s3_hf.task.recipe import TaskConfig
-from s3_hf.task.sources import Source, brief, opened, splits_of
+from s3_hf.task.sources import opened, splits_of
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
 LENGTHS = (64, 128, 256, 512)
@@ -44,7 +46,7 @@ class _Split:
     """
 
     name: str
-    source: Source
+    features: datasets.Features | None
     labels: frozenset[tuple[int, str]]
     rows: int
     hidden: bool
@@ -102,28 +104,53 @@ def readable_label(name: str) -> str:
 
 def _look(source: str, config: str | None, split: str, columns: Columns) -> _Split:
     opening = opened(source, config, split)
-    names = getattr((opening.features or {}).get(columns.label), "names", None)
-    labels: set[tuple[int, str]] = set()
-    ids: Counter[Any] = Counter()
-    hidden, placed, titles = True, True, True
-    for place, row in opening.rows:
-        if not ids:
-            _check_columns(place, row, columns)
-        ids[row["id"] if isinstance(row.get("id"), str) else None] += 1
-        titles = titles and isinstance(row.get("title"), str)
-        if columns.answers:
-            answers = answers_of(row.get(columns.answers))
-            hidden = hidden and answers == []
-            placed = placed and all(start is not None for _, start in _pairs(answers))
-            continue
-        value = row.get(columns.label or "")
-        hidden = hidden and (value is None or value in (-1, "-1"))
-        label = label_name(value, names)
+    look = _Look(columns, getattr((opening.features or {}).get(columns.label), "names", None))
+    with contextlib.closing(opening.rows):
+        for place, row in opening.rows:
+            if not look.rows:
+                _check_columns(place, row, columns)
+            look.at(row)
+    return _Split(
+        name=split,
+        features=opening.features,
+        labels=frozenset(look.labels),
+        rows=look.rows,
+        hidden=look.hidden and look.rows > 0,
+        placed=look.placed,
+        ids=len(look.ids) == look.rows > 0,
+        titles=look.titles and look.rows > 0,
+    )
+
+
+@dataclass(slots=True)
+class _Look:
+    """What is gathered row by row for a `_Split`."""
+
+    columns: Columns
+    names: list[str] | None
+    rows: int = 0
+    labels: set[tuple[int, str]] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    hidden: bool = True
+    placed: bool = True
+    titles: bool = True
+
+    def at(self, row: Mapping[str, Any]) -> None:
+        """Take in a row, good or bad."""
+        self.rows += 1
+        self.titles = self.titles and isinstance(row.get("title"), str)
+        if isinstance(row.get("id"), str):
+            self.ids.add(row["id"])
+        if self.columns.answers:
+            answers = answers_of(row.get(self.columns.answers))
+            self.hidden = self.hidden and answers == []
+            self.placed = self.placed and all(start is not None for _, start in _pairs(answers))
+            return
+        value = row.get(self.columns.label or "")
+        self.hidden = self.hidden and (value is None or value in (-1, "-1"))
+        label = label_name(value, self.names)
         if label is not None and label.strip():
-            labels.add((_place(value), label))
-    rows = sum(ids.values())
-    unique = None not in ids and len(ids) == rows > 0
-    return _Split(split, opening, frozenset(labels), rows, hidden and rows > 0, placed, unique, titles and rows > 0)
+            self.labels.add((_place(value), label))
 
 
 def _place(label: Any) -> int:
@@ -162,7 +189,7 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
 def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
     """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles."""
     asked = dict(config.gold_features())
-    declared = used[0].source.features
+    declared = used[0].features
     config.id = "id" if all(split.ids for split in used) and "id" not in asked else None
     titled = config.context is not None and all(split.titles for split in used) and "title" not in asked
     config.carried = ("title",) if titled else ()

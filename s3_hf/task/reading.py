@@ -5,6 +5,7 @@ This is not in the recipes' module: `datasets` replaces `open`, `os` and others 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 from s3_hf.errors import TaskError
-from s3_hf.task.sources import LONGEST_CELL, brief, opened
+from s3_hf.task.formats import LONGEST_CELL, brief
+from s3_hf.task.sources import opened
 from s3_hf.task.splitting import chosen, same
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ def checked_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     features = config.gold_features()
     check = _Check(config, features, getattr((source.features or {}).get(config.label), "names", None))
     found = False
-    for place, row in source.rows:
-        found = True
-        yield check.row(place, row)
+    with contextlib.closing(source.rows):
+        for place, row in source.rows:
+            found = True
+            yield check.row(place, row)
     if not found:
         raise TaskError(f"{source.where} must have rows, found none; give data with rows")
 

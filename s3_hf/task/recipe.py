@@ -17,16 +17,23 @@ SINGLE = {
     "seed": ({"rationales", "label"}, set[str]()),
     "seed_plain": ({"label"}, set[str]()),
     "extrapolate": ({"label", "text"}, {"rationales"}),
+    "zerogen": ({"label"}, {"name"}),
+    "names": (set[str](), set[str]()),
+    "shown": ({"text"}, {"name"}),
 }
 """Prompts of a task of single texts: fields that each needs, and fields that it may have besides."""
 PAIR = {
     "seed": ({"context", "label"}, set[str]()),
     "extrapolate": ({"context", "label", "text"}, set[str]()),
+    "zerogen": ({"context", "label"}, set[str]()),
 }
 SPAN = {
     "seed": ({"context", "answer"}, set[str]()),
     "extrapolate": ({"context", "answer", "text"}, set[str]()),
+    "zerogen": ({"context", "answer"}, set[str]()),
 }
+OPTIONAL = ("zerogen", "names", "shown", "system")
+"""Prompts that may be empty."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,11 @@ class Prompts:
     Tasks with a context have no rationales (section 2.4): `seed` takes `{context}`, `extrapolate` `{text}` too, and
     both `{label}`, or `{answer}` where the task is to find answers.
     `system` is sent before each of them when it is not empty.
+
+    The strategies zerogen and progen take `zerogen` in place of `seed_plain`, or of `seed` in a task with a context,
+    where it is written; its fields are theirs. With `names`, which asks for one name (of a film, say), it takes
+    `{name}` too. `shown` puts a row before the prompt without telling its label: `{text}` and, if wanted, `{name}`.
+    A prompt that ends in an open quotation mark is answered up to the closing one.
     """
 
     seed: str
@@ -45,27 +57,23 @@ class Prompts:
     rationales: str = ""
     seed_plain: str = ""
     system: str = ""
+    zerogen: str = ""
+    names: str = ""
+    shown: str = ""
 
     def faults(self, columns: Columns) -> Iterator[str]:
         """Yield one sentence part for each prompt with a missing or unknown field."""
         kind = SINGLE if columns.context is None else SPAN if columns.answers else PAIR
-        for name in ("rationales", "seed", "seed_plain", "extrapolate", "system"):
+        for name in ("rationales", "seed", "seed_plain", "extrapolate", *OPTIONAL):
             text = getattr(self, name)
-            required, optional = kind.get(name, (set[str](), set[str]()))
-            if bool(text) != (name in kind) and name != "system":
-                wanted = "be written" if name in kind else "be empty in a task with a context"
-                yield f"prompt {name!r} must {wanted}, found {text!r}"
-                continue
-            try:
-                found = {part for _, part, _, _ in string.Formatter().parse(text) if part is not None}
-            except ValueError as error:
-                yield f"prompt {name!r} has unbalanced braces ({error}); write {{{{ and }}}} for literal ones"
-                continue
-            allowed = required | optional
-            for unknown in sorted(found - allowed):
-                yield f"prompt {name!r} has the unknown field {{{unknown}}}; it may use {_braced(allowed)}"
-            for missing in sorted(required - found):
-                yield f"prompt {name!r} lacks the field {{{missing}}}; it needs {_braced(required)}"
+            if name in kind and not text and name not in OPTIONAL:
+                yield f"prompt {name!r} must be written, found {text!r}"
+            elif text and name not in kind and name != "system":
+                yield f"prompt {name!r} must be empty in a task with a context, found {text!r}"
+            elif text:
+                yield from _field_faults(name, text, *kind.get(name, (set[str](), set[str]())))
+        if bool(self.names) != ("{name}" in self.zerogen) or (not self.names and "{name}" in self.shown):
+            yield "prompt 'names' and the field {name} of 'zerogen' and 'shown' need each other; write all, or none"
 
 
 @dataclass
@@ -154,6 +162,19 @@ class TaskBuilder(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the rows of `validation`, `test` or another name in the recipe's `splits`."""
         yield from enumerate(gold_rows(self.config, split))
+
+
+def _field_faults(name: str, text: str, required: set[str], optional: set[str]) -> Iterator[str]:
+    try:
+        found = {part for _, part, _, _ in string.Formatter().parse(text) if part is not None}
+    except ValueError as error:
+        yield f"prompt {name!r} has unbalanced braces ({error}); write {{{{ and }}}} for literal ones"
+        return
+    allowed = required | optional
+    for unknown in sorted(found - allowed):
+        yield f"prompt {name!r} has the unknown field {{{unknown}}}; it may use {_braced(allowed)}"
+    for missing in sorted(required - found):
+        yield f"prompt {name!r} lacks the field {{{missing}}}; it needs {_braced(required)}"
 
 
 def _braced(fields: set[str]) -> str:

@@ -4,17 +4,22 @@ What a task's kind changes is in a `Head`: `labels` of one text or a pair, `span
 """
 
 from s3_hf.training.arguments import check_arguments, precision
-from s3_hf.training.fit import fit, predict
+from s3_hf.training.fit import fit, predict, predict_with
 from s3_hf.training.job import OnStep, TrainingJob
-from s3_hf.training.loading import check_student, load_student
+from s3_hf.training.loading import check_student, head_of, load_student
+from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
     "OnStep",
     "TrainingJob",
     "check_arguments",
     "check_student",
+    "check_tuning",
     "fit",
+    "head_of",
     "load_student",
     "precision",
     "predict",
+    "predict_with",
+    "tune",
 ]

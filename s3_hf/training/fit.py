@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
@@ -32,9 +32,10 @@ from s3_hf.files import write_json
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import score
 from s3_hf.training.arguments import precision, predicting_arguments, training_arguments
-from s3_hf.training.heads import Encoded
+from s3_hf.training.heads import ByLength, Head
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student, head_of, load_student
+from s3_hf.training.watching import Watch
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,36 +55,20 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         ConfigError: a training argument has a wrong value.
         StorageError: the disk is full.
     """
-    _be_quiet()
+    quietly()
     set_seed(job.seed)
     model, tokenizer = fresh_student(job)
-    head = head_of(model, tokenizer, job.columns)
-    rows, gold = head.encode(job.rows, learned=True).inputs, _ByLength(head.encode(job.gold, learned=True))
-    references = job.gold[job.columns.label or job.columns.answers][:]
-
-    def metrics(evaluation: Any) -> dict[str, float]:
-        said = [one.value for one in gold.decode(evaluation.predictions)]
-        return dict(score(job.columns, said, references).metrics)
-
-    callbacks: list[TrainerCallback] = [_Progress(on_step)] if on_step else []
+    trainer, head = trainer_of(job, work, tokenizer, model=model)
+    if on_step:
+        trainer.add_callback(_Progress(on_step))
     if job.settings.early_stopping:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
-    trainer = _StudentTrainer(
-        model=model,
-        args=training_arguments(job, work),
-        data_collator=_collator(tokenizer),
-        train_dataset=rows,
-        eval_dataset=gold.inputs,
-        processing_class=tokenizer,
-        compute_metrics=metrics,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
-    trainer.head_learning_rate = job.settings.head_learning_rate
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
+    watch = Watch(job, head, trainer)
+    trainer.add_callback(watch)
     began = time.monotonic()
     try:
         trainer.train()
-        report = _report(job, trainer, time.monotonic() - began)
+        report = _report(job, trainer, watch, time.monotonic() - began)
         if trainer.is_world_process_zero():
             trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
             trainer.model.save_pretrained(out)
@@ -94,6 +79,34 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
             f"cannot write the student to {str(out.parent)!r}: {error}; make room, then run the same command again: "
             "what was made is kept"
         ) from error
+
+
+def trainer_of(
+    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, **model: Any
+) -> tuple[StudentTrainer, Head]:
+    """A trainer of the job with its rows encoded, and what encoded them; `model` is `model` or `model_init`."""
+    one = model["model"] if "model" in model else model["model_init"]()
+    head = head_of(one, tokenizer, job.columns)
+    rows, gold = head.encode(job.rows, learned=True).inputs, ByLength(head.encode(job.gold, learned=True))
+    references = job.gold[job.columns.label or job.columns.answers][:]
+
+    def metrics(evaluation: Any) -> dict[str, float]:
+        said = [one.value for one in gold.decode(evaluation.predictions)]
+        return dict(score(job.columns, said, references).metrics)
+
+    trainer = StudentTrainer(
+        **model,
+        args=training_arguments(job, work),
+        data_collator=_collator(tokenizer),
+        train_dataset=rows,
+        eval_dataset=gold.inputs,
+        processing_class=tokenizer,
+        compute_metrics=metrics,
+    )
+    trainer.remove_callback(PrinterCallback)  # progress is told by `on_step`
+    if job.settings.head_learning_rate is not None:
+        trainer.head_pace = job.settings.head_learning_rate / job.settings.learning_rate
+    return trainer, head
 
 
 def predict(
@@ -111,39 +124,39 @@ def predict(
     Raises:
         StudentError: there is no such model, or it is of another kind.
     """
-    _be_quiet()
+    quietly()
     model, tokenizer = load_student(str(folder), columns)
+    return predict_with(model, tokenizer, rows, columns, settings, work)
+
+
+def predict_with(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Dataset,
+    columns: Columns,
+    settings: TrainingConfig,
+    work: Path,
+) -> list[Prediction]:
+    """As `predict`, with a student that is loaded already."""
+    quietly()
     if not len(rows):
         return []
-    encoded = _ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
+    encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
     trainer = Trainer(model=model, args=predicting_arguments(settings, work), data_collator=_collator(tokenizer))
     trainer.remove_callback(PrinterCallback)
     return encoded.decode(trainer.predict(encoded.inputs).predictions)
 
 
-class _ByLength:
-    """Encoded rows with the longest inputs first: batches of one length need little padding."""
-
-    def __init__(self, encoded: Encoded) -> None:
-        self._encoded = encoded
-        order = np.argsort(encoded.inputs["length"][:], kind="stable")[::-1]
-        self._back = np.argsort(order)
-        self.inputs = encoded.inputs.select(order)
-
-    def decode(self, outputs: Any) -> list[Prediction]:
-        """What the outputs, in the order of `inputs`, say of each row."""
-        in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
-        return self._encoded.decode(in_order)
-
-
-class _StudentTrainer(Trainer):
+class StudentTrainer(Trainer):
     """Trainer whose freshly initialised head may learn faster than the pretrained encoder."""
 
     head_learning_rate: float | None = None
+    compute_metrics: Any
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return the optimizer of `Trainer`, with the head in a group of its own."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if self.head_learning_rate is not None and len({group["lr"] for group in optimizer.param_groups}) == 1:
+        if self.head_pace != 1 and len({group["lr"] for group in optimizer.param_groups}) == 1:
             prefix = self.model.base_model_prefix + "."
             head = {id(part) for name, part in self.model.named_parameters() if not name.startswith(prefix)}
             for group in list(optimizer.param_groups):
@@ -151,8 +164,16 @@ class _StudentTrainer(Trainer):
                 if fast:
                     group["params"] = [part for part in group["params"] if id(part) not in head]
                     rest = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
-                    optimizer.add_param_group({**rest, "params": fast, "lr": self.head_learning_rate})
+                    optimizer.add_param_group({**rest, "params": fast, "lr": group["lr"] * self.head_pace})
         return optimizer
+
+    def outputs_of(self, inputs: Dataset) -> Any:
+        """The model's outputs for inputs; nothing is scored or logged."""
+        metrics, self.compute_metrics = self.compute_metrics, None
+        try:
+            return self.evaluation_loop(self.get_test_dataloader(inputs), "", prediction_loss_only=False).predictions
+        finally:
+            self.compute_metrics = metrics
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
         """In order: grouped by length as in training, outputs would belong to nobody knows which row."""
@@ -167,7 +188,8 @@ class _Progress(TrainerCallback):
         self._on_step(state.global_step, state.max_steps)
 
 
-def _be_quiet() -> None:
+def quietly() -> None:
+    """From here on `transformers` prints no warnings and no progress bars."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
 
@@ -176,13 +198,15 @@ def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
     return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
 
 
-def _report(job: TrainingJob, trainer: Trainer, seconds: float) -> dict[str, Any]:
+def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) -> dict[str, Any]:
     epochs: dict[int, dict[str, float]] = {}
     for line in trainer.state.log_history:
         entry = epochs.setdefault(round(line.get("epoch", 0)), {})
         if "loss" in line:
             entry["train_loss"] = round(line["loss"], 5)
         entry |= {name: line[f"eval_{name}"] for name in job.columns.metrics if f"eval_{name}" in line}
+    for epoch, scores in watch.found.items():
+        epochs[epoch] |= scores
     history = [{"epoch": epoch, **values} for epoch, values in sorted(epochs.items()) if job.metric in values]
     best = max(history, key=lambda line: line[job.metric])["epoch"] if history else math.ceil(trainer.state.epoch or 0)
     done, lengths = trainer.state.epoch or 0, trainer.train_dataset["length"][:]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+
 from s3_hf.records import Prediction
 
 if TYPE_CHECKING:
@@ -30,6 +32,21 @@ class Head(Protocol):
 
     def encode(self, rows: Dataset, *, learned: bool) -> Encoded:
         """Return the rows as inputs, with what is to be said of them if they are `learned` from."""
+
+
+class ByLength:
+    """Encoded rows with the longest inputs first: batches of one length need little padding."""
+
+    def __init__(self, encoded: Encoded) -> None:
+        self._encoded = encoded
+        order = np.argsort(encoded.inputs["length"][:], kind="stable")[::-1]
+        self._back = np.argsort(order)
+        self.inputs = encoded.inputs.select(order)
+
+    def decode(self, outputs: Any) -> list[Prediction]:
+        """What the outputs, in the order of `inputs`, say of each row."""
+        in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
+        return self._encoded.decode(in_order)
 
 
 def row_ids(rows: Dataset) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3_hf.config import TrainingConfig
@@ -34,3 +34,5 @@ class TrainingJob:
     metric: str
     seed: int
     settings: TrainingConfig
+    watched: Mapping[str, Dataset] = field(default_factory=dict)
+    """Rows by name that are scored after each epoch too, and that nothing is chosen by."""

@@ -28,8 +28,8 @@ def check_student(name: str) -> None:
 def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the pretrained encoder with a new head for the job, and its tokenizer.
 
-    What prediction needs is saved with them: the tokenizer's `model_max_length`, and the config's labels or
-    `s3_stride`.
+    What prediction needs is saved with them: the tokenizer's `model_max_length`, and the config's labels and
+    `s3_pair`, or `s3_stride`.
 
     Raises:
         StudentError: the encoder cannot be loaded.
@@ -50,6 +50,8 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
     tokenizer.model_max_length = min(job.max_length, _longest(model, tokenizer))
     if job.columns.answers:
         model.config.s3_stride = SpanHead(job.columns, tokenizer, job.stride).overlap
+    else:
+        model.config.s3_pair = job.columns.context is not None
     return model, tokenizer
 
 

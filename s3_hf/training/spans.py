@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, StudentError
 from s3_hf.records import Columns, Prediction
 from s3_hf.training.heads import model_inputs, row_ids
 
@@ -93,6 +93,14 @@ class SpanHead:
     columns: Columns
     tokenizer: PreTrainedTokenizerBase
     stride: int
+
+    def __post_init__(self) -> None:
+        """Raise StudentError if the tokenizer does not tell where in the text its tokens stand."""
+        if not self.tokenizer.is_fast:
+            raise StudentError(
+                "a student that finds answers must have a tokenizer of the library `tokenizers`, found "
+                f"{type(self.tokenizer).__name__!r}; choose another student"
+            )
 
     @property
     def overlap(self) -> int:

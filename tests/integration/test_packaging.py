@@ -20,6 +20,7 @@ INSIDE = (
     "s3_hf/model_cards/model_card.md",
     "s3_hf/cli/__init__.py",
     "s3_hf/local/hub/__init__.py",
+    "s3_hf/task/recipe.py.jinja",
     "s3_hf/py.typed",
 )
 

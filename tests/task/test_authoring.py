@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.store import open_run
-from s3_hf.task import load_task
+from s3_hf.task import GoldOptions, load_task
 from s3_hf.task.authoring import Wanted, write_recipe
 from tests.conftest import film_rows
 from tests.llm_server import LLMServer, review
@@ -261,6 +262,13 @@ def test_by_the_command_and_from_another_folder(tmp_path):
     show = [*command, "show", "../mine/films.py", "--json"]
     shown = subprocess.run(show, cwd=elsewhere, capture_output=True, text=True, check=True, env=environment)
     assert json.loads(shown.stdout)["splits"] == {"validation": 20, "test": 20}
+    with (tmp_path / "films.csv").open("a") as file:
+        file.write("a film without a verdict,\n")
+    bad = subprocess.run(show, cwd=elsewhere, capture_output=True, text=True, check=False, env=environment)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.splitlines()[-1].endswith(
+        "films.csv', line 42, column 'verdict', must have a label, found ''; write it or drop the row"
+    )
     again = subprocess.run(new, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith("error: recipe 'mine/films.py' must not be there yet")
@@ -275,6 +283,10 @@ def label_reply(payload) -> str:
             f"{n}. matter {hashlib.sha256(f'{label} {n}'.encode()).hexdigest()[:12]}" for n in range(1, 9)
         )
     return f"{label.title().replace(' ', '')}s say: {review(payload).lower()}"
+
+
+def question_reply(payload) -> str:
+    return f"{review(payload).rstrip('.')}?"
 
 
 def run(tmp_path, student, recipe, reply, **values):
@@ -293,16 +305,20 @@ def run(tmp_path, student, recipe, reply, **values):
     return open_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", [name for name, (_, columns, _) in CASES.items() if columns.label])
+@pytest.mark.parametrize("name", CASES)
 def test_a_written_recipe_runs_as_it_is(tmp_path, tiny_student, name):
     make, columns, _ = CASES[name]
     made = written(tmp_path, name, make(tmp_path), columns)
-    done = run(tmp_path, tiny_student, made.path, label_reply)
+    done = run(tmp_path, tiny_student, made.path, label_reply if columns.label else question_reply)
     rows = done.round(0).rows()
     assert len(rows) == 40
-    assert len(set(rows[columns.label])) == len(made.found.config.labels)
     assert 0 < len(done.round(1).rows()) <= 10
     assert list(rows.features)[: len(rows.features) - 7] == list(made.found.config.gold_features())
+    if columns.label:
+        assert len(set(rows[columns.label])) == len(made.found.config.labels)
+    else:
+        assert set(rows["title"]) == {"Houses"}
+        assert all(row["question"].endswith("?") for row in rows)
 
 
 def test_rotten_tomatoes_as_csv(tmp_path, gold_root, tiny_student):
@@ -316,3 +332,28 @@ def test_rotten_tomatoes_as_csv(tmp_path, gold_root, tiny_student):
     done = run(tmp_path, tiny_student, made.path, label_reply)
     assert done.round(0).rows().features["label"].names == ["0", "1"]
     assert 0 < len(done.round(1).rows()) <= 10
+
+
+def test_a_label_with_one_row(tmp_path):
+    """It is in the gold validation rows, is told of, and cannot be sampled in proportion."""
+    rows = [{"text": f"text {n}", "label": "xy"[n % 2]} for n in range(20)] + [{"text": "one", "label": "z"}]
+    made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    assert made.found.notes == ("label 'z' is not in the test rows",)
+    task = load_task(str(made.path))
+    assert task.gold["label"][:].count(2) == 1
+    with pytest.raises(TaskError, match="a sample of 6 of 11 gold rows must hold each label in proportion"):
+        load_task(str(made.path), options=GoldOptions(size=6)).gold  # noqa: B018
+
+
+def test_a_recipe_that_would_be_taken_for_a_dataset_script(tmp_path):
+    """`datasets` refuses a folder with a Python file of its name."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film_csv(folder / "train.csv")
+    wanted = Wanted("films", str(folder), Columns("review", "verdict"))
+    with pytest.raises(ConfigError, match="--out must be another folder"):
+        write_recipe(wanted, folder)
+    written_there = write_recipe(wanted, tmp_path).path
+    shutil.copy(written_there, folder / "films.py")
+    with pytest.raises(TaskError, match="scripts are no longer supported"):
+        load_task(str(written_there)).gold  # noqa: B018

@@ -13,7 +13,7 @@ import torch
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
 from s3_hf.files import read_rows
-from s3_hf.predicting.student import Classifier
+from s3_hf.predicting.student import Student
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
@@ -72,8 +72,8 @@ def test_a_student_learns_and_is_found_again(tiny_student, tmp_path):
     assert [one.id for one in said] == [f"t{n}" for n in range(60)]
     assert all(sum(one.scores) == pytest.approx(1, abs=1e-5) for one in said)
     assert steps[-1] == (90, 90)
-    labelled = Classifier(str(tmp_path / "model")).predict(test["text"][:4])
-    assert [one.label for one in labelled] == [("neg", "pos")[one.value] for one in said[:4]]
+    labelled = Student(str(tmp_path / "model")).predict(test["text"][:4])
+    assert [one.value for one in labelled] == [("neg", "pos")[one.value] for one in said[:4]]
 
 
 def test_the_model_folder_is_publishable(tiny_student, tmp_path):

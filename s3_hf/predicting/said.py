@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """The label of a text and its probability."""
+class Said:
+    """A label, or an answer, and its probability."""
 
-    label: str
+    value: str
     score: float

@@ -1,0 +1,22 @@
+"""Experiments: a grid of task x arm x student x size x seed as runs in one folder, and its tables.
+
+See docs/decisions/0005-bench.md and, for the file, docs/bench.md.
+"""
+
+from s3_hf.bench.grid import Cell, cells_of
+from s3_hf.bench.report import write_report
+from s3_hf.bench.running import BenchObserver, CellResult, check_cells, run_cells, spent
+from s3_hf.bench.spec import Bench, load_bench
+
+__all__ = [
+    "Bench",
+    "BenchObserver",
+    "Cell",
+    "CellResult",
+    "cells_of",
+    "check_cells",
+    "load_bench",
+    "run_cells",
+    "spent",
+    "write_report",
+]

@@ -1,0 +1,142 @@
+"""The tables of a bench as Markdown, CSV and Parquet, written anew whenever a cell is finished."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from s3_hf.bench.curves import has_curves, write_curves
+from s3_hf.bench.running import CellResult
+from s3_hf.bench.spec import Bench
+from s3_hf.bench.statistics import CONFIDENCE, Line, lines_of
+from s3_hf.bench.tables import write_table
+from s3_hf.config import LOCAL
+from s3_hf.files import write_text
+from s3_hf.records import Usage
+
+NAMES = {"macro_f1": "macro F1", "exact_match": "exact match", "f1": "F1"}
+SHORT = 0.99
+"""A cell with a smaller share of its rows is told under the table."""
+
+
+def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
+    """Leave the tables in the folder and return the Markdown; `paid` is what all cells together cost."""
+    lines = lines_of(bench, results)
+    if has_curves(results):
+        write_curves(folder, results)
+    write_table(folder / "cells", [_cell_record(one) for one in results])
+    write_table(folder / "results", [_record(line) for line in lines])
+    text = markdown(bench, lines, results, paid)
+    write_text(folder / "results.md", text)
+    return text
+
+
+def markdown(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult], paid: Usage | None) -> str:
+    """The bench as one Markdown text."""
+    parts = [f"# {bench.title or bench.name}"]
+    for (task, student, size, metric), block in itertools.groupby(
+        lines, key=lambda line: (line.task, line.student, line.size, line.metric)
+    ):
+        where = [task, "the embedded student" if student == LOCAL else student]
+        where += [f"{size:,} rows"] if size is not None else []
+        parts.append(f"## {', '.join(where)}: {NAMES.get(metric, metric)}\n\n{_table(bench, list(block))}")
+    parts.append("\n".join(_notes(bench, results, paid)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(bench: Bench, block: Sequence[Line]) -> str:
+    heads = ["arm", "rows", "test in %, mean ± sd", "per seed"]
+    heads += [f"− {bench.baseline} ({CONFIDENCE:.0%} interval)"] if bench.baseline else []
+    heads += ["paper (rows)"] if any(line.paper is not None for line in block) else []
+    heads += ["LLM requests", "LLM tokens", "training FLOPs", "time"]
+    rows = [[_cells_of(bench, line)[head] for head in heads] for line in block]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def _cells_of(bench: Bench, line: Line) -> dict[str, str]:
+    counts = sorted({cell.rows for cell in line.cells})
+    spread = "" if line.deviation is None else f" ± {100 * line.deviation:.1f}"
+    return {
+        "arm": line.arm,
+        "rows": "–".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1]))),
+        "test in %, mean ± sd": f"{100 * line.mean:.1f}{spread}",
+        "per seed": " ".join(f"{100 * value:.1f}" for value in line.per_seed.values()),
+        f"− {bench.baseline} ({CONFIDENCE:.0%} interval)": _difference(line),
+        "paper (rows)": _paper(line),
+        "LLM requests": f"{line.average('requests'):,.0f}",
+        "LLM tokens": f"{line.average('prompt_tokens') + line.average('completion_tokens'):,.0f}",
+        "training FLOPs": f"{line.average('flops'):.2e}",
+        "time": f"{line.average('synthesis_seconds') + line.average('training_seconds'):,.0f} s",
+    }
+
+
+def _difference(line: Line) -> str:
+    found = line.difference
+    if found is None:
+        return ""
+    signed = f"{100 * found.mean:+.1f}".replace("-", "−")
+    if found.low is None or found.high is None:
+        return signed
+    between = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}".replace("-", "−")
+    return f"{signed} ({between}), {found.positive} of {found.seeds} above"
+
+
+def _paper(line: Line) -> str:
+    if line.paper is None:
+        return ""
+    return f"{100 * line.paper:.2f}" + (f" ({line.paper_rows:,})" if line.paper_rows else "")
+
+
+def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
+    yield (
+        "Rows are what the last student of an arm was trained on. LLM requests and tokens are what an arm needs by "
+        "itself, training FLOPs are 6 × parameters × input tokens seen in all rounds, time is that of synthesis and "
+        "training as measured, which is short where another arm had paid for the same completions; means over seeds."
+    )
+    if paid is not None:
+        yield (
+            f"Paid in all, shared rows once: {paid.requests:,} requests, {paid.prompt_tokens:,} prompt and "
+            f"{paid.completion_tokens:,} completion tokens, cost {paid.cost:.2f}."
+        )
+    short = [one for one in results if one.wanted is not None and one.rows < SHORT * one.wanted]
+    for one in short:
+        yield f"Short of rows: {one.arm}, seed {one.seed}, size {one.size:,} has {one.rows:,} of {one.wanted:,}."
+    if bench.paper:
+        yield f"Paper: {bench.paper.source}"
+
+
+def _record(line: Line) -> dict[str, Any]:
+    """The line as a row of `results.csv`; scores, also the paper's, are shares."""
+    difference = line.difference
+    return {
+        "task": line.task,
+        "student": line.student,
+        "size": line.size,
+        "arm": line.arm,
+        "metric": line.metric,
+        "seeds": len(line.cells),
+        "mean": line.mean,
+        "deviation": line.deviation,
+        "difference": difference.mean if difference else None,
+        "difference_low": difference.low if difference else None,
+        "difference_high": difference.high if difference else None,
+        "difference_seeds": difference.seeds if difference else None,
+        "rows_least": min(cell.rows for cell in line.cells),
+        "rows_most": max(cell.rows for cell in line.cells),
+        "llm_requests": line.average("requests"),
+        "llm_tokens": line.average("prompt_tokens") + line.average("completion_tokens"),
+        "training_flops": line.average("flops"),
+        "seconds": line.average("synthesis_seconds") + line.average("training_seconds"),
+        "paper": line.paper,
+        "paper_rows": line.paper_rows,
+    }
+
+
+def _cell_record(result: CellResult) -> dict[str, Any]:
+    values = asdict(result)
+    del values["epochs"]
+    scores = {f"test_{name}": value for name, value in values.pop("scores").items()}
+    return values | scores | {f"validation_{name}": value for name, value in values.pop("validation").items()}

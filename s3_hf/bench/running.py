@@ -1,0 +1,219 @@
+"""Running the cells one after another; a cell with its `cell.json` is done."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s3_hf.bench.grid import Cell
+from s3_hf.config import LOCAL, RunConfig
+from s3_hf.errors import BudgetReached, ConfigError, S3Error, SynthesisError
+from s3_hf.files import read_json, write_json
+from s3_hf.journal import Journal
+from s3_hf.loop import Observer, RunResult, Services, check, run
+from s3_hf.records import Usage
+from s3_hf.store import JOURNAL, create_run, open_run
+
+logger = logging.getLogger(__name__)
+
+FLOPS_PER_TOKEN_AND_PARAMETER = 6
+"""Of one training step (Brown et al., 2020; appendix B)."""
+
+LIMITS = {"max_requests": "requests", "max_tokens": "tokens", "max_cost": "cost"}
+"""Settings of the endpoint that limit what is spent, and what of `Usage` they limit."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a finished cell came to: `scores` on test and `validation` are shares, `flops` those of training.
+
+    `rows` is what the last student was trained on. `requests` and tokens are what the cell needs by itself,
+    whoever paid for them; seconds are as they were measured.
+    """
+
+    task: str
+    arm: str
+    student: str
+    size: int | None
+    seed: int
+    rows: int
+    wanted: int | None
+    rounds: int
+    scores: dict[str, float]
+    validation: dict[str, float]
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    flops: float
+    synthesis_seconds: float
+    training_seconds: float
+    epochs: list[dict[str, float]]
+    """The last student's epochs: training loss, scores on gold validation and, with `training.watch`, on the training
+    rows and on test."""
+
+
+class BenchObserver(Observer):
+    """Told what happens in the cells; this one ignores it all."""
+
+    def cell(self, cell: Cell, place: int, total: int) -> None:
+        """A cell begins, as number `place` of `total`."""
+
+    def finished(self, results: Sequence[CellResult]) -> None:
+        """One more cell is finished; these are all so far."""
+
+
+def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None:
+    """Nothing is in the way of any cell, as far as that can be told before anything is spent.
+
+    Raises:
+        S3Error: the first thing that is.
+    """
+    first_seed = min(cell.seed for cell in cells)
+    for cell in cells:
+        path = folder / "cells" / cell.name
+        if (path / "run.yaml").exists():
+            create_run(path, cell.config, {})  # names the settings that changed
+        elif cell.seed == first_seed:
+            _check_size(cell, check(cell.config, _services(cell.config, services)))
+
+
+def _check_size(cell: Cell, task: Any) -> None:
+    where = f"arm {cell.arm!r} on task {cell.task!r}"
+    if cell.rows is None:
+        return
+    if cell.rows < len(task.label_names):
+        raise ConfigError(
+            f"{where} must have a row for each label of {', '.join(task.label_names)}, found size {cell.rows}; "
+            "use a larger size"
+        )
+    if cell.config.gold_size == cell.rows and len(task.gold) < cell.rows:
+        raise ConfigError(
+            f"{where} must have a size up to its {len(task.gold):,} gold validation rows, found {cell.rows:,}; "
+            "use a smaller size, or leave out 'sized' to take them all"
+        )
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    folder: Path,
+    services: Services,
+    observer: BenchObserver,
+    *,
+    keep_models: bool = False,
+) -> list[CellResult]:
+    """Run what is not done yet and return the results of all cells, in their order.
+
+    A cell whose LLM answers nothing usable is left out and told at the end; anything else that goes wrong
+    would go wrong in the next cell too and stops the bench.
+
+    Raises:
+        S3Error: what stopped it; everything made so far is kept, and the same call goes on.
+    """
+    results: list[CellResult] = []
+    failed: dict[str, S3Error] = {}
+    for place, cell in enumerate(cells, 1):
+        path = folder / "cells" / cell.name
+        if not (path / "cell.json").exists():
+            observer.cell(cell, place, len(cells))
+            try:
+                run_cell(cell, folder, services, observer, keep_models=keep_models)
+            except SynthesisError as error:
+                logger.warning("%s is left out: %s", cell.name, error)
+                failed[cell.name] = error
+                continue
+        results.append(CellResult(**read_json(path / "cell.json")))
+        observer.finished(results)
+    if failed:
+        first = next(iter(failed.values()))
+        first.add_note(f"the other cells are done; left out: {', '.join(failed)}")
+        raise first
+    return results
+
+
+def run_cell(cell: Cell, folder: Path, services: Services, observer: Observer, *, keep_models: bool = False) -> None:
+    """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete."""
+    path = folder / "cells" / cell.name
+    _link(path / JOURNAL, folder / "journals" / cell.journal)
+    config = _limited(cell.config, folder, cell.journal)
+    result = run(config, path, _services(cell.config, services), observer)
+    record = _measured(cell, result)
+    if not keep_models:
+        for file in path.glob("round-*/model/*.safetensors"):
+            file.unlink()
+    write_json(path / "cell.json", asdict(record))
+
+
+def spent(journals: Iterable[Path]) -> Usage:
+    """What was ever paid for, over all journals."""
+    total = Usage()
+    for path in journals:
+        with Journal(path) as journal:
+            total += journal.usage()
+    return total
+
+
+def _measured(cell: Cell, result: RunResult) -> CellResult:
+    opened = open_run(result.path)
+    folders = [opened.round(one.number) for one in result.rounds]
+    made = [read_json(folder.facts) for folder in folders]
+    trained = [read_json(folder.model / "training.json") for folder in folders]
+    usage = sum((Usage(**facts["usage"]) for facts in made), Usage())
+    last = result.rounds[-1]
+    return CellResult(
+        task=cell.task,
+        arm=cell.arm,
+        student=cell.student,
+        size=cell.size,
+        seed=cell.seed,
+        rows=last.rows,
+        wanted=cell.rows,
+        rounds=last.number,
+        scores=_metrics(last.scores),
+        validation=_metrics(last.validation),
+        requests=usage.requests,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * one["parameters"] * one["tokens"]["seen"] for one in trained)),
+        synthesis_seconds=sum(facts["seconds"] for facts in made),
+        training_seconds=sum(one["seconds"] for one in trained),
+        epochs=trained[-1]["epochs"],
+    )
+
+
+def _metrics(scores: Any) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if name != "n"}
+
+
+def _services(config: RunConfig, all_services: Services) -> Services:
+    """The embedded parts, as far as this run's settings ask for them."""
+    chosen = all_services
+    if config.llm != LOCAL:
+        chosen = replace(chosen, llm_urls=(), llm_model="")
+    return chosen if config.student == LOCAL else replace(chosen, student="", student_name="")
+
+
+def _limited(config: RunConfig, folder: Path, own: str) -> RunConfig:
+    """The settings with what other journals spent taken off the limits, which hold for the whole bench."""
+    limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}
+    if not limits:
+        return config
+    elsewhere = spent(path for path in (folder / "journals").glob("*.sqlite") if path.name != own)
+    left = {name: limit - getattr(elsewhere, LIMITS[name]) for name, limit in limits.items()}
+    for name, rest in left.items():
+        if rest <= 0:
+            raise BudgetReached(
+                f"the limit {name}={limits[name]!r} of the bench is reached; all of it is kept, run the same command "
+                f"with a higher {name} to go on"
+            )
+    return config.model_copy(update={"endpoint": config.endpoint.model_copy(update=left)})
+
+
+def _link(link: Path, journal: Path) -> None:
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(journal, link.parent))

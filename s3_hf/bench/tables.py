@@ -1,0 +1,27 @@
+"""Rows as a CSV and a Parquet file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from s3_hf.files import replacing, write_text
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Leave the rows in `path` with the endings .csv and .parquet; a column that a row lacks is empty."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path.with_suffix(".csv"), out.getvalue())
+    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+    with replacing(path.with_suffix(".parquet")) as temporary:
+        pq.write_table(table, temporary)

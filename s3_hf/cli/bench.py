@@ -1,0 +1,49 @@
+"""The command that runs experiments: bench."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from s3_hf.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(bench)
+
+
+def bench(
+    file: Path = typer.Argument(help="Bench file, such as examples/bench/table2.yaml.", show_default=False),
+    small: bool = typer.Option(False, "--small", help="Run the file's section `small` in place of the whole."),
+    llm: list[str] = options.LLM,
+    run_dir: Path = typer.Option(None, "--run-dir", help="Folder of the bench. [default: runs/bench-NAME]"),
+    assignments: list[str] = options.SET,
+    plan: bool = typer.Option(False, "--plan", help="Print the cells and run none."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Run a grid of task, arm, student, size and seed, and compare: the same command goes on after a stop."""
+    from s3_hf.bench import cells_of, check_cells, load_bench, run_cells, spent, write_report
+    from s3_hf.cli import display
+    from s3_hf.files import write_text
+
+    given = {"llm": options.one_or_many(llm)}
+    loaded = load_bench(file, small=small, settings=options.overrides(given, assignments))
+    folder = run_dir or Path("runs") / f"bench-{loaded.name}"
+    cells = cells_of(loaded, folder)
+    if plan:
+        display.show(display.plan_table(cells, folder))
+        return
+    open_cells = [cell for cell in cells if not (folder / "cells" / cell.name / "cell.json").exists()]
+    with options.services(*(cell.config for cell in open_cells)) as services, display.BenchDisplay() as observer:
+        check_cells(cells, folder, services)
+        write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
+        observer.on_finished = lambda results: write_report(loaded, folder, results)
+        results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
+    text = write_report(loaded, folder, results, spent(sorted((folder / "journals").glob("*.sqlite"))))
+    if as_json:
+        display.show_json({"run_dir": folder, "cells": [asdict(one) for one in results]})
+    else:
+        display.show_text(text + f"\n{folder}/results.md, results.csv, results.parquet, cells.csv, cells.parquet")

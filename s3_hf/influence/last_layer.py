@@ -1,0 +1,104 @@
+"""The score by the classifier alone: one forward pass for its inputs, then linear algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear as linear_map
+from torch.nn.functional import one_hot, pad
+
+from s3_hf.errors import StudentError
+from s3_hf.influence.rows import Encoded, finite
+
+TOLERANCE = 1e-8
+"""Residual, as a share of the right-hand side, at which the solution of a linear system counts as exact."""
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """Settings of `last_layer_influence`: `damping` is added to the diagonal of the Hessian.
+
+    Less damping is nearer to leaving each row out, more is nearer to `full_influence`, which by ProGen's settings
+    damps by 50; 0.1 ranks as either does (docs/experiments.md).
+    """
+
+    damping: float = 0.1
+    penalty: float = 5e-3
+
+
+def last_layer_influence(
+    model: nn.Module, train: Encoded, validation: Encoded, how: LastLayer = LastLayer()
+) -> Tensor:
+    """Return the influence of each row of `train` on `validation`, by the classifier's weights and bias alone.
+
+    Dropout is off. The gradient of CE by the logits is `p - y` and that of RCE `p_label (p - y)`; the exact
+    Hessian, damped, is solved by conjugate gradients in float64.
+
+    Raises:
+        StudentError: the model does not end in a linear layer, or its outputs are not finite.
+    """
+    features, logits, weight = _last_layer(model, train)
+    aims, aim_logits, _ = _last_layer(model, validation)
+    chances, aim_chances = logits.softmax(-1), aim_logits.softmax(-1)
+    errors = chances - one_hot(train.labels.cpu(), logits.shape[-1])
+    truth = one_hot(validation.labels.cpu(), logits.shape[-1])
+    forgiving = (aim_chances * truth).sum(-1, keepdim=True) * (aim_chances - truth)
+    for_bias = (0, features.shape[1] - weight.shape[1])
+    shrink = 2 * how.penalty * pad(weight, for_bias)
+    goal = forgiving.T @ aims / len(validation) + shrink
+    damping = how.damping + 2 * how.penalty * pad(torch.ones_like(weight), for_bias)
+
+    def hessian(at: Tensor) -> Tensor:
+        change = features @ at.T
+        weighed = chances * (change - (chances * change).sum(-1, keepdim=True))
+        return weighed.T @ features / len(train) + damping * at
+
+    direction = _solved(hessian, goal)
+    return finite(-((features @ direction.T) * errors).sum(-1) - (shrink * direction).sum())
+
+
+def _last_layer(model: nn.Module, rows: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs (a 1 added for a bias) and outputs of the last linear layer, and its weights."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise _no_last_layer(model)
+    layer, seen, logits = linear[-1], [], []
+    was_training, device = model.training, layer.weight.device
+    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().cpu().double()))
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in rows.in_order(device):
+                logits.append(model(**batch.inputs).logits.cpu().double())
+    finally:
+        hook.remove()
+        model.train(was_training)
+    features, outputs, weight = torch.cat(seen), torch.cat(logits), layer.weight.detach().cpu().double()
+    made = linear_map(features, weight, None if layer.bias is None else layer.bias.detach().cpu().double())
+    if made.shape != outputs.shape or not torch.allclose(made, outputs, rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise _no_last_layer(model)
+    return features if layer.bias is None else pad(features, (0, 1), value=1.0), outputs, weight
+
+
+def _solved(matrix: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
+    """The x of `matrix(x) = right` by conjugate gradients; the matrix is symmetric and positive definite."""
+    x = torch.zeros_like(right)
+    residual, direction = right.clone(), right.clone()
+    size, enough = residual.square().sum(), (TOLERANCE**2) * right.square().sum()
+    for _ in range(10 * right.numel()):
+        if not size > enough:  # not a number ends it too, and is told from a solution by its caller
+            return x
+        curved = matrix(direction)
+        step = size / (direction * curved).sum()
+        x, residual = x + step * direction, residual - step * curved
+        last, size = size, residual.square().sum()
+        direction = residual + (size / last) * direction
+    raise StudentError("the last layer's damped Hessian must be solvable, found no convergence; raise the damping")
+
+
+def _no_last_layer(model: nn.Module) -> StudentError:
+    name = type(model).__name__
+    return StudentError(f"the student must end in a linear layer that gives its logits, found {name!r}; use another")

@@ -1,0 +1,98 @@
+"""Choosing batch size, learning rate, weight decay and epochs on gold validation (paper section 3.2.1)."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import set_seed
+
+from s3_hf.config import TrainingConfig
+from s3_hf.errors import LocalError
+from s3_hf.training.fit import quietly, trainer_of
+from s3_hf.training.job import OnStep, TrainingJob
+from s3_hf.training.loading import fresh_student
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY = "s3-hf"
+
+
+def check_tuning(settings: TrainingConfig) -> None:
+    """Raise LocalError if a search is asked for and Optuna is not installed."""
+    if settings.trials and importlib.util.find_spec("optuna") is None:
+        raise LocalError("training.trials needs `optuna`, which is not installed; run `pip install 's3-hf[tune]'`")
+
+
+def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None) -> dict[str, Any]:
+    """Return the settings that did best on `job.gold` among `job.settings.trials` trials, by their names there.
+
+    A trial counts by its best epoch, as in `fit`; the head keeps its pace in relation to the encoder. The trials
+    are kept in `study`, an SQLite file, so that a search that was stopped goes on. Seeded by the job's seed.
+
+    Args:
+        job: as for `fit`.
+        work: folder for checkpoints.
+        study: file of the trials.
+        on_trial: told the trials done and the trials in all.
+    """
+    import optuna
+
+    quietly()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _, tokenizer = fresh_student(job)
+    trainer, _ = trainer_of(job, work, tokenizer, model_init=lambda: fresh_student(job)[0])
+    best = f"eval_{job.metric}"
+
+    def objective(metrics: Mapping[str, float]) -> float:
+        earlier = [line[best] for line in trainer.state.log_history if best in line]
+        return float(max([metrics[best], *earlier]))
+
+    where: dict[str, Any] = {
+        "study_name": STUDY,
+        "storage": f"sqlite:///{study}",
+        "load_if_exists": True,
+        "pruner": optuna.pruners.NopPruner(),
+    }
+    trials = optuna.create_study(direction="maximize", **where)
+    while (done := _finished(trials)) < job.settings.trials:
+        if on_trial:
+            on_trial(done, job.settings.trials)
+        set_seed(job.seed)
+        # one at a time: each trial is on the disk before the next begins, and draws anew from all before it
+        trainer.hyperparameter_search(
+            hp_space=_space,
+            compute_objective=objective,
+            n_trials=1,
+            direction="maximize",
+            backend="optuna",
+            sampler=optuna.samplers.TPESampler(seed=job.seed * 1_000 + done),
+            **where,
+        )
+        shutil.rmtree(work, ignore_errors=True)
+    chosen = trials.best_trial.params
+    pace = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
+    return {
+        "epochs": chosen["num_train_epochs"],
+        "batch_size": chosen["per_device_train_batch_size"],
+        "learning_rate": chosen["learning_rate"],
+        "head_learning_rate": chosen["learning_rate"] * pace,
+        "weight_decay": chosen["weight_decay"],
+    }
+
+
+def _space(trial: optuna.Trial) -> dict[str, Any]:
+    return {
+        "num_train_epochs": trial.suggest_int("num_train_epochs", 1, 10),
+        "per_device_train_batch_size": trial.suggest_categorical("per_device_train_batch_size", [8, 16, 32]),
+        "learning_rate": trial.suggest_float("learning_rate", 5e-6, 3e-4, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-8, 1e-1, log=True),
+    }
+
+
+def _finished(study: optuna.Study) -> int:
+    return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))

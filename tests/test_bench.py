@@ -1,0 +1,262 @@
+"""Benches on real parts: a grid of runs on the films, over HTTP, with a tiny BERT."""
+
+import collections
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_cells, write_report
+from s3_hf.bench.statistics import paired
+from s3_hf.config import merge
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error
+from s3_hf.files import read_rows
+from s3_hf.loop import Services
+from tests.conftest import film_reply
+from tests.llm_server import LLMServer
+
+ARMS = {"s3": {}, "no-ees": {"strategy": "s3", "rounds": 0}, "zerogen": {}, "gold": {}}
+
+
+class Films:
+    """A bench file on the films and its folder."""
+
+    def __init__(self, home, config):
+        self.path, self.folder = home / "films.yaml", home / "bench"
+        self.values = {
+            "tasks": {"films": {"recipe": config.task}},
+            "arms": dict(ARMS),
+            "students": [config.student],
+            "sizes": [24],
+            "seeds": [0, 1],
+            "baseline": "s3",
+            "settings": {
+                "llm": config.llm,
+                "synthesis": config.synthesis.model_dump(exclude={"rationales", "top_up"}),
+                "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+            },
+        }
+
+    def write(self, **values):
+        self.values |= values
+        self.path.write_text(yaml.safe_dump(self.values, sort_keys=False))
+        return self.path
+
+    def bench(self, **values):
+        return load_bench(self.write(**values))
+
+    def run(self, observer=None, **values):
+        bench = self.bench(**values)
+        cells = cells_of(bench, self.folder)
+        check_cells(cells, self.folder, Services())
+        return run_cells(cells, self.folder, Services(), observer or BenchObserver(), keep_models=bench.keep_models)
+
+
+@pytest.fixture
+def films(films_config, tmp_path):
+    return Films(tmp_path, films_config)
+
+
+def payloads(server):
+    return collections.Counter(json.dumps(request.payload, sort_keys=True) for request in server.requests)
+
+
+def folder_of(films, arm, seed=0):
+    (found,) = (films.folder / "cells").glob(f"films-{arm.replace('-', '_')}-*-seed{seed}")
+    return found
+
+
+def test_a_grid_pays_once_for_the_rows_that_its_cells_share(films, films_llm):
+    results = films.run()
+    assert len(results) == 8
+    assert {one.rows for one in results if one.arm == "gold"} == {40}
+    assert max(payloads(films_llm).values()) == 1
+    seed, alone = (read_rows(folder_of(films, arm) / "round-0" / "data.parquet") for arm in ("s3", "no-ees"))
+    assert seed["text"][:] == alone["text"][:16]
+    first = {one.arm: one for one in results if one.seed == 0}
+    assert first["s3"].rounds == 2
+    assert first["s3"].flops > first["no-ees"].flops > 0
+    assert first["gold"].requests == 0 < first["s3"].requests
+    assert not list(films.folder.rglob("*.safetensors"))
+
+
+def test_finished_cells_are_left_alone_and_new_ones_are_added(films, films_llm):
+    films.run(arms={"s3": {}, "gold": {}}, seeds=[0])
+    asked = len(films_llm.requests)
+    proofs = {path: path.stat().st_mtime_ns for path in films.folder.rglob("cell.json")}
+    again = films.run()
+    assert len(films_llm.requests) == asked
+    more = films.run(arms={"goldgen": {"rounds": 1}, "s3": {}, "gold": {}}, sizes=[24, 30], seeds=[0, 1])
+    assert len(more) == 2 * (2 * 2 + 1)
+    assert max(payloads(films_llm).values()) == 1
+    assert {path: path.stat().st_mtime_ns for path in proofs} == proofs
+    assert [one for one in more if one in again] == again
+
+
+def test_changed_settings_are_named_before_anything_is_spent(films, films_llm):
+    films.run(arms={"zerogen": {}}, baseline=None)
+    asked = len(films_llm.requests)
+    with pytest.raises(RunDirError, match=r"training\.epochs was 1 and is 2"):
+        films.run(
+            arms={"s3": {}, "zerogen": {}}, settings=merge(films.values["settings"], {"training": {"epochs": 2}})
+        )
+    assert len(films_llm.requests) == asked
+    assert len(list((films.folder / "cells").iterdir())) == 2
+
+
+def test_tables(films):
+    bench = films.bench(paper={"source": "Table 2", "figures": {"s3": {"films": {"accuracy": 89.0, "rows": 21200}}}})
+    results = films.run()
+    text = write_report(bench, films.folder, results)
+    assert text == (films.folder / "results.md").read_text()
+    assert "89.00 (21,200)" in text
+    with (films.folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["arm"], row["metric"]) for row in rows] == [
+        (arm, m) for m in ("accuracy", "macro_f1") for arm in ARMS
+    ]
+    kept = read_rows(films.folder / "results.parquet")
+    by_arm = {row["arm"]: row for row in kept if row["metric"] == "accuracy"}
+    scores = {arm: [one.scores["accuracy"] for one in results if one.arm == arm] for arm in ARMS}
+    assert by_arm["zerogen"]["mean"] == pytest.approx(sum(scores["zerogen"]) / 2)
+    pairs = [one - base for one, base in zip(scores["zerogen"], scores["s3"], strict=True)]
+    assert by_arm["zerogen"]["difference"] == pytest.approx(sum(pairs) / 2)
+    assert by_arm["s3"]["difference"] is None
+    assert by_arm["s3"]["paper"] == 0.89
+    cells = read_rows(films.folder / "cells.parquet")
+    assert len(cells) == len(results)
+    assert cells["test_accuracy"][:] == [one.scores["accuracy"] for one in results]
+
+
+def test_an_interval_is_students_t():
+    found = paired({0: 0.75, 1: 0.77, 2: 0.74, 9: 0.1}, {0: 0.73, 1: 0.74, 2: 0.73, 8: 0.5})
+    assert (found.seeds, found.positive) == (3, 3)
+    assert found.mean == pytest.approx(0.02)
+    assert found.high - found.mean == pytest.approx(4.302653 * 0.01 / 3**0.5)
+    assert paired({0: 0.5}, {1: 0.5}) is None
+    assert paired({0: 0.5}, {0: 0.4}).low is None
+
+
+def test_limits_hold_for_the_whole_bench(films, films_llm):
+    settings = {**films.values["settings"], "endpoint": {"max_requests": 70}}
+    arms = {"zerogen": {}, "s3": {}}
+    with pytest.raises(BudgetReached, match="higher max_requests"):
+        films.run(settings=settings, arms=arms)
+    assert len(films_llm.requests) == 70
+    with pytest.raises(BudgetReached):
+        films.run(settings=settings, arms=arms)
+    assert len(films_llm.requests) == 70
+    assert len(films.run(settings={**settings, "endpoint": {}}, arms=arms)) == 4
+    assert max(payloads(films_llm).values()) == 1
+
+
+def test_rows_of_other_arms(films, films_llm):
+    """Table 5: a seed set of ZeroGen, and extrapolation from the errors of its student."""
+    seed = {"seed_data": "arm:zerogen"}
+    arms = {
+        "our-add": {"strategy": "zerogen", "settings": {**seed, "add_data": "arm:s3"}},
+        "syn-add": {"strategy": "s3", "settings": seed},
+        "zerogen": {},
+        "s3": {},
+    }
+    results = films.run(arms=arms, seeds=[0], baseline="zerogen")
+    assert {one.arm: one.rows for one in results} == {"zerogen": 24, "s3": 24, "our-add": 32, "syn-add": 32}
+    rows = {arm: [read_rows(path) for path in sorted(folder_of(films, arm).glob("*/data.parquet"))] for arm in arms}
+    given = rows["zerogen"][0]["text"][:]
+    assert rows["our-add"][0]["text"][:] == rows["syn-add"][0]["text"][:] == given
+    assert rows["our-add"][1]["text"][:] == [text for part in rows["s3"][1:] for text in part["text"][:]]
+
+
+def test_curves_show_training_against_test(films):
+    """Figure 1; watching changes nothing that is made."""
+    bench = films.bench(arms={"zerogen": {}, "gold": {}}, baseline=None)
+    plain = films.run()
+    films.folder = films.folder.with_name("watched")
+    settings = merge(films.values["settings"], {"training": {"watch": True}})
+    results = films.run(settings=settings)
+    assert [one.scores for one in results] == [one.scores for one in plain]
+    assert not any("train_accuracy" in line for one in plain for line in one.epochs)
+    write_report(bench, films.folder, results)
+    lines = read_rows(films.folder / "curves.parquet")
+    assert len(lines) == len(results)
+    assert lines["test_accuracy"][0] == results[0].scores["accuracy"]
+    assert 0 <= lines["train_accuracy"][0] <= 1
+    assert (films.folder / "curves.csv").read_text().startswith("task,student,size,arm,seed,epoch,train_loss")
+    assert (films.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"arms": {"s33": {}}, "baseline": None}, "did you mean 's3'"),
+        ({"arms": {"s3": {"round": 1}}}, "did you mean 'rounds'"),
+        ({"arms": {"s3": {}, "again": {"strategy": "s3"}}}, "are the same cell"),
+        ({"arms": {"zerogen": {"rounds": 1}}, "baseline": None}, "adds none"),
+        ({"arms": {"s3": {}, "no-ees": {"strategy": "s3", "rounds": 0}, "no_ees": {}}}, "strategy 'no_ees'"),
+        ({"arms": {"s3": {"settings": {"seed_size": 5}}}}, "the grid decides it"),
+        ({"arms": {"s3": {"settings": {"training": {"epoch": 5}}}}}, "did you mean 'epochs'"),
+        ({"arms": {"s3": {"settings": {"seed_data": "arm:zerogen"}}}}, "arm 'zerogen', which is not there"),
+        ({"arms": {"s3": {"tasks": ["film"]}}}, "found 'film'"),
+        ({"arms": {"s3": {}, "gold": {"sized": True}}, "sizes": [41]}, "its 40 gold validation rows, found 41"),
+        ({"sizes": [1], "arms": {"zerogen": {}}, "baseline": None}, "a row for each label"),
+        ({"sizes": [2]}, "a row for the seed and for each of 2 rounds"),
+        ({"sizes": []}, "needs 'sizes'"),
+        ({"seeds": [0, 0]}, "must differ"),
+        ({"baseline": "s33"}, "must be one of the arms"),
+        ({"students": ["/nowhere/student"]}, "found '/nowhere/student'"),
+        ({"tasks": ["imbd"]}, "did you mean 'imdb'"),
+        ({"paper": {"source": "T", "figures": {"s4": {}}}}, "found 's4'"),
+        ({"metric": "accuracy"}, "did you mean 'metrics'"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_and_spends_nothing(films, films_llm, values, sentence):
+    with pytest.raises(S3Error, match=sentence) as caught:
+        films.run(**values)
+    assert "\n" not in str(caught.value)
+    assert not films_llm.requests
+    assert not films.folder.exists()
+
+
+def test_the_small_variant(films):
+    path = films.write(small={"seeds": [7], "settings": {"training": {"epochs": 3}}})
+    bench = load_bench(path, small=True, settings={"llm": "http://127.0.0.1:1"})
+    assert (bench.name, bench.seeds, bench.sizes) == ("films-small", (7,), (24,))
+    assert bench.settings["training"] == {"epochs": 3, "batch_size": 8, "precision": "fp32"}
+    assert bench.settings["llm"] == "http://127.0.0.1:1"
+    assert load_bench(path).seeds == (0, 1)
+    with pytest.raises(ConfigError, match="--small needs a section"):
+        load_bench(films.write(small=None), small=True)
+
+
+def command(films, *more):
+    return [sys.executable, "-m", "s3_hf", "bench", str(films.path), "--run-dir", str(films.folder), *more]
+
+
+def test_killed_half_way_and_gone_on(films):
+    """`kill -9` in the middle of the grid: the same command finishes it, and no request is repeated."""
+    with LLMServer(delay=0.02, reply=film_reply) as server:
+        settings = {**films.values["settings"], "llm": server.url, "endpoint": {"concurrency": 4}}
+        films.write(settings=settings)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command(films), env=environment, stderr=subprocess.DEVNULL)
+        while len(list(films.folder.glob("cells/*/cell.json"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = subprocess.run(command(films, "--json"), env=environment, capture_output=True, text=True, check=True)
+        cells = json.loads(done.stdout)["cells"]
+        assert len(cells) == 8
+        in_flight = sum(count - 1 for count in payloads(server).values())
+        assert in_flight <= 4
+        asked = len(server.requests)
+        plan = subprocess.run(command(films, "--plan"), env=environment, capture_output=True, text=True, check=True)
+        assert plan.stdout.count("done") == 8
+        assert len(server.requests) == asked

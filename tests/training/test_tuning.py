@@ -1,0 +1,52 @@
+"""The search for training settings, on a real tiny BERT and Optuna."""
+
+import pytest
+
+from s3_hf import loop
+from s3_hf.files import read_json
+from s3_hf.loop import Observer
+from s3_hf.store import open_run
+from tests.test_loop import changed
+
+
+class StoppedError(Exception):
+    """What a kill looks like from inside."""
+
+
+class Counting(Observer):
+    def __init__(self, stop_at=None):
+        self.trials, self.stop_at = [], stop_at
+
+    def trial(self, done, total):
+        self.trials.append((done, total))
+        if done == self.stop_at:
+            raise StoppedError
+
+
+@pytest.fixture
+def tuned_config(films_config):
+    return changed(films_config, rounds=1, training={"trials": 3, "args": {"max_steps": 4}, "precision": "fp32"})
+
+
+def test_a_search_goes_on_and_serves_all_rounds(tuned_config, tmp_path):
+    with pytest.raises(StoppedError):
+        loop.run(tuned_config, tmp_path / "run", observer=Counting(stop_at=2))
+    after = Counting()
+    loop.run(tuned_config, tmp_path / "run", observer=after)
+    assert after.trials == [(2, 3)]
+    run = open_run(tmp_path / "run")
+    chosen = read_json(run.round(0).tuned)
+    assert chosen["batch_size"] in (8, 16, 32)
+    assert chosen["head_learning_rate"] == pytest.approx(10 * chosen["learning_rate"])
+    for number in range(2):
+        used = read_json(run.round(number).model / "training.json")["settings"]
+        assert {name: used[name] for name in chosen} == chosen
+        assert used["trials"] == 3
+
+
+def test_the_same_seed_finds_the_same(tuned_config, tmp_path):
+    found = []
+    for name in ("one", "two"):
+        loop.run(changed(tuned_config, rounds=0), tmp_path / name)
+        found.append(read_json(open_run(tmp_path / name).round(0).tuned))
+    assert found[0] == found[1]
