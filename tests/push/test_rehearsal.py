@@ -119,3 +119,5 @@ def test_the_command_line_says_so(half, hub, tmp_path):
     assert "\n  + data/train-00000-of-00001.parquet\n" in out
     opened = json.loads(hub.python(tmp_path, "-m", "s3_hf", "push", half.path, "--create-pr", "--json"))
     assert [os.path.basename(each["pull_request"]) for each in opened] == ["1", "1"]  # noqa: PTH119 - an address
+    pushed, again = (hub.python(tmp_path, "-m", "s3_hf", "push", half.path) for _ in range(2))
+    assert (pushed.count("  unchanged\n"), again.count("  unchanged")) == (0, 2)
