@@ -6,7 +6,7 @@ mean of 20 human ratings from -4 to 4. The label is the sign of the mean where i
 gold validation data, the next 2,000 the test split, the rest (`train`) is gold data left unused. Prompts:
 the paper's for IMDb (Table 1), asking for one sentence and, in an extrapolation, naming reasons too; the
 one for rationales shows six of each label, and the one for names three, since an LLM of 135M parameters follows
-examples only. ZeroGen's and ProGen's are those of their code for IMDb.
+examples only; it does not complete the prompts of ZeroGen's code, so that here it is asked for a sentence.
 Metric: accuracy.
 """
 
@@ -40,9 +40,9 @@ class MovieSnippets(TaskBuilder):
                 seed_plain="Write one sentence from a {label} movie review.",
                 extrapolate="Now imagine that you just watched a movie that has {rationales}. Write one sentence "
                 "from a {label} movie review similar to: \n{text}",
-                zerogen='The movie review in {label} sentiment for movie "{name}" is: "',
+                zerogen='Write one sentence from a {label} review of the movie "{name}".',
                 names='Movie: "Jaws"\nMovie: "The Piano"\nMovie: "Toy Story"\nMovie: "',
-                shown='The movie review for movie "{name}" is: "{text}"',
+                shown='One sentence from a review of the movie "{name}": "{text}"',
             ),
             max_tokens=40,
             stop=("\n\n",),

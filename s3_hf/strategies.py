@@ -64,10 +64,11 @@ async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
     """ZeroGen (Ye et al., EMNLP 2022): names first, then texts about them; a recipe may have neither.
 
     Its prompts and the cut of the answer at the closing quotation mark are those of its code. Departures: the prompt
-    is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; labels are
-    in turn, and contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends
-    in `!` or `?` is whole too; answers to find are gold ones or phrases, not spaCy's entities; no self-debiasing,
-    which needs the LLM's logits; and all checks of this package on top of ZeroGen's.
+    is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; names may be
+    longer, and a recipe may word the prompts otherwise for its LLM (`movie_snippets` does); labels are in turn, and
+    contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends in `!` or `?`
+    is whole too; answers to find are gold ones or phrases, not spaCy's entities; no self-debiasing, which needs the
+    LLM's logits; and all checks of this package on top of ZeroGen's.
     """
     async for example in synthesizer.zero_shot(n, ZEROGEN_PER_NAME):
         yield example

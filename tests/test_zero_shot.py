@@ -17,6 +17,7 @@ from s3_hf.store import open_run
 from s3_hf.strategies import _checkpoints
 from s3_hf.synthesis import Checks, Plan, Pool, Shown
 from s3_hf.synthesis.checks import closed
+from s3_hf.synthesis.zerogen import _name
 from s3_hf.task import Prompts, load_task
 from s3_hf.texts import covers
 from tests.conftest import RECIPE, film_reply
@@ -70,7 +71,7 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
     examples, synthesizer = made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(20, per_name=2))
     sent = prompts_of(staged_llm)
     assert sent[:5] == ['Movie: "'] * 5
-    assert [request.payload["max_tokens"] for request in staged_llm.requests[:5]] == [10] * 5
+    assert [request.payload["max_tokens"] for request in staged_llm.requests[:5]] == [16] * 5
     names = [example.rationales for example in examples]
     assert all(len(one) == 1 and '"' not in one[0] for one in names)
     assert [len(list(group)) for _, group in itertools.groupby(names)] == [4] * 5
@@ -83,6 +84,26 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
         synthesizer.task.prompts.zerogen,
         synthesizer.task.prompts.names,
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "finish", "name"),
+    [
+        ('Jaws" is a film', "length", "Jaws"),
+        ('Movie: "The Night Circus"\nMovie: "', "length", "The Night Circus"),
+        ('MovieTitle: "The Nightingale"', "stop", "The Nightingale"),
+        ('"The Art of Masquerade" by Chris', "length", "The Art of Masquerade"),
+        ("The Hunger (2015)", "stop", "The Hunger (2015)"),
+        ("**Jaws**\n\nIt is a", "length", "Jaws"),
+        ('This is the latest film in the "Jaws', "length", None),
+        ('This is the latest film in the "Jaws" series', "stop", None),
+        ("The Lord of the Rings: The Return of", "length", None),
+        ("I'm sorry, I cannot", "length", None),
+        ("", "stop", None),
+    ],
+)
+def test_names_are_read_out_of_what_chat_models_say(answer, finish, name):
+    assert _name(Completion("slot", answer, finish, Usage(), "llm"), 'Movie: "') == name
 
 
 def test_an_llm_that_repeats_its_names_gives_fewer(staged_recipe, tmp_path):
@@ -278,7 +299,9 @@ def test_recipes_hold_zerogens_prompts_by_label_name():
     sentence = '"It rained."\nBased on the above description, the following sentence is definitely'
     assert filled == {
         "imdb": movie,
-        "movie_snippets": movie,
+        "movie_snippets": [
+            f'Write one sentence from a {word} review of the movie "Jaws".' for word in ("negative", "positive")
+        ],
         "qnli": [
             'Information: "It rained."\nQuestion (answer in above information): "',
             'Information: "It rained."\nQuestion (answer not in above information): "',

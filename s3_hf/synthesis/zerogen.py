@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
-from s3_hf.synthesis.checks import REFUSAL, until_quote
+from s3_hf.synthesis.checks import REFUSAL
 from s3_hf.synthesis.plan import Shown
 
-NAME_TOKENS = 10
+NAME_TOKENS = 16
+"""ZeroGen's 10 and some for an LLM that begins its answer with the prompt's last line."""
+QUOTED = re.compile(r'(?:[^"“]{0,40}:\s*)?["“]([^"“”]+)["”]')
+UNOPENED = re.compile(r'([^"“”]*[^"“”\s])["”]')
+OPENED = re.compile(r'["“]\S')
 NAME_BATCHES = 4
 """How often names are asked for until there are enough distinct ones."""
 
@@ -63,10 +68,11 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
 
 
 def _name(completion: Completion, prompt: str) -> str | None:
-    """The name up to the closing quotation mark; None if it was cut off before, or there is none."""
-    text = completion.text.strip().removeprefix(prompt.splitlines()[-1]).strip()
-    if REFUSAL.search(text):
+    """The name in the first line: up to the closing quotation mark if there is one; None if it was cut off."""
+    line, more, _ = completion.text.strip().removeprefix(prompt.splitlines()[-1]).strip().partition("\n")
+    if REFUSAL.search(line):
         return None
-    name, ended = until_quote(text.partition("\n")[0])
-    whole = ended or "\n" in text or completion.finish_reason != "length"
-    return name.strip(" *_.,;:'") or None if whole else None
+    found = QUOTED.match(line) or UNOPENED.match(line)
+    if not found and (OPENED.search(line) or (completion.finish_reason == "length" and not more)):
+        return None  # a sentence before a name, or the beginning of one
+    return (found[1] if found else line).strip(" *_.,;:'\"") or None
