@@ -290,6 +290,15 @@ def test_zerogen_is_described_as_such():
     assert "wang-etal-2023-lets" not in card
 
 
+def test_progen_is_described_as_such():
+    run = dataclasses.replace(PLAIN, strategy="progen", rounds=ROUNDS[:2])
+    card = dataset_card(dataset_of(run, rationales={}, origins={"seed": 400, "feedback": 131}))
+    assert "then 1 round whose prompts show the rows that helped a small model most." in card
+    assert "up to 50 of each label are kept. 50.0% of the new prompts show 8 of those" in card
+    assert "131 rows are `feedback` (of a round that showed helpful rows in its prompts)" in card
+    assert "ye-etal-2022-progen" in card
+
+
 def test_goldgen_is_described_as_such():
     card = dataset_card(dataset_of(dataclasses.replace(RUN, strategy="goldgen")))
     assert "Gold extrapolation." in card
