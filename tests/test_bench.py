@@ -17,7 +17,7 @@ from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_ce
 from s3_hf.bench.statistics import paired
 from s3_hf.config import merge
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error
-from s3_hf.files import read_rows
+from s3_hf.files import read_json, read_rows
 from s3_hf.loop import Services
 from s3_hf.task import load_task
 from tests.conftest import film_reply
@@ -93,6 +93,9 @@ def test_a_grid_pays_once_for_the_rows_that_its_cells_share(films, films_llm):
 def test_finished_cells_are_left_alone_and_new_ones_are_added(films, films_llm):
     films.run(arms={"s3": {}, "gold": {}}, seeds=[0])
     asked = len(films_llm.requests)
+    old = folder_of(films, "s3") / "cell.json"  # of another version
+    old.write_text(json.dumps({key: value for key, value in read_json(old).items() if key != "flops"}))
+    films.run()
     proofs = {path: path.stat().st_mtime_ns for path in films.folder.rglob("cell.json")}
     again = films.run()
     assert len(films_llm.requests) == asked

@@ -5,7 +5,7 @@ See docs/decisions/0005-bench.md and, for the file, docs/bench.md.
 
 from s3_hf.bench.grid import Cell, cells_of
 from s3_hf.bench.report import write_report
-from s3_hf.bench.running import BenchObserver, CellResult, check_cells, run_cells, spent
+from s3_hf.bench.running import BenchObserver, CellResult, check_cells, kept_result, run_cells, spent
 from s3_hf.bench.spec import Bench, load_bench
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "CellResult",
     "cells_of",
     "check_cells",
+    "kept_result",
     "load_bench",
     "run_cells",
     "spent",

@@ -43,7 +43,7 @@ def markdown(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult],
         where = [task, "the embedded student" if student == LOCAL else student]
         where += [f"{size:,} rows"] if size is not None else []
         parts.append(f"## {', '.join(where)}: {NAMES.get(metric, metric)}\n\n{_table(bench, list(block))}")
-    parts.append("\n".join(_notes(bench, results, paid)))
+    parts += _notes(bench, results, paid)
     return "\n\n".join(parts) + "\n"
 
 

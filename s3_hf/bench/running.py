@@ -133,9 +133,10 @@ def run_cells(
 
 
 def kept_result(cell: Cell, folder: Path) -> CellResult | None:
-    """The result of a finished cell, or None."""
+    """The result of a finished cell, or None; one that another version wrote is measured again."""
     proof = folder / "cells" / cell.name / "cell.json"
-    return CellResult(**read_json(proof)) if proof.exists() else None
+    found = read_json(proof) if proof.exists() else {}
+    return CellResult(**found) if found.keys() == CellResult.__dataclass_fields__.keys() else None
 
 
 def told_failures(failed: dict[str, S3Error]) -> None:
@@ -152,7 +153,7 @@ def run_cell(cell: Cell, folder: Path, services: Services, observer: Observer, *
     """
     path = folder / "cells" / cell.name
     with _turn(folder / "journals" / f"{cell.turn}.turn"):
-        if (path / "cell.json").exists():
+        if kept_result(cell, folder):
             return
         if cell.shared:
             _link(path / JOURNAL, folder / "journals" / f"{cell.shared}.sqlite")

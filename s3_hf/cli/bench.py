@@ -29,7 +29,7 @@ def bench(
     as_json: bool = options.JSON,
 ) -> None:
     """Run a grid of task, arm, student, size and seed, and compare: the same command goes on after a stop."""
-    from s3_hf.bench import cells_of, check_cells, load_bench, run_cells, spent, write_report
+    from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
     from s3_hf.files import write_text
 
@@ -42,7 +42,7 @@ def bench(
     if plan:
         display.show_text(display.plan(cells, folder))
         return
-    open_cells = [cell for cell in cells if not (folder / "cells" / cell.name / "cell.json").exists()]
+    open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
     with options.services(*(cell.config for cell in open_cells)) as services, display.BenchDisplay() as observer:
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
