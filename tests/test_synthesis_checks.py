@@ -107,6 +107,14 @@ def test_the_same_text_about_another_context_is_no_duplicate():
 def test_a_question_ends_at_its_first_question_mark():
     assert asked('"What lies north of the centre?" It is a moor.') == "What lies north of the centre?"
     assert asked("What lies north of the centre? And what", "length") == "What lies north of the centre?"
+    assert asked("Question: What lies north of the centre?") == "What lies north of the centre?"
+
+
+def test_a_question_that_is_quoted_in_talk_about_it_is_taken_out():
+    assert asked('The answer to the question "What lies north?" is a moor.') == Rejected(
+        "slot", "too short", 'The answer to the question "What lies north?" is a moor.'
+    )
+    assert asked('You could ask "What lies north of the centre?" of it.') == "What lies north of the centre?"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +124,7 @@ def test_a_question_ends_at_its_first_question_mark():
         ("Where does the Town Moor lie?", "gives the answer away"),
         ("lies immediately north of the city centre?", "copy of the context"),
         ("What does the given context say of it?", "meta talk"),
+        ("How can we make this text more concise?", "meta talk"),
     ],
 )
 def test_questions_rejected_with_a_reason(answer, reason):

@@ -19,14 +19,15 @@ PREAMBLE = re.compile(
     r"^\W*(?:(?:sure|certainly|of course|okay|ok)\b[^:\n]{0,60}?[!,.:]\s*)?"
     r"(?:here(?:['’]s| is| are)\b[^:\n]{0,120}:|"
     r"(?:one|a|the|my)\b[^:\n]{0,60}\b(?:review|sentence|example)\b[^:\n]{0,40}:|"
-    r"(?:review|sentence|answer|example|output|text)\s*:)\s*",
+    r"(?:review|sentence|question|statement|claim|hypothesis|answer|example|output|text)\s*:)\s*",
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)")
 TASK_WORDS = r"(?:\w+ )?(?:review|reviews|impression|sentence|example|label|sentiment)\b"
 QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "`": "`"}
 CONTEXT_TALK = re.compile(
-    r"\b(?:given|above|following|original) (?:question|context|premise|paragraph|description|statement)\b|"
+    r"\b(?:given|above|following|original|this) "
+    r"(?:question|context|premise|paragraph|passage|description|statement|sentence|text|prompt)\b|"
     r"\binformation paragraph\b",
     re.IGNORECASE,
 )
@@ -68,6 +69,8 @@ class Checks:
             asked, mark, _ = (text or "").partition("?")
             if not mark:
                 return Rejected(completion.slot, "no question mark", completion.text)
+            if asked.count('"') % 2:  # the question was quoted in talk about it
+                asked = asked.rpartition('"')[2]
             text = strip_wrapping(f"{asked.strip()}?", one_line=False)
         elif template.endswith('"'):
             text = closed(raw)

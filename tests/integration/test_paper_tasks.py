@@ -33,9 +33,11 @@ SMALL = {
 }
 TASKS = {
     "imdb": [],
-    "qnli": [],
+    "qnli": ["--prompts", "chat"],  # the paper's own are to be completed, which an LLM of 135M parameters does not
     "rte": [],
     "adversarial_qa": [
+        "--prompts",
+        "chat",
         "--gold",
         "s3-hf/adversarial_qa-dev-split",
         "--set",
