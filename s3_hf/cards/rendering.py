@@ -10,24 +10,19 @@ import importlib.resources
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 import jinja2
 from huggingface_hub import CardData, DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 
+from s3_hf.cards.facts import HUMAN, SHARES, DatasetFacts, ModelFacts, RunFacts, method
 from s3_hf.errors import HubError
-from s3_hf.records import Quality, Scores, Usage
 
 END = "<!-- s3-hf: generated up to this line; what you write below it is kept -->"
 """Last line of a generated card."""
 
 OTHER_LICENSE = "gold-data-and-llm-terms"
-HUMAN = "gold"
-"""The strategy whose rows are human-labelled data and not synthetic."""
-
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _METRICS = {
@@ -36,119 +31,6 @@ _METRICS = {
     "exact_match": ("exact_match", "Exact match"),
     "f1": ("f1", "F1"),
 }
-_SHARES = ("accuracy", "exact_match")
-"""Metrics that are the share of right rows, so that they have an interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundFacts:
-    """One round: the rows it added, and how the student trained on all rows so far did on gold data."""
-
-    number: int
-    added: int
-    labels: Mapping[str, int]
-    validation: Scores | None = None
-    test: Scores | None = None
-    mistakes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A row to show; `label` is empty where answers are learned."""
-
-    label: str
-    text: str
-    origin: str
-    round: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What both cards say of the run.
-
-    `task` is `Task.facts()`, `settings` a dumped `RunConfig`; `llm` is empty where none was asked, and
-    `endpoint` says how it was reached (`local`, `url`, `inference-providers`); `student` is empty where none
-    was trained. `rounds` go up to the published one. `license` is the user's choice; None names the terms
-    that apply instead.
-    """
-
-    task: Mapping[str, Any]
-    strategy: str
-    llm: str
-    endpoint: str
-    student: str
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]
-    rounds: tuple[RoundFacts, ...]
-    license: str | None = None
-
-    @property
-    def last(self) -> RoundFacts:
-        """The published round."""
-        return self.rounds[-1]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the task's metrics, the share of right rows first."""
-        return tuple(sorted(self.task["metrics"], key=lambda name: name not in _SHARES))
-
-    @property
-    def title(self) -> str:
-        """What the dataset is called in text."""
-        name = self.task["pretty_name"]
-        return (
-            f"{name}, gold rows"
-            if self.strategy == HUMAN
-            else f"{name} by {method(self.strategy)}, round {self.last.number}"
-        )
-
-    @property
-    def rows(self) -> int:
-        """Rows of all rounds up to the published one."""
-        return sum(each.added for each in self.rounds)
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetFacts:
-    """Everything a dataset card says.
-
-    `structure` holds the `dataset_info` and `configs` of the front matter; `prompts` maps the hash in
-    `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `quality` is None for
-    human rows. `model` is the id of the model trained on these rows, if there is one.
-    """
-
-    repo: str
-    run: RunFacts
-    structure: Mapping[str, Any]
-    samples: tuple[Sample, ...]
-    origins: Mapping[str, int]
-    rationales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    given_up: int = 0
-    usage: Usage = field(default_factory=Usage)
-    seconds: float = 0.0
-    quality: Quality | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """Everything a model card says.
-
-    `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
-    `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
-    has one, `new_version` the id of the next round's model if there is one.
-    """
-
-    repo: str
-    run: RunFacts
-    dataset: str
-    training: Mapping[str, Any]
-    sample: str
-    context: str | None = None
-    revision: str | None = None
-    new_version: str | None = None
 
 
 def dataset_card(facts: DatasetFacts) -> str:
@@ -189,12 +71,6 @@ def model_card(facts: ModelFacts) -> str:
         new_version=facts.new_version,
     )
     return _rendered("model_card.md", ModelCard, data, facts)
-
-
-def method(strategy: str) -> str:
-    """The name of a strategy as it is written in text."""
-    known = {"s3": "S3", "zerogen": "ZeroGen", "goldgen": "GoldGen", "progen": "ProGen", HUMAN: "gold data"}
-    return known.get(strategy, strategy)
 
 
 def is_hub_id(name: str) -> bool:
@@ -255,7 +131,7 @@ def _eval_results(run: RunFacts) -> list[EvalResult]:
 
 def _figures(metric: str, value: float, n: int) -> dict[str, Any]:
     bounds = {"confidence_interval_95": [round(bound, 4) for bound in interval(value, n)]}
-    return {"n": n} | (bounds if metric in _SHARES else {})
+    return {"n": n} | (bounds if metric in SHARES else {})
 
 
 def metric_title(name: str) -> str:

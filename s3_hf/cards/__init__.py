@@ -1,0 +1,17 @@
+"""Cards: facts -> card text, without any input or output."""
+
+from s3_hf.cards.facts import DatasetFacts, ModelFacts, RoundFacts, RunFacts, Sample
+from s3_hf.cards.rendering import END, dataset_card, interval, model_card, size_category
+
+__all__ = [
+    "END",
+    "DatasetFacts",
+    "ModelFacts",
+    "RoundFacts",
+    "RunFacts",
+    "Sample",
+    "dataset_card",
+    "interval",
+    "model_card",
+    "size_category",
+]
