@@ -135,15 +135,16 @@ def plan(cells: Sequence[Cell], folder: Path) -> str:
 
 
 def results_table(results: Sequence[RoundResult], title: str) -> Table:
-    """One line per round: rows, mistakes, and each metric on gold validation and test."""
+    """One line per round: rows, mistakes, the first metric on gold validation, and each on test."""
     table = Table(title=title)
     names = [name for name in results[-1].scores if name != "n"]
-    metrics = [f"{split} {name.replace('_', ' ')}" for split in ("validation", "test") for name in names]
+    metrics = [f"validation {names[0]}", *(f"test {name}" for name in names)]
     for name in ("round", "rows added", "rows", "mistakes", *metrics):
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("_", " "), justify="right")
     for result in results:
-        scores = [f"{split[name]:.1%}" for split in (result.validation, result.scores) for name in names]
-        table.add_row(str(result.number), f"{result.added:,}", f"{result.rows:,}", f"{result.mistakes:,}", *scores)
+        scores = (result.validation[names[0]], *(result.scores[name] for name in names))
+        counts = (result.added, result.rows, result.mistakes)
+        table.add_row(str(result.number), *(f"{n:,}" for n in counts), *(f"{value:.1%}" for value in scores))
     return table
 
 
