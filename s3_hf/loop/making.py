@@ -13,7 +13,7 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError
 from s3_hf.files import RowWriter, read_json, read_rows, write_json
 from s3_hf.journal import Journal
-from s3_hf.llm import Client
+from s3_hf.llm import Client, ClientStatus
 from s3_hf.loop.helping import helpful
 from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
@@ -90,7 +90,7 @@ class Maker:
     async def _make_rows(self, number: int, keep: Callable[[Example], None]) -> Synthesizer:
         """Pass each example of the round to `keep`; the journal is open while this runs."""
         with Journal(self.run.journal) as journal:
-            async with self._client(journal) as client:
+            async with client_of(self.config, self.services, journal, self.observer.status) as client:
                 synthesizer = Synthesizer(
                     task=self.task,
                     settings=self.config.synthesis,
@@ -133,11 +133,6 @@ class Maker:
             seen |= _digests(self.task, self.run.round(earlier).rows())
         return checks_of(self.task, seen)
 
-    def _client(self, journal: Journal) -> Client:
-        urls = self.services.llm_urls or self.config.llm_urls
-        model = self.config.llm_model if urls else str(self.config.llm)
-        return Client(model, urls, self.config.endpoint, journal, self.observer.status)
-
     def _feedback(self, number: int) -> Feedback:
         from s3_hf.scoring import mistakes
 
@@ -149,16 +144,27 @@ class Maker:
         return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model, shown)
 
 
+def client_of(
+    config: RunConfig, services: Services, journal: Journal, told: Callable[[ClientStatus], None] | None = None
+) -> Client:
+    """The client of the LLM that the settings name; `told` hears of its progress."""
+    urls = services.llm_urls or config.llm_urls
+    return Client(config.llm_model if urls else str(config.llm), urls, config.endpoint, journal, told)
+
+
 def checks_of(task: Task, seen: set[int]) -> Checks:
     """The checks of a task; `seen` holds digests of the rows that there are already."""
     config = task.config
+    gold = _digests(task, task.gold)
+    if task.options.holdout:
+        gold |= _digests(task, task.selection)
     return Checks(
         task.label_words,
         config.min_words,
         config.one_line,
         config.question,
         test=digests(task.test[config.text]),
-        gold=_digests(task, task.gold) | _digests(task, task.selection),
+        gold=gold,
         seen=seen,
     )
 

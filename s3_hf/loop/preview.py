@@ -10,8 +10,7 @@ from pathlib import Path
 
 from s3_hf.config import RunConfig
 from s3_hf.journal import Journal
-from s3_hf.llm import Client
-from s3_hf.loop.making import checks_of
+from s3_hf.loop.making import checks_of, client_of
 from s3_hf.loop.results import Services
 from s3_hf.records import Completion, Request
 from s3_hf.synthesis import RATIONALE_TOKENS, Generate, Plan, Synthesizer
@@ -60,9 +59,7 @@ def _unasked(config: RunConfig, task: Task, n: int) -> list[Shown]:
 
 
 async def _asked(config: RunConfig, task: Task, n: int, services: Services, journal: Journal) -> list[Shown]:
-    urls = services.llm_urls or config.llm_urls
-    model = config.llm_model if urls else str(config.llm)
-    async with Client(model, urls, config.endpoint, journal) as client:
+    async with client_of(config, services, journal) as client:
         synthesizer = _synthesizer(config, task, client.generate)
         shown = []
         if task.prompts.rationales:
