@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "s3_hf"
 RANKS = [
     {"errors"},
-    {"records", "config", "files", "texts"},
+    {"records", "config", "files", "texts", "templates"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},
     {"synthesis", "training", "hub"},

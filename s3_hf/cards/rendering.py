@@ -6,7 +6,6 @@ result back. Text that an LLM wrote stands in fences longer than any run of back
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import math
 import re
@@ -18,6 +17,7 @@ from huggingface_hub import CardData, DatasetCard, DatasetCardData, EvalResult, 
 
 from s3_hf.cards.facts import HUMAN, SHARES, DatasetFacts, ModelFacts, RunFacts, method
 from s3_hf.errors import HubError
+from s3_hf.templates import template_environment
 
 END = "<!-- s3-hf: generated up to this line; what you write below it is kept -->"
 """Last line of a generated card."""
@@ -158,15 +158,7 @@ def _rendered(
 
 @cache
 def _environment() -> jinja2.Environment:
-    folder = importlib.resources.files("s3_hf.model_cards")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML; what an LLM wrote is fenced
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = template_environment("s3_hf.model_cards")
     environment.filters |= {"code": _code, "fenced": _fenced, "span": _span}
     environment.filters |= {"percent": "{:.1%}".format, "count": "{:,}".format}
     environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # a Python string literal too

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import keyword
 import os
@@ -22,6 +21,7 @@ from s3_hf.files import write_text
 from s3_hf.records import Columns
 from s3_hf.task.inferring import Found, inferred
 from s3_hf.task.recipe import Prompts
+from s3_hf.templates import template_environment
 
 WIDTH = 119
 SHOWN_LABELS = 8
@@ -207,15 +207,7 @@ def _class_name(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    folder = importlib.resources.files("s3_hf.task")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Python, not HTML; what comes from data is written as literals
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = template_environment("s3_hf.task")
     environment.filters |= {
         "literal": _literal,
         "mapping": _mapping,
