@@ -40,6 +40,7 @@ class MovieSnippets(TaskBuilder):
                 seed_plain="Write one sentence from a {label} movie review.",
                 extrapolate="Now imagine that you just watched a movie that has {rationales}. Write one sentence "
                 "from a {label} movie review similar to: \n{text}",
+                extrapolate_plain="Write one sentence from a {label} movie review similar to: \n{text}",
                 zerogen='Write one sentence from a {label} review of the movie "{name}".',
                 names='Movie: "Jaws"\nMovie: "The Piano"\nMovie: "Toy Story"\nMovie: "',
                 shown='One sentence from a review of the movie "{name}": "{text}"',

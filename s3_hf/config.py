@@ -59,7 +59,7 @@ class SynthesisConfig(Settings):
     max_tokens: Positive | None = None
     """Longest answer in tokens; None takes the recipe's."""
     rationales: bool = True
-    """False: the seed prompt without rationales (Table 4)."""
+    """False: prompts without rationales (Table 4)."""
     rationales_per_label: Positive = 12
     """K of Algorithm 1: rationales kept for each label."""
     rationales_per_example: Positive = 3

@@ -22,7 +22,6 @@ TOP_UPS = 8
 """How often a round that is short of rows is topped up; what an LLM rejects half of is complete long before."""
 
 ZEROGEN_PER_NAME, PROGEN_PER_NAME = 32, 2
-"""Rows of each label about one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Strategy:
     what the last student got wrong, up to the given number or, with None, as many as the method makes;
     a strategy without it is one-shot. `asks_llm` is False where no LLM is needed. With `scores_rows` it learns not
     from what the student got wrong but from `Feedback.helpful`, which there is for labels of single texts only.
+    `per_name` are the rows of each label about one name, where ZeroGen's prompts are used.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Strategy:
     grow: Callable[[Synthesizer, Feedback, int | None], AsyncIterator[Example]] | None = None
     asks_llm: bool = True
     scores_rows: bool = False
+    per_name: int | None = None
 
 
 def strategy_named(name: str) -> Strategy:
@@ -182,8 +183,8 @@ STRATEGIES = {
     strategy.name: strategy
     for strategy in (
         Strategy("s3", _seed_with_rationales, _extrapolate_mistakes),
-        Strategy("zerogen", _zerogen),
-        Strategy("progen", _progen_seed, _progen_grow, scores_rows=True),
+        Strategy("zerogen", _zerogen, per_name=ZEROGEN_PER_NAME),
+        Strategy("progen", _progen_seed, _progen_grow, scores_rows=True, per_name=PROGEN_PER_NAME),
         Strategy("goldgen", _seed_with_rationales, _extrapolate_gold),
         Strategy("gold", _gold_rows, asks_llm=False),
     )

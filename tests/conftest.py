@@ -42,6 +42,7 @@ class Films(TaskBuilder):
                 seed="You saw a film that has {{rationales}}. Write one sentence of a {{label}} review.",
                 seed_plain="Write one sentence of a {{label}} review of a film.",
                 extrapolate="You saw a film that has {{rationales}}. Write a {{label}} sentence like: {{text}}",
+                extrapolate_plain="Write a {{label}} sentence like: {{text}}",
             ),
             max_tokens=40,
             min_words=4,

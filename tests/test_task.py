@@ -81,7 +81,7 @@ def test_a_changed_recipe_is_prepared_anew(tmp_path, gold_folder):
         ([("class Films(TaskBuilder)", "class Films(Nothing)")], "NameError, line 5: name 'Nothing'"),
         ([("max_tokens=40", "max_toks=40")], "TypeError, line 7: TaskConfig.__init__() got an unexpected"),
         ([("max_tokens=40", "max_tokens==40")], "SyntaxError: positional argument follows keyword argument in"),
-        ([("max_tokens=40", "max_tokens=int('four\\n')")], "ValueError, line 19"),
+        ([("max_tokens=40", "max_tokens=int('four\\n')")], "ValueError, line 20"),
         ([("(TaskBuilder):", ":")], "exactly one TaskBuilder"),
     ],
 )
@@ -133,26 +133,56 @@ def test_gold_without_a_column(tmp_path, gold_folder):
         load_task(path).gold  # noqa: B018
 
 
-def test_given_examples(recipe, tmp_path):
+@pytest.mark.parametrize(("name", "content"), [
+    ("seed.csv", "text,label\na fine film,pos\na bad film,0\n"),
+    ("seed.jsonl", '{"text": "a fine film", "label": 1}\n{"text": "a bad film", "label": "neg"}\n'),
+    ("seed.json", '[{"text": "a fine film", "label": "1"}, {"text": "a bad film", "label": 0}]'),
+])  # fmt: skip
+def test_given_examples(recipe, tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    found = list(given_examples(load_task(str(recipe)), str(path), str(path), round=1))
+    assert [example.columns["label"] for example in found] == [1, 0, 1, 0]
+    assert [example.id for example in found] == [f"s3-r1/given/0000{number}" for number in range(4)]
+    assert {example.origin for example in found} == {"given"}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("a.csv", "text,label\na fine film,great\n", r"given data '.*a.csv', line 2, column 'label', must have one of"),
+    ("a.csv", "text,label\na fine film,2\n", "line 2, .*must have one of the labels neg, pos, found '2'"),
+    ("a.csv", "text,label\n ,pos\n", "line 2, column 'text', must have text"),
+    ("a.csv", "texts,label\na fine film,pos\n", "must have the column 'text', .* did you mean 'texts'"),
+    ("a.csv", "text,label\n", "given data .* must have rows"),
+    ("a.txt", "a fine film", "given data .*a.txt' cannot be read"),
+])  # fmt: skip
+def test_given_examples_with_a_fault(recipe, tmp_path, name, content, said):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(TaskError, match=said):
+        list(given_examples(load_task(str(recipe)), str(path)))
+
+
+def test_given_examples_that_are_not_there(recipe, tmp_path):
     task = load_task(str(recipe))
-    path = tmp_path / "seed.csv"
-    path.write_text("text,label\na fine film,pos\na bad film,neg\n")
-    assert [example.columns["label"] for example in given_examples(task, str(path))] == [1, 0]
-    path.write_text("text,label\na fine film,great\n")
-    with pytest.raises(TaskError, match="row 0, must have one of the labels neg, pos"):
-        list(given_examples(task, str(path)))
-    path.write_text("body,label\na fine film,pos\n")
-    with pytest.raises(TaskError, match="must have the column 'text'"):
-        list(given_examples(task, str(path)))
-    with pytest.raises(TaskError, match="Hub id"):
+    with pytest.raises(TaskError, match="given data must be there, found no file"):
         list(given_examples(task, str(tmp_path / "none.parquet")))
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for split in ("test", "validation"):
+        datasets.Dataset.from_dict(ROWS).to_parquet(folder / f"{split}.parquet")
+    with pytest.raises(TaskError, match=r"must have a split 'train', found \['validation', 'test'\]; rename one"):
+        list(given_examples(task, str(folder)))
 
 
 def test_prompts_say_what_is_wrong():
-    prompts = Prompts("{rationales} {label}", "{label} {text} {rationales}", "{count} {label}", "{label}")
+    prompts = Prompts("{rationales} {label}", "{label} {text}", "{count} {label}", "{label}")
     assert list(prompts.faults(Columns("text", "label"))) == []
     assert "'rationales' must be empty" in next(prompts.faults(Columns("text", "label", "context")))
     pair = Prompts("{context} {label}", "{context} {text} {label}")
     assert list(pair.faults(Columns("text", "label", "context"))) == []
     assert "unknown field {label}" in next(pair.faults(Columns("text", None, "context", "answers")))
     assert "'rationales' must be written" in next(pair.faults(Columns("text", "label")))
+    named = Prompts("{rationales} {label}", "{label} {text} {rationales}", "{count} {label}", "{label}")
+    assert "'extrapolate_plain' and {rationales} in 'extrapolate' need each other" in next(
+        named.faults(Columns("text", "label"))
+    )

@@ -20,6 +20,7 @@ CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win o
 LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )
+STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]")
 RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
 GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")

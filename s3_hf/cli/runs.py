@@ -84,7 +84,7 @@ def run(
 def synthesize(
     task: str = options.TASK,
     config: Path = options.CONFIG,
-    strategy: str = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]"),
+    strategy: str = options.STRATEGY,
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
     llm: list[str] = options.LLM,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),

@@ -95,6 +95,7 @@ def preview(
     task: str = options.TASK,
     n: int = typer.Option(3, "--n", min=1, help="Seed rows and extrapolations to show."),
     llm: list[str] = options.LLM,
+    strategy: str = options.STRATEGY,
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
@@ -107,7 +108,8 @@ def preview(
     from s3_hf.cli import display
     from s3_hf.loop import preview as preview_run
 
-    given = {"task": task, "gold": gold, "prompts": prompts, "llm": options.one_or_many(llm), "seed": seed}
+    given = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
+    given["llm"] = options.one_or_many(llm)
     settings = options.settings(None, given, assignments)
     with options.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3_hf.config import RunConfig
+from s3_hf.errors import ConfigError
 from s3_hf.journal import Journal
 from s3_hf.loop.making import checks_of, client_of
 from s3_hf.loop.results import Services
 from s3_hf.records import Completion, Request
+from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.synthesis import RATIONALE_TOKENS, Generate, Plan, Synthesizer
 from s3_hf.task import Task, task_of
 
-PENDING = "<reasons that the LLM names>"
-"""What stands for rationales where no LLM is asked."""
+REASONS, NAME = "<reasons that the LLM names>", "<name that the LLM gives>"
+"""What stands for rationales and names where no LLM is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class Shown:
 
 
 def preview(config: RunConfig, n: int, services: Services | None = None, *, ask: bool = False) -> list[Shown]:
-    """Return what is asked for rationales, for `n` seed rows and to extrapolate `n` gold rows.
+    """Return what the strategy asks for rationales or a name, for `n` seed rows and to extrapolate `n` gold rows.
+
+    Rows that the student must have chosen first, as ProGen's prompts of later rounds show them, are not there yet.
 
     Args:
         config: settings of a run; nothing is written to its run directory.
@@ -40,63 +44,86 @@ def preview(config: RunConfig, n: int, services: Services | None = None, *, ask:
         ask: ask the LLM, one attempt for each row.
 
     Raises:
-        S3Error: the recipe or its gold data cannot be used, or the LLM cannot be asked.
+        S3Error: the recipe or its gold data cannot be used, the strategy asks nothing, or the LLM cannot be asked.
     """
+    strategy = strategy_named(config.strategy)
+    if not strategy.asks_llm:
+        raise ConfigError(f"strategy {strategy.name!r} asks the LLM nothing; preview another one")
     task = task_of(config)
     if not ask:
-        return _unasked(config, task, n)
+        return _Preview(config, strategy, task, _nobody).unasked(n)
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
-        return asyncio.run(_asked(config, task, n, services or Services(), journal))
+        return asyncio.run(_asked(config, strategy, task, n, services or Services(), journal))
 
 
-def _unasked(config: RunConfig, task: Task, n: int) -> list[Shown]:
-    synthesizer = _synthesizer(config, task, _nobody)
-    shown = []
-    if task.prompts.rationales:
-        shown = [Shown(request.slot, request.messages) for request in _rationale_requests(synthesizer)]
-        synthesizer.tally.rationales = dict.fromkeys(task.label_names, (PENDING,))
-    return shown + [Shown(plan.slot, request.messages) for plan, _, request in _rows(synthesizer, n)]
-
-
-async def _asked(config: RunConfig, task: Task, n: int, services: Services, journal: Journal) -> list[Shown]:
+async def _asked(
+    config: RunConfig, strategy: Strategy, task: Task, n: int, services: Services, journal: Journal
+) -> list[Shown]:
     async with client_of(config, services, journal) as client:
-        synthesizer = _synthesizer(config, task, client.generate)
-        shown = []
-        if task.prompts.rationales:
-            kept = await synthesizer.rationales()
-            for request, names in zip(_rationale_requests(synthesizer), kept.values(), strict=True):
-                answer = (await client.generate(request)).text
+        return await _Preview(config, strategy, task, client.generate).asked(n)
+
+
+class _Preview:
+    """The first requests of one strategy."""
+
+    def __init__(self, config: RunConfig, strategy: Strategy, task: Task, generate: Generate) -> None:
+        self.strategy, self.task, self.generate = strategy, task, generate
+        self.settings = config.synthesis
+        self.synthesizer = Synthesizer(task, config.synthesis, config.seed, 0, generate, checks_of(task, set()))
+        self.extrapolates = strategy.grow is not None and not strategy.scores_rows
+        guided = strategy.per_name is None and self.synthesizer.guided(rationales=self.settings.rationales)
+        self.extrapolate = getattr(task.prompts, self.synthesizer.extrapolate_template())
+        self.needs_rationales = guided or (self.extrapolates and "{rationales}" in self.extrapolate)
+        self.needs_names = strategy.per_name is not None and bool(task.prompts.names)
+
+    def unasked(self, n: int) -> list[Shown]:
+        requests = []
+        if self.needs_rationales:
+            requests = list(self._rationale_requests())
+            self.synthesizer.tally.rationales = dict.fromkeys(self.task.label_names, (REASONS,))
+        if self.needs_names:
+            requests = [self.synthesizer.name_request(0)]
+        requests += [request for _, _, request in self._rows(n, NAME if self.needs_names else "")]
+        return [Shown(request.slot, request.messages) for request in requests]
+
+    async def asked(self, n: int) -> list[Shown]:
+        shown, name = [], ""
+        if self.needs_rationales:
+            kept = await self.synthesizer.rationales()
+            for request, names in zip(self._rationale_requests(), kept.values(), strict=True):
+                answer = (await self.generate(request)).text
                 shown.append(Shown(request.slot, request.messages, answer, f"kept of all lists: {', '.join(names)}"))
-        rows = list(_rows(synthesizer, n))
-        answers = await asyncio.gather(*(client.generate(request) for _, _, request in rows))
+        if self.needs_names:
+            (name,) = await self.synthesizer.names(1)
+            request = self.synthesizer.name_request(0)
+            shown = [Shown(request.slot, request.messages, (await self.generate(request)).text, f"name: {name}")]
+        rows = list(self._rows(n, name))
+        answers = await asyncio.gather(*(self.generate(request) for _, _, request in rows))
         for (plan, template, request), completion in zip(rows, answers, strict=True):
-            made = synthesizer.checks.text_of(completion, template, plan)
+            made = self.synthesizer.checks.text_of(completion, template, plan)
             verdict = f"accepted: {made}" if isinstance(made, str) else f"rejected: {made.reason}"
             shown.append(Shown(plan.slot, request.messages, completion.text, verdict))
         return shown
 
+    def _rationale_requests(self) -> Iterator[Request]:
+        task, count = self.task, self.settings.rationales_per_label
+        for name, word in zip(task.label_names, task.label_words, strict=True):
+            content = task.prompts.rationales.format(count=count, label=word)
+            yield self.synthesizer.request(f"rationales/{name}/0", content, RATIONALE_TOKENS, ())
 
-def _synthesizer(config: RunConfig, task: Task, generate: Generate) -> Synthesizer:
-    return Synthesizer(task, config.synthesis, config.seed, 0, generate, checks_of(task, set()))
-
-
-def _rationale_requests(synthesizer: Synthesizer) -> Iterator[Request]:
-    task, count = synthesizer.task, synthesizer.settings.rationales_per_label
-    for name, word in zip(task.label_names, task.label_words, strict=True):
-        content = task.prompts.rationales.format(count=count, label=word)
-        yield synthesizer.request(f"rationales/{name}/0", content, RATIONALE_TOKENS, ())
-
-
-def _rows(synthesizer: Synthesizer, n: int) -> Iterator[tuple[Plan, str, Request]]:
-    """The first `n` seed rows, and extrapolations of `n` gold rows spread over all."""
-    task, planner = synthesizer.task, synthesizer.planner
-    gold = task.gold
-    spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
-    for template, plans in (
-        (task.prompts.seed, planner.seeds(planner.labels(n), 0)),
-        (task.prompts.extrapolate, planner.extrapolations(spread, "gold", range(1))),
-    ):
-        for plan in plans:
+    def _rows(self, n: int, name: str) -> Iterator[tuple[Plan, str, Request]]:
+        """The first `n` seed rows, and extrapolations of `n` gold rows spread over all."""
+        synthesizer, planner = self.synthesizer, self.synthesizer.planner
+        if self.strategy.per_name is None:
+            kind, plans = synthesizer.seed_slots(rationales=self.settings.rationales)
+        else:
+            kind, plans = synthesizer.zero_shot_slots((name,), self.strategy.per_name)
+        rows = [(getattr(self.task.prompts, kind), plan) for plan in plans(planner.labels(n), 0)]
+        if self.extrapolates:
+            gold = self.task.gold
+            spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
+            rows += [(self.extrapolate, plan) for plan in planner.extrapolations(spread, "gold", range(1))]
+        for template, plan in rows:
             yield plan, template, synthesizer.compose(plan, template, plan.slot)[0]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -27,6 +27,8 @@ from s3_hf.task import Task
 logger = logging.getLogger(__name__)
 
 Generate = Callable[[Request], Awaitable[Completion]]
+Slots = tuple[str, Callable[[Iterable[int | None], int], Iterator[Plan]]]
+"""The name of a prompt, and what makes slots for it: one for each label, numbered from a number on."""
 
 RATIONALE_TOKENS = 200
 REPLACEMENTS = 3
@@ -105,12 +107,19 @@ class Synthesizer:
             rationales: draw k rationales into each prompt; False leaves them out (Table 4). Tasks with contexts
                 have none.
         """
-        guided = rationales and bool(self.task.prompts.rationales)
-        if guided:
+        if self.guided(rationales=rationales):
             await self.rationales()
-        template = "seed" if guided or self.task.columns.context else "seed_plain"
-        async for example in self._replaced(n, template, self.planner.seeds):
+        async for example in self._replaced(n, self.seed_slots(rationales=rationales)):
             yield example
+
+    def guided(self, *, rationales: bool) -> bool:
+        """Whether seed prompts hold rationales; those of tasks with contexts never do."""
+        return rationales and bool(self.task.prompts.rationales)
+
+    def seed_slots(self, *, rationales: bool) -> Slots:
+        """What `examples` asks."""
+        template = "seed" if self.guided(rationales=rationales) or self.task.columns.context else "seed_plain"
+        return template, self.planner.seeds
 
     async def zero_shot(self, n: int, per_name: int, pool: Pool | None = None) -> AsyncIterator[Example]:
         """Yield up to `n` examples by ZeroGen's prompts, or where the recipe has none, by the plain seed prompt.
@@ -120,32 +129,43 @@ class Synthesizer:
             per_name: examples of each label about one name, where the recipe asks for names.
             pool: rows to show before the prompts (ProGen).
         """
-        prompts, origin = self.task.prompts, "seed" if pool is None else "feedback"
-        template = "zerogen" if prompts.zerogen else "seed" if self.task.columns.context else "seed_plain"
         each = per_name * max(1, len(self.task.label_names))
-        names = await self._names(-(-n // each)) if prompts.names else ("",)
+        names = await self.names(-(-n // each))
+        async for example in self._replaced(n, self.zero_shot_slots(names, per_name, pool)):
+            yield example
+
+    def zero_shot_slots(self, names: Sequence[str], per_name: int, pool: Pool | None = None) -> Slots:
+        """What `zero_shot` asks once it has names, or `("",)` for none."""
+        origin = "seed" if pool is None else "feedback"
+        template = "zerogen" if self.task.prompts.zerogen else self.seed_slots(rationales=False)[0]
+        each = per_name * max(1, len(self.task.label_names))
 
         def plans(labels: Iterable[int | None], start: int) -> Iterator[Plan]:
             for number, plan in enumerate(self.planner.seeds(labels, start, origin), start):
                 shown = pool.drawn(plan.label, self.planner.random(f"shown/{plan.slot}")) if pool else ()
                 yield replace(plan, name=names[number // each % len(names)], shown=shown)
 
-        async for example in self._replaced(n, template, plans):
-            yield example
+        return template, plans
 
-    async def _names(self, wanted: int) -> tuple[str, ...]:
+    async def names(self, wanted: int) -> tuple[str, ...]:
+        """Return up to `wanted` names to write about, or `("",)` where the recipe asks for none.
+
+        Raises:
+            SynthesisError: no answer holds a name.
+        """
         prompt = self.task.prompts.names
+        if not prompt:
+            return ("",)
         self.tally.prompts[_hash(prompt)] = prompt
+        return await found_names(prompt, wanted, lambda number: self._ask(self.name_request(number)))
 
-        def ask(number: int) -> Awaitable[Completion]:
-            return self._ask(self.request(f"r{self.round}/name/{number:05d}", prompt, NAME_TOKENS, ()))
+    def name_request(self, number: int) -> Request:
+        """What is asked for the name of that number."""
+        return self.request(f"r{self.round}/name/{number:05d}", self.task.prompts.names, NAME_TOKENS, ())
 
-        return await found_names(prompt, wanted, ask)
-
-    async def _replaced(
-        self, n: int, template: str, plans: Callable[[list[int | None], int], Iterator[Plan]]
-    ) -> AsyncIterator[Example]:
-        """Yield up to `n` examples; `plans` makes the slots for labels, from a number on, also of replacements."""
+    async def _replaced(self, n: int, slots: Slots) -> AsyncIterator[Example]:
+        """Yield up to `n` examples, from replacements too of slots that are given up."""
+        template, plans = slots
         wanted = self.planner.labels(n)
         start = 0
         for _ in range(1 + REPLACEMENTS):
@@ -167,11 +187,17 @@ class Synthesizer:
             copies: examples asked for each row.
             first: number of the first copy; the same number is the same slot.
         """
-        if "{rationales}" in self.task.prompts.extrapolate:
+        template = self.extrapolate_template()
+        if "{rationales}" in getattr(self.task.prompts, template):
             await self.rationales()
         plans = self.planner.extrapolations(rows, origin, range(first, first + copies))
-        async for example in self._in_order(plans, "extrapolate", []):
+        async for example in self._in_order(plans, template, []):
             yield example
+
+    def extrapolate_template(self) -> str:
+        """The name of the prompt that `extrapolate` uses."""
+        plain = bool(self.task.prompts.extrapolate_plain) and not self.settings.rationales
+        return "extrapolate_plain" if plain else "extrapolate"
 
     async def _in_order(self, plans: Iterable[Plan], name: str, lost: list[int | None]) -> AsyncIterator[Example]:
         """Yield examples in the order of `plans`; labels of slots given up are added to `lost`.

@@ -1,4 +1,4 @@
-"""Rows of gold data in CSV, JSON, JSON lines and Parquet files, each with the words that say where it stands."""
+"""Rows of data in CSV, JSON, JSON lines and Parquet files, each with the words that say where it stands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BATCH = 1_000
 
 @dataclass(frozen=True)
 class Source:
-    """One split of gold data: `where` names it, `features` are what it says of its columns, if anything.
+    """One split of data: `where` names it, `features` are what it says of its columns, if anything.
 
     `rows` holds a file open until it is exhausted or closed.
     """
@@ -47,8 +47,8 @@ def brief(value: object) -> str:
 
 
 @contextlib.contextmanager
-def readable(source: str) -> Iterator[None]:
-    """Turn what goes wrong in reading `source` into one sentence."""
+def readable(source: str, kind: str) -> Iterator[None]:
+    """Turn what goes wrong in reading `source`, which is gold data or of another kind, into one sentence."""
     from datasets.exceptions import DatasetGenerationError
 
     try:
@@ -58,11 +58,10 @@ def readable(source: str) -> Iterator[None]:
         detail = " ".join(str(cause).split())[:300]
         if "corresponds to no data" in detail:  # how `datasets` says that a split has no rows
             raise TaskError(
-                f"gold data {source!r} must have rows in each split, found an empty one ({detail}); give other data "
-                "by --gold"
+                f"{kind} {source!r} must have rows in each split, found an empty one ({detail}); give data with rows"
             ) from error
         raise TaskError(
-            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration "
+            f"{kind} {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration "
             "and splits, and HF_ENDPOINT, or give other data"
         ) from error
 
@@ -181,7 +180,7 @@ def _parquet(path: Path, where: str) -> Source:
     import pyarrow.parquet as pq
     from datasets import Features
 
-    with readable(str(path)):
+    with readable(str(path), "Parquet file"):
         file = pq.ParquetFile(path)
         return Source(where, _parquet_rows(file, where), Features.from_arrow_schema(file.schema_arrow))
 

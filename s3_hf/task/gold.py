@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from s3_hf.errors import S3Error, TaskError
 from s3_hf.records import Answer, Columns, Context
+from s3_hf.task.given import given_contexts
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 from s3_hf.task.splitting import divided
 from s3_hf.texts import digest_of, digests
@@ -109,8 +110,6 @@ class Task:
             return ()
         bare = self.options.phrases or answers is None
         if self.options.contexts:
-            from s3_hf.task.given import given_contexts
-
             found = list(given_contexts(self.config, self.options.contexts))
         else:
             found = [context for row in self.gold if (context := self.context_of(row)) is not None]

@@ -1,4 +1,4 @@
-"""Gold rows, each one checked when it is read.
+"""Gold and given rows, each one checked when it is read.
 
 This is not in the recipes' module: `datasets` replaces `open`, `os` and others in modules of builders.
 """
@@ -9,13 +9,13 @@ import contextlib
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import datasets
 
 from s3_hf.errors import TaskError
-from s3_hf.task.formats import LONGEST_CELL, brief
+from s3_hf.task.formats import LONGEST_CELL, Source, brief
 from s3_hf.task.sources import opened
 from s3_hf.task.splitting import chosen, same
 
@@ -48,8 +48,25 @@ def gold_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
 def checked_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     """Yield all rows of the source's own split `split`, or raise at the first one with a fault."""
     source = opened(config.source, config.source_config, split)
-    features = config.gold_features()
-    check = _Check(config, features, getattr((source.features or {}).get(config.label), "names", None))
+    yield from _checked(source, _Check(config, config.gold_features(), _class_names(source, config.label)))
+
+
+def given_rows(config: TaskConfig, source: Source) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a source that is not the recipe's, checked likewise, with label ids in place of names.
+
+    They need no ids of their own, and an integer label without a name is its number in the task.
+    """
+    labels = list(config.labels)
+    check = _Check(replace(config, id=None), config.gold_features(), _class_names(source, config.label) or labels)
+    for row in _checked(source, check):
+        yield row | {config.label: labels.index(row[config.label])} if config.label else row
+
+
+def _class_names(source: Source, label: str | None) -> list[str] | None:
+    return getattr((source.features or {}).get(label), "names", None)
+
+
+def _checked(source: Source, check: _Check) -> Iterator[dict[str, Any]]:
     found = False
     with contextlib.closing(source.rows):
         for place, row in source.rows:
@@ -147,6 +164,8 @@ def label_name(value: Any, names: list[str] | None) -> str | None:
     """The name of a label as it stands in a row; `names` are those of its `ClassLabel`. None if it can have none."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and names and value not in names and value.isdecimal():
+        value = int(value)  # a cell of CSV
     if isinstance(value, int):
         if names is None:
             return str(value)

@@ -17,6 +17,7 @@ SINGLE = {
     "seed": ({"rationales", "label"}, set[str]()),
     "seed_plain": ({"label"}, set[str]()),
     "extrapolate": ({"label", "text"}, {"rationales"}),
+    "extrapolate_plain": ({"label", "text"}, set[str]()),
     "zerogen": ({"label"}, {"name"}),
     "names": (set[str](), set[str]()),
     "shown": ({"text"}, {"name"}),
@@ -32,7 +33,7 @@ SPAN = {
     "extrapolate": ({"context", "answer", "text"}, set[str]()),
     "zerogen": ({"context", "answer"}, set[str]()),
 }
-OPTIONAL = ("zerogen", "names", "shown", "system")
+OPTIONAL = ("extrapolate_plain", "zerogen", "names", "shown", "system")
 """Prompts that may be empty."""
 
 
@@ -41,7 +42,8 @@ class Prompts:
     """The prompt templates of a task (paper Table 1), filled with `str.format`.
 
     Single texts: `rationales` (T_ration) takes `{count}` and `{label}`; `seed` (T_query) `{rationales}` and
-    `{label}`; `seed_plain` `{label}`; `extrapolate` (T_mis) `{label}` and `{text}` and, if wanted, `{rationales}`.
+    `{label}`; `seed_plain` `{label}`; `extrapolate` (T_mis) `{label}` and `{text}` and, if wanted, `{rationales}`:
+    then `extrapolate_plain` takes its place where a run has no rationales.
     Tasks with a context have no rationales (section 2.4): `seed` takes `{context}`, `extrapolate` `{text}` too, and
     both `{label}`, or `{answer}` where the task is to find answers.
     `system` is sent before each of them when it is not empty.
@@ -56,6 +58,7 @@ class Prompts:
     extrapolate: str
     rationales: str = ""
     seed_plain: str = ""
+    extrapolate_plain: str = ""
     system: str = ""
     zerogen: str = ""
     names: str = ""
@@ -74,6 +77,8 @@ class Prompts:
                 yield from _field_faults(name, text, *kind.get(name, (set[str](), set[str]())))
         if bool(self.names) != ("{name}" in self.zerogen) or (not self.names and "{name}" in self.shown):
             yield "prompt 'names' and the field {name} of 'zerogen' and 'shown' need each other; write all, or none"
+        if bool(self.extrapolate_plain) != ("{rationales}" in self.extrapolate):
+            yield "prompt 'extrapolate_plain' and {rationales} in 'extrapolate' need each other; write both, or none"
 
 
 @dataclass

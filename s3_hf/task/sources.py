@@ -1,4 +1,4 @@
-"""Splits of gold data: a file, a folder, or a dataset on a Hub."""
+"""Splits of gold or given data: a file, a folder, or a dataset on a Hub."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import datasets
 from s3_hf.errors import TaskError
 from s3_hf.task.formats import READERS, Row, Source, readable
 
+GOLD = "gold data"
 SPLIT = "train"
 """What `datasets`, and so we, call the one split of a single file."""
 
 
-def opened(source: str, name: str | None, split: str) -> Source:
+def opened(source: str, name: str | None, split: str, kind: str = GOLD) -> Source:
     """Return a split of a Hub dataset, a folder, or a CSV, JSON lines, JSON or Parquet file (split `train`).
 
     Rows are read as they are asked for. CSV is comma-separated with a header, and its cells are text; JSON is a list
@@ -25,6 +26,7 @@ def opened(source: str, name: str | None, split: str) -> Source:
         source: Hub id or path.
         name: configuration of a Hub dataset or folder that has several.
         split: its own name of a split.
+        kind: what errors call the data.
 
     Raises:
         TaskError: it cannot be read, here or while its rows are.
@@ -32,24 +34,24 @@ def opened(source: str, name: str | None, split: str) -> Source:
     path = Path(source)
     if path.suffix in READERS and not path.is_dir():
         if not path.is_file():
-            raise TaskError(f"gold data must be there, found no file {source!r}; check the path")
+            raise TaskError(f"{kind} must be there, found no file {source!r}; check the path")
         if split != SPLIT:
             raise TaskError(
                 f"file {source!r} has one split, {SPLIT!r}, found {split!r} in 'splits'; correct the recipe"
             )
-        return READERS[path.suffix](path, f"gold data {source!r}")
-    files = _plain_files(path).get(split) if path.is_dir() else None
+        return READERS[path.suffix](path, f"{kind} {source!r}")
+    files = _plain_files(path, kind).get(split) if path.is_dir() else None
     if files:
-        parts = [READERS[file.suffix](file, f"gold data {str(file)!r}, split {split!r}") for file in files]
-        return Source(f"gold data {source!r}, split {split!r}", _joined(parts))
-    return _dataset(source, name, split)
+        parts = [READERS[file.suffix](file, f"{kind} {str(file)!r}, split {split!r}") for file in files]
+        return Source(f"{kind} {source!r}, split {split!r}", _joined(parts))
+    return _dataset(source, name, split, kind)
 
 
-def splits_of(source: str, name: str | None) -> list[str]:
+def splits_of(source: str, name: str | None, kind: str = GOLD) -> list[str]:
     """The names of the splits that `opened` can open."""
     if Path(source).suffix in READERS and not Path(source).is_dir():
         return [SPLIT]
-    with readable(source):
+    with readable(source, kind):
         return [str(split) for split in datasets.get_dataset_split_names(source, name)]
 
 
@@ -58,8 +60,8 @@ def _joined(parts: list[Source]) -> Generator[Row]:
         yield from part.rows
 
 
-def _dataset(source: str, name: str | None, split: str) -> Source:
-    with readable(source):
+def _dataset(source: str, name: str | None, split: str, kind: str) -> Source:
+    with readable(source, kind):
         try:
             rows = datasets.load_dataset(source, name, split=split)
         except ValueError:
@@ -67,15 +69,15 @@ def _dataset(source: str, name: str | None, split: str) -> Source:
                 raise
             name = None  # data given in place of a recipe's own need not have its configuration
             rows = datasets.load_dataset(source, split=split)
-    where = f"gold data {source!r}{f' ({name})' if name else ''}, split {split!r}"
+    where = f"{kind} {source!r}{f' ({name})' if name else ''}, split {split!r}"
     return Source(where, ((f"{where}, row {number}", row) for number, row in enumerate(rows)), rows.features)
 
 
-def _plain_files(folder: Path) -> dict[str, list[Path]]:
+def _plain_files(folder: Path, kind: str) -> dict[str, list[Path]]:
     """The CSV and JSON files of each split of a folder that has no card to say how they are to be read."""
     if (folder / "README.md").exists():
         return {}
-    with readable(str(folder)):
+    with readable(str(folder), kind):
         found = datasets.load_dataset_builder(str(folder)).config.data_files or {}
     splits = {str(split): [Path(file) for file in files] for split, files in found.items()}
     plain = {path.suffix for paths in splits.values() for path in paths} <= {".csv", ".json", ".jsonl"}
