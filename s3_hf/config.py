@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -22,6 +23,9 @@ LOCAL = "local"
 """The value of `llm` and `student` that stands for the embedded defaults."""
 
 SEE = "see `s3-hf run TASK --print-config`"
+
+_UNION = re.compile(r"(str|int|constrained-int|tuple\[.*)$")
+"""What pydantic puts into the place of a fault for one of several allowed types."""
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -130,7 +134,7 @@ class TrainingConfig(Settings):
 class RunConfig(Settings):
     """Everything that a run is: `RunConfig(task="imdb", llm="http://127.0.0.1:8080")`."""
 
-    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience", "revision"})
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
 
     task: str
     """Recipe: a registered name or a path to a recipe file."""
@@ -161,13 +165,16 @@ class RunConfig(Settings):
     seed_size: Positive = 400
     """N_seed of Algorithm 1, in rows."""
     seed_data: str | None = None
-    """Start from this dataset (Parquet, CSV or JSON lines file, folder, Hub id) and synthesize no seed."""
+    """Start from this dataset (CSV, JSON lines, JSON or Parquet file, folder, Hub id), or from the seed of another
+    run's folder, and synthesize no seed."""
     add_data: str | tuple[str, ...] | None = None
-    """Add these datasets after the seed, as round 1, in place of its first extrapolation (Table 5)."""
+    """Add these datasets, or what the runs of these folders added to their seeds, after the seed, as round 1, in place
+    of its first extrapolation (Table 5)."""
     rounds: Natural = 2
     """R of Algorithm 2: rounds of error extrapolation after the seed."""
-    round_size: Positive | None = None
-    """Most rows added in a round; None extrapolates every mistake, as in Algorithm 2."""
+    round_size: Positive | Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    """Most rows added in a round, or in each one (the last size holds for further ones); None extrapolates every
+    mistake, as in Algorithm 2."""
     patience: Positive | None = None
     """Stop after so many rounds without gain on gold validation."""
     seed: Natural = 0
@@ -179,10 +186,15 @@ class RunConfig(Settings):
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
 
-    @field_validator("llm", "add_data", mode="before")
+    @field_validator("llm", "add_data", "round_size", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    def size_of_round(self, number: int) -> int | None:
+        """Most rows that round `number` (1 and up) adds."""
+        sizes = self.round_size
+        return sizes[min(number, len(sizes)) - 1] if isinstance(sizes, tuple) else sizes
 
     @property
     def llm_urls(self) -> tuple[str, ...]:
@@ -254,7 +266,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def first_fault(error: ValidationError, source: str, model: type[BaseModel] = RunConfig, see: str = SEE) -> str:
     """One sentence about the first fault that `model` found in `source`; `see` tells where its keys are listed."""
     fault = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"]) or "settings"
+    where = ".".join(str(part) for part in fault["loc"] if not _UNION.match(str(part))) or "settings"
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"{see} for all keys"

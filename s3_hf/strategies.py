@@ -32,7 +32,8 @@ class Strategy:
     what the last student got wrong, up to the given number or, with None, as many as the method makes;
     a strategy without it is one-shot. `asks_llm` is False where no LLM is needed. With `scores_rows` it learns not
     from what the student got wrong but from `Feedback.helpful`, which there is for labels of single texts only.
-    `per_name` are the rows of each label about one name, where ZeroGen's prompts are used.
+    `from_mistakes` is True where a student without mistakes teaches nothing. `per_name` are the rows of each label
+    about one name, where ZeroGen's prompts are used.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Strategy:
     grow: Callable[[Synthesizer, Feedback, int | None], AsyncIterator[Example]] | None = None
     asks_llm: bool = True
     scores_rows: bool = False
+    from_mistakes: bool = False
     per_name: int | None = None
 
 
@@ -104,6 +106,12 @@ async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | No
     chosen = Pool(pool, settings.examples, settings.feedback_ratio)
     async for example in synthesizer.zero_shot(n, PROGEN_PER_NAME, chosen):
         yield example
+
+
+def progen_sizes(total: int) -> list[int]:
+    """Rows of each of ProGen's rounds, the seed first, on the way to `total` rows."""
+    ends = [*itertools.takewhile(lambda size: size < total, _checkpoints()), total]
+    return [end - start for start, end in itertools.pairwise([0, *ends])]
 
 
 def _checkpoints() -> Iterator[int]:
@@ -182,7 +190,7 @@ async def _at_most(n: int | None, examples: AsyncIterator[Example]) -> AsyncIter
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
-        Strategy("s3", _seed_with_rationales, _extrapolate_mistakes),
+        Strategy("s3", _seed_with_rationales, _extrapolate_mistakes, from_mistakes=True),
         Strategy("zerogen", _zerogen, per_name=ZEROGEN_PER_NAME),
         Strategy("progen", _progen_seed, _progen_grow, scores_rows=True, per_name=PROGEN_PER_NAME),
         Strategy("goldgen", _seed_with_rationales, _extrapolate_gold),

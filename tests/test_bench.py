@@ -57,7 +57,7 @@ class Films:
 
     def run(self, observer=None, **values):
         bench = self.bench(**values)
-        cells = cells_of(bench, self.folder)
+        cells = cells_of(bench)
         check_cells(cells, self.folder, Services())
         return run_cells(cells, self.folder, Services(), observer or BenchObserver(), keep_models=bench.keep_models)
 
@@ -214,6 +214,18 @@ def test_curves_show_training_against_test(films):
         ({"sizes": [1], "arms": {"zerogen": {}}, "baseline": None}, "a row for each label"),
         ({"sizes": [2]}, "a row for the seed and for each of 2 rounds"),
         ({"sizes": []}, "needs 'sizes'"),
+        ({"sizes": [100], "arms": {"progen": {}}, "baseline": None}, "more rows than ProGen's first round, 100"),
+        (
+            {"arms": {"zerogen": {}, "s3": {"settings": {"add_data": "arm:zerogen"}}}},
+            "what arm 'zerogen' adds to its seed, which is nothing",
+        ),
+        (
+            {
+                "tasks": ["imdb", "rte"],
+                "arms": {"zerogen": {"tasks": ["rte"]}, "s3": {"settings": {"seed_data": "arm:zerogen"}}},
+            },
+            "'s3' on task 'imdb' takes rows of arm 'zerogen', which has none on this task",
+        ),
         ({"seeds": [0, 0]}, "must differ"),
         ({"baseline": "s33"}, "must be one of the arms"),
         ({"students": ["/nowhere/student"]}, "found '/nowhere/student'"),
@@ -235,10 +247,37 @@ def test_the_small_variant(films):
     bench = load_bench(path, small=True, settings={"llm": "http://127.0.0.1:1"})
     assert (bench.name, bench.seeds, bench.sizes) == ("films-small", (7,), (24,))
     assert bench.settings["training"] == {"epochs": 3, "batch_size": 8, "precision": "fp32"}
-    assert bench.settings["llm"] == "http://127.0.0.1:1"
+    assert {cell.config.llm for cell in cells_of(bench) if cell.arm == "s3"} == {"http://127.0.0.1:1"}
     assert load_bench(path).seeds == (0, 1)
     with pytest.raises(ConfigError, match="--small needs a section"):
         load_bench(films.write(small=None), small=True)
+
+
+def test_flags_win_over_all_settings_of_the_file(films):
+    values = {
+        "tasks": {"films": {"settings": {"training": {"epochs": 5}}}},
+        "arms": {"s3": {"settings": {"llm": "a/b"}}},
+    }
+    bench = load_bench(films.write(**values), settings={"training": {"epochs": 2}, "llm": "http://127.0.0.1:1"})
+    assert {(cell.config.training.epochs, cell.config.llm) for cell in cells_of(bench)} == {(2, "http://127.0.0.1:1")}
+    with pytest.raises(ConfigError, match="'rounds' of the command line cannot be set there"):
+        load_bench(films.path, settings={"rounds": 2})
+
+
+def test_progen_grows_by_its_own_schedule_unless_the_file_says_another(films):
+    arms = {"progen": {}, "late": {"strategy": "progen", "seed_share": "1/2"}, "s3": {}}
+    bench = films.bench(arms=arms, tasks={"films": {"seed_share": "3/4"}}, sizes=[1000], seeds=[0])
+    sizes = {cell.arm: (cell.config.seed_size, cell.config.round_size) for cell in cells_of(bench)}
+    assert sizes == {"progen": (100, (300, 600)), "late": (500, 250), "s3": (750, 125)}
+
+
+def test_another_llm_has_a_journal_of_its_own(films):
+    def journals(**settings):
+        return {cell.shared for cell in cells_of(load_bench(films.write(), settings=settings))} - {None}
+
+    found = [journals(llm="local"), journals(llm="a/b"), journals(llm="c/d"), journals(llm="http://a", llm_model="m")]
+    assert len(set.union(*found)) == 4 * 2
+    assert journals(llm="http://a") == journals(llm="http://b")
 
 
 def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
@@ -262,7 +301,7 @@ def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
 
 def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm):
     with pytest.raises(ConfigError, match="'progen' must be used on a task that labels single texts, found 'spans'"):
-        films.run(tasks={"spans": {"recipe": str(spans_recipe)}}, arms={"progen": {}}, baseline=None)
+        films.run(tasks={"spans": {"recipe": str(spans_recipe)}}, arms={"progen": {}}, sizes=[120], baseline=None)
     assert not films_llm.requests
 
 
@@ -270,7 +309,7 @@ def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm):
 @pytest.mark.parametrize("small", [False, True], ids=["whole", "small"])
 def test_the_ready_files(path, small, tmp_path):
     bench = load_bench(path, small=small)
-    cells = cells_of(bench, tmp_path)
+    cells = cells_of(bench)
     for config in {cell.task: cell.config for cell in cells}.values():
         load_task(config.task, prompts=config.prompts)
     if small:

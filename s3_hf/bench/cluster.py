@@ -44,6 +44,7 @@ class _Work:
     folder: Path
     services: Services
     keep_models: bool
+    at_once: int
     directory: str
     """Where relative paths of the bench file start."""
 
@@ -82,14 +83,17 @@ def run_cells_on_ray(
 def _submit(
     ray: Any, cells: Sequence[Cell], folder: Path, services: Services, needs: Needs, keep_models: bool
 ) -> dict[Any, Cell]:
-    """Start a task for each cell that is not done, each behind the last one whose turn it shares."""
+    """Start a task for each cell that is not done, behind the last one of its turn and those whose rows it takes."""
+    at_once = max(1, len({cell.shared for cell in cells} - {None}))
     task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)(_run)
     last: dict[str, Any] = {}
     tasks: dict[Any, Cell] = {}
     for cell in cells:
         if kept_result(cell, folder) is None:
-            work = _Work(_rotated(cell, len(last)), folder.resolve(), services, keep_models, str(Path.cwd()))
-            last[cell.turn] = task.remote(work, last.get(cell.turn))
+            rotated = _rotated(cell, len(last))
+            work = _Work(rotated, folder.resolve(), services, keep_models, at_once, str(Path.cwd()))
+            needed = [one for one, other in tasks.items() if other.name in cell.needs]
+            last[cell.turn] = task.remote(work, last.get(cell.turn), *needed)
             tasks[last[cell.turn]] = cell
     return tasks
 
@@ -120,14 +124,15 @@ def _gather(
     return [found for one in cells if (found := kept_result(one, folder))]
 
 
-def _run(work: _Work, before: S3Error | None) -> S3Error | None:
-    """Run the cell in a worker, unless what stopped the one before would stop it too; an error is returned."""
-    if before is not None and not isinstance(before, SynthesisError):
-        return before
+def _run(work: _Work, *before: S3Error | None) -> S3Error | None:
+    """Run the cell in a worker, unless what stopped one before would stop it too; an error is returned."""
+    for error in before:
+        if error is not None and not isinstance(error, SynthesisError):
+            return error
     os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
     os.chdir(work.directory)
     try:
-        run_cell(work.cell, work.folder, work.services, Observer(), keep_models=work.keep_models)
+        run_cell(work.cell, work.folder, work.services, Observer(), keep_models=work.keep_models, at_once=work.at_once)
     except S3Error as error:
         return error
     return None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from s3_hf.bench.spec import Arm, Bench
-from s3_hf.config import RunConfig, merge, parse_config
+from s3_hf.bench.spec import Arm, Bench, BenchTask
+from s3_hf.config import LOCAL, RunConfig, merge, parse_config
 from s3_hf.errors import ConfigError
-from s3_hf.strategies import Strategy, strategy_named
+from s3_hf.strategies import Strategy, progen_sizes, strategy_named
 
+SEED_SHARE = Fraction(2, 3)
 REFERENCE = "arm:"
 """Prefix of `seed_data` and `add_data` that are rows of another arm."""
 
@@ -32,6 +35,8 @@ class Cell:
     """Rows that the last student is to be trained on; None where the data decides it."""
     shared: str | None
     """Name of the journal that it shares with other cells; None where it needs nothing from them."""
+    needs: tuple[str, ...] = ()
+    """Names of the cells whose rows it takes."""
 
     @property
     def name(self) -> str:
@@ -50,31 +55,27 @@ def cell_name(task: str, arm: str, student: str, size: int | None, seed: int) ->
     return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
 
 
-def cells_of(bench: Bench, folder: Path) -> list[Cell]:
+def cells_of(bench: Bench) -> list[Cell]:
     """Return the cells in the order in which they run: all arms of a seed before the next seed.
-
-    Args:
-        bench: the bench.
-        folder: its folder, where rows of other arms are looked for.
 
     Raises:
         ConfigError: a setting or a size is wrong, an arm needs another one that is not there, or two cells are
             the same.
     """
     ordered = _by_need(bench)
-    cells = [
-        cell
-        for seed in bench.seeds
-        for task in bench.tasks
-        for student in bench.students
-        for arm in ordered
-        for cell in _cells(bench, folder, task, arm, student, seed)
-    ]
-    _distinct(cells)
-    return cells
+    cells: dict[str, Cell] = {}
+    for seed, task, student, arm in itertools.product(bench.seeds, bench.tasks, bench.students, ordered):
+        for cell in _cells(bench, cells, task, arm, student, seed):
+            other = cells.setdefault(cell.name, cell)
+            if other is not cell:
+                raise ConfigError(
+                    f"{_told(other)} and {_told(cell)} have the same name {cell.name!r}; rename one of them"
+                )
+    _distinct(cells.values())
+    return list(cells.values())
 
 
-def _cells(bench: Bench, folder: Path, task: str, arm: str, student: str, seed: int) -> Iterator[Cell]:
+def _cells(bench: Bench, before: Mapping[str, Cell], task: str, arm: str, student: str, seed: int) -> Iterator[Cell]:
     entry, method = bench.tasks[task], bench.arms[arm]
     if method.tasks is not None and task not in method.tasks:
         return
@@ -84,23 +85,25 @@ def _cells(bench: Bench, folder: Path, task: str, arm: str, student: str, seed: 
         sizes = (None,)
     elif not sizes:
         raise ConfigError(f"arm {arm!r} on task {task!r} needs 'sizes', found none; add them")
-    given = merge(merge(bench.settings, entry.settings), method.settings)
+    given = merge(merge(merge(bench.settings, entry.settings), method.settings), bench.flags)
     for size in sizes:
         values = merge({"synthesis": {"top_up": True}}, given)
         values |= {"task": entry.recipe or task, "strategy": strategy.name, "student": student, "seed": seed}
         rows = None if size is None else round(size * method.times)
-        values |= _split(method, strategy, given, rows, f"arm {arm!r}, size {size}")
-        values |= _borrowed(bench, folder, values, (task, student, size, seed))
+        values |= _split(method, entry, strategy, given, rows, f"arm {arm!r}, size {size}")
+        lenders = dict(_lenders(bench, before, values, (task, student, size, seed), f"arm {arm!r} on task {task!r}"))
+        values |= {key: f"../{lender.name}" for key, lender in lenders.items()}
         config = parse_config(values, f"the settings of arm {arm!r} on task {task!r}")
         borrows = "seed_data" in given or "add_data" in given
-        journal = _journal(task, seed, method) if strategy.asks_llm or borrows else None
-        yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal)
+        journal = _journal(task, seed, config, method) if strategy.asks_llm or borrows else None
+        needs = tuple(dict.fromkeys(lender.name for lender in lenders.values()))
+        yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal, needs)
 
 
 def _split(
-    arm: Arm, strategy: Strategy, given: Mapping[str, Any], rows: int | None, where: str
-) -> dict[str, int | None]:
-    """How many rows are seed and how many each round adds (appendix B: 2/3, then 1/6 and 1/6)."""
+    arm: Arm, entry: BenchTask, strategy: Strategy, given: Mapping[str, Any], rows: int | None, where: str
+) -> dict[str, Any]:
+    """How many rows are seed and how many each round adds (appendix B: 2/3, then 1/6 and 1/6; or ProGen's own)."""
     added = 1 if given.get("add_data") else 0  # a round that is given
     rounds = arm.rounds if arm.rounds is not None else added or (2 if strategy.grow else 0)
     if not strategy.grow and rounds > added:
@@ -112,8 +115,17 @@ def _split(
         return {"rounds": rounds}
     if not strategy.asks_llm:
         return {"rounds": rounds, "gold_size": rows}
+    if strategy.scores_rows and arm.rounds is None and arm.seed_share is None and not added:
+        seed, *more = progen_sizes(rows)
+        if not more:
+            raise ConfigError(
+                f"{where}, must have more rows than ProGen's first round, 100, found {rows}; use a larger size, or "
+                "give 'rounds' and 'seed_share'"
+            )
+        return {"rounds": len(more), "seed_size": seed, "round_size": more}
     growing = rounds - added
-    each = round(rows * (1 - arm.seed_share) / growing) if growing > 0 else 0
+    share = next((one for one in (arm.seed_share, entry.seed_share) if one is not None), SEED_SHARE)
+    each = round(rows * (1 - share) / growing) if growing > 0 else 0
     seed = rows - growing * each if growing > 0 else rows
     if seed < 1 or (growing > 0 and each < 1):
         raise ConfigError(
@@ -123,25 +135,25 @@ def _split(
     return {"rounds": rounds, "seed_size": seed, "round_size": each or None}
 
 
-def _borrowed(
-    bench: Bench, folder: Path, values: Mapping[str, Any], place: tuple[str, str, int | None, int]
-) -> dict[str, Any]:
-    """The files that hold the rows of other arms, where `seed_data` or `add_data` name one."""
+def _lenders(
+    bench: Bench,
+    before: Mapping[str, Cell],
+    values: Mapping[str, Any],
+    place: tuple[str, str, int | None, int],
+    where: str,
+) -> Iterator[tuple[str, Cell]]:
+    """The cells whose rows are the `seed_data` or `add_data` of this one, where these name an arm."""
     task, student, size, seed = place
-    found: dict[str, Any] = {}
     for key in ("seed_data", "add_data"):
-        if (name := _reference(values.get(key))) is None:
+        if (arm := _reference(values.get(key))) is None:
             continue
-        strategy = _strategy(bench, name)
-        sized = strategy.asks_llm or bench.arms[name].sized
-        cell = folder.resolve() / "cells" / cell_name(task, name, student, size if sized else None, seed)
-        if key == "seed_data":
-            found[key] = str(cell / "round-0" / "data.parquet")
-            continue
-        arm = bench.arms[name]
-        rounds = arm.rounds if arm.rounds is not None else 2 if strategy.grow else 0
-        found[key] = [str(cell / f"round-{number}" / "data.parquet") for number in range(1, rounds + 1)]
-    return found
+        sized = _strategy(bench, arm).asks_llm or bench.arms[arm].sized
+        lender = before.get(cell_name(task, arm, student, size if sized else None, seed))
+        if lender is None:
+            raise ConfigError(f"{where} takes rows of arm {arm!r}, which has none on this task; correct its 'tasks'")
+        if key == "add_data" and not lender.config.rounds:
+            raise ConfigError(f"{where} takes what arm {arm!r} adds to its seed, which is nothing; name another arm")
+        yield key, lender
 
 
 def _reference(value: Any) -> str | None:
@@ -170,27 +182,24 @@ def _by_need(bench: Bench) -> list[str]:
     return ordered
 
 
-def _journal(task: str, seed: int, arm: Arm) -> str:
+def _journal(task: str, seed: int, config: RunConfig, arm: Arm) -> str:
     """Cells share completions if task, seed and LLM are the same; the address of the file's LLM may change."""
-    own = {key: arm.settings[key] for key in ("llm", "llm_model") if key in arm.settings}
-    tail = f"-{hashlib.sha256(repr(sorted(own.items())).encode()).hexdigest()[:6]}" if own else ""
+    llm = [config.identity()["llm"], config.llm_model, arm.settings.get("llm")]
+    plain = llm == [LOCAL, None, None]
+    tail = "" if plain else f"-{hashlib.sha256(repr(llm).encode()).hexdigest()[:6]}"
     return f"{re.sub(r'[^a-zA-Z0-9_.]+', '_', task)}-seed{seed}{tail}"
 
 
-def _distinct(cells: list[Cell]) -> None:
-    """Raise ConfigError if two cells would run the same, or have the same folder."""
+def _distinct(cells: Iterable[Cell]) -> None:
+    """Raise ConfigError if two cells would run the same."""
     known: dict[tuple[object, ...], Cell] = {}
     for cell in cells:
-        same = (cell.config.fingerprint(), cell.config.rounds, cell.config.patience)
-        for key, fault in ((same, "are the same cell"), ((cell.name,), "have the same name")):
-            other = known.setdefault(key, cell)
-            if other is not cell:
-                raise ConfigError(
-                    f"{_told(other)} and {_told(cell)} {fault}: nothing that is made differs; drop one of them, or "
-                    "correct its settings"
-                    if key == same
-                    else f"{_told(other)} and {_told(cell)} {fault} {cell.name!r}; rename one of them"
-                )
+        other = known.setdefault((cell.config.fingerprint(), cell.config.rounds, cell.config.patience), cell)
+        if other is not cell:
+            raise ConfigError(
+                f"{_told(other)} and {_told(cell)} are the same cell: nothing that is made differs; drop one of them, "
+                "or correct its settings"
+            )
 
 
 def _told(cell: Cell) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from s3_hf.bench.grid import Cell
 from s3_hf.config import LOCAL, RunConfig
-from s3_hf.errors import BudgetReached, ConfigError, S3Error, SynthesisError
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.journal import Journal
 from s3_hf.loop import Observer, RunResult, Services, check, run
@@ -79,8 +79,19 @@ def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None
         path = folder / "cells" / cell.name
         if (path / "run.yaml").exists():
             create_run(path, cell.config, {})  # names the settings that changed
+            _check_length(cell, path)
         elif cell.seed == first_seed:
             _check_size(cell, check(cell.config, _services(cell.config, services)))
+
+
+def _check_length(cell: Cell, path: Path) -> None:
+    """A run may be given more rounds; a finished cell would not have them."""
+    old, new = open_run(path).config, cell.config
+    if (path / "cell.json").exists() and (old.rounds, old.patience) != (new.rounds, new.patience):
+        raise RunDirError(
+            f"{str(path)!r} was made with rounds={old.rounds} and patience={old.patience}, found {new.rounds} and "
+            f"{new.patience}; set them back, or name another --run-dir"
+        )
 
 
 def _check_size(cell: Cell, task: Any) -> None:
@@ -146,19 +157,35 @@ def told_failures(failed: dict[str, S3Error]) -> None:
         raise first
 
 
-def run_cell(cell: Cell, folder: Path, services: Services, observer: Observer, *, keep_models: bool = False) -> None:
+def run_cell(
+    cell: Cell,
+    folder: Path,
+    services: Services,
+    observer: Observer,
+    *,
+    keep_models: bool = False,
+    at_once: int = 1,
+) -> None:
     """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete.
 
-    Waits until no other process, on whatever machine, runs a cell of the same journal.
+    Waits until no other process, on whatever machine, runs a cell of the same journal. `at_once` is how many journals
+    are written to at the same time; each may spend its share of a limit.
+
+    Raises:
+        SynthesisError: the LLM answers nothing usable, or a cell whose rows this one takes was left out.
+        S3Error: anything else that is wrong.
     """
     path = folder / "cells" / cell.name
+    for name in cell.needs:
+        if not (folder / "cells" / name / "cell.json").exists():
+            raise SynthesisError(f"the rows of {name!r} must be there, found that it was left out; see why above")
     with _turn(folder / "journals" / f"{cell.turn}.turn"):
         if kept_result(cell, folder):
             return
         if cell.shared:
             _link(path / JOURNAL, folder / "journals" / f"{cell.shared}.sqlite")
         try:
-            result = run(_limited(cell, folder), path, _services(cell.config, services), observer)
+            result = run(_limited(cell, folder, at_once), path, _services(cell.config, services), observer)
         finally:
             _note_spending(cell, folder)
         record = _measured(cell, result)
@@ -239,14 +266,19 @@ def _services(config: RunConfig, all_services: Services) -> Services:
     return chosen if config.student == LOCAL else replace(chosen, student="", student_name="")
 
 
-def _limited(cell: Cell, folder: Path) -> RunConfig:
-    """The cell's settings with what other journals spent taken off the limits, which hold for the whole bench."""
+def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:
+    """The cell's settings with what other journals spent taken off the limits, which hold for the whole bench.
+
+    Of journals that are written to at once none knows what the others spend, so that each has an equal share.
+    """
     config = cell.config
     limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}
     elsewhere = _spent(folder, cell.turn)
-    left = {name: limit - getattr(elsewhere, LIMITS[name]) for name, limit in limits.items()}
-    for name, rest in left.items():
-        if rest <= 0:
+    left = {}
+    for name, limit in limits.items():
+        share = limit / at_once if name == "max_cost" else limit // at_once
+        left[name] = min(share, limit - getattr(elsewhere, LIMITS[name]))
+        if left[name] <= 0:
             raise BudgetReached(
                 f"the limit {name}={limits[name]!r} of the bench is reached; all of it is kept, run the same command "
                 f"with a higher {name} to go on"

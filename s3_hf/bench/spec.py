@@ -7,12 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from s3_hf.config import LOCAL, Natural, Positive, Settings, first_fault, merge, read_mapping
 from s3_hf.errors import ConfigError
 
 SEE = "see docs/bench.md"
+
+Share = Annotated[Fraction, Field(gt=0, le=1)]
 
 OURS = ("task", "strategy", "student", "seed", "seed_size", "round_size", "rounds")
 """Settings that the axes of the grid decide."""
@@ -27,6 +29,8 @@ class BenchTask(Settings):
     """Whose figures of the paper stand beside this task's, where it is another one."""
     sizes: tuple[Positive, ...] | None = None
     """Sizes for this task in place of the file's."""
+    seed_share: Share | None = None
+    """`seed_share` of the arms that say none themselves."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -35,9 +39,10 @@ class Arm(Settings):
 
     strategy: str | None = None
     rounds: Natural | None = None
-    """Rounds after the seed; by default 2 where the strategy grows its data, 0 elsewhere."""
-    seed_share: Annotated[Fraction, Field(gt=0, le=1)] = Fraction(2, 3)
-    """Share of the rows that are the seed, if there are rounds; the rest is spread evenly over them."""
+    """Rounds after the seed; by default 2 where the strategy grows its data, 0 elsewhere, and for ProGen those of its
+    own schedule."""
+    seed_share: Share | None = None
+    """Share of the rows that are the seed, if there are rounds, by default 2/3; the others are even shares."""
     times: Annotated[Fraction, Field(gt=0)] = Fraction(1)
     """So many times the rows that the size says, to compare what data is worth."""
     sized: bool = False
@@ -55,7 +60,7 @@ class Paper(Settings):
 
 
 class Bench(Settings):
-    """A bench file, validated; settings go from the file's over the task's to the arm's."""
+    """A bench file, validated; settings go from the file's over the task's to the arm's, then to those of flags."""
 
     name: str
     title: str = ""
@@ -73,6 +78,12 @@ class Bench(Settings):
     """Keep the students' weights of finished cells."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
     paper: Paper | None = None
+    _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def flags(self) -> Mapping[str, Any]:
+        """Settings from the command line, which win over all of the file's."""
+        return self._flags
 
     @field_validator("tasks", "arms", mode="before")
     @classmethod
@@ -87,7 +98,7 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
     Args:
         path: YAML file; its name is the bench's unless it says another.
         small: put the keys of its section `small` in place of its own; `settings` are merged.
-        settings: settings from flags, which win over the file's.
+        settings: settings from flags, which win over all of the file's.
 
     Raises:
         ConfigError: the file is no bench; the first fault is named.
@@ -101,9 +112,10 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
         merged = merge(values.get("settings") or {}, variant.get("settings") or {})
         values = {**values, "name": f"{values['name']}-small", **variant, "settings": merged}
     try:
-        bench = Bench.model_validate(merge(values, {"settings": settings} if settings else {}))
+        bench = Bench.model_validate(values)
     except ValidationError as error:
         raise ConfigError(first_fault(error, str(path), Bench, SEE)) from error
+    bench._flags = settings or {}
     for fault in _faults(bench):
         raise ConfigError(f"in {str(path)!r} {fault}")
     return bench
@@ -124,6 +136,7 @@ def _faults(bench: Bench) -> Iterator[str]:
             yield f"the paper's figures must be those of arms of the file, found {name!r}; correct the name"
     given = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
     given += [(repr(name), arm.settings) for name, arm in bench.arms.items()]
+    given += [("the command line", bench.flags)]
     for where, settings in given:
         for key in set(OURS) & set(settings):
             yield f"the setting {key!r} of {where} cannot be set there; the grid decides it ({SEE[4:]})"

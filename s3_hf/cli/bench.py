@@ -38,7 +38,7 @@ def bench(
     given = {"llm": options.one_or_many(llm)}
     loaded = load_bench(file, small=small, settings=options.overrides(given, assignments))
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
-    cells = cells_of(loaded, folder)
+    cells = cells_of(loaded)
     if plan:
         display.show_text(display.plan(cells, folder))
         return

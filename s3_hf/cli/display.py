@@ -129,7 +129,8 @@ def plan(cells: Sequence[Cell], folder: Path) -> str:
         state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else "new"
         seed = "given" if config.seed_data else "gold" if cell.size is None else f"{config.seed_size:,}"
         added = " + given" if config.add_data else ""
-        growth = f" + {config.rounds} x {config.round_size:,}" if config.round_size else ""
+        sizes = [config.size_of_round(number) for number in range(1, config.rounds + 1)] if config.round_size else []
+        growth = "".join(f" + {size:,}" for size in sizes)
         lines.append(f"{state:6}{cell.name}: {seed}{added}{growth} rows")
     return "\n".join(lines)
 

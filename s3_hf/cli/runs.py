@@ -34,8 +34,8 @@ def run(
     round_size: int = typer.Option(None, help="Most rows that a round adds. [default: one per mistake]"),
     patience: int = typer.Option(None, help="Stop after so many rounds without gain on gold validation."),
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
-    seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id) as the seed."),
-    add_data: list[str] = typer.Option(None, help="Add this dataset as round 1, after the seed (repeatable)."),
+    seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id), or a run's seed."),
+    add_data: list[str] = typer.Option(None, help="Add this dataset, or what a run added, as round 1 (repeatable)."),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
     holdout: float = typer.Option(

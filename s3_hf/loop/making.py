@@ -7,17 +7,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_hf.config import RunConfig
-from s3_hf.errors import S3Error, SynthesisError
+from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, read_json, read_rows, write_json
 from s3_hf.journal import Journal
 from s3_hf.llm import Client, ClientStatus
 from s3_hf.loop.helping import helpful
 from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
-from s3_hf.store import RoundDir, RunDir
+from s3_hf.store import RoundDir, RunDir, open_run
 from s3_hf.strategies import Strategy
 from s3_hf.synthesis import Checks, Synthesizer, row_text
 from s3_hf.task import Task, given_examples
@@ -112,19 +113,32 @@ class Maker:
         config = self.config
         if number == 0:
             if config.seed_data:
-                return _stream(given_examples(self.task, config.seed_data)), None
+                return _stream(given_examples(self.task, *self._given(config.seed_data, 0))), None
             return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
         before = read_json(self.run.round(number - 1).facts)["rationales"]
         synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
         if number == 1 and config.add_data:
             sources = (config.add_data,) if isinstance(config.add_data, str) else config.add_data
-            return _stream(given_examples(self.task, *sources, round=number)), None
+            files = [file for source in sources for file in self._given(source, number)]
+            return _stream(given_examples(self.task, *files, round=number)), None
         feedback = self._feedback(number)
         source = len(feedback.mistakes) * config.synthesis.per_error
-        limited = self.strategy.name == "s3" and not config.synthesis.top_up
-        wanted = min(source, config.round_size or source) if limited else config.round_size
+        size = config.size_of_round(number)
+        limited = self.strategy.from_mistakes and not config.synthesis.top_up
         assert self.strategy.grow is not None
-        return self.strategy.grow(synthesizer, feedback, config.round_size), wanted
+        return self.strategy.grow(synthesizer, feedback, size), min(source, size or source) if limited else size
+
+    def _given(self, source: str, number: int) -> list[str]:
+        """The source, or the files of a run: its seed for round 0, else what it added; one beside this run too."""
+        folders = (self.run.path / source, Path(source))
+        folder = next((one for one in folders if (one / "run.yaml").exists()), None)
+        if folder is None:
+            return [source]
+        rounds = open_run(folder).rounds()
+        if not (chosen := rounds[1:] if number else rounds[:1]):
+            wanted = "added rows to its seed" if number else "a seed"
+            raise TaskError(f"given run {source!r} must have {wanted}, found {len(rounds)} rounds; name another one")
+        return [str(one.data) for one in chosen]
 
     def _checks(self, number: int) -> Checks:
         """Checks that know the gold texts and the texts of earlier rounds."""

@@ -97,7 +97,7 @@ class Rounds:
         """True if there is no further round: nothing to learn from, or nothing gained by it."""
         if not results or (len(results) == 1 and self.config.add_data):
             return False
-        taught = bool(results[-1].mistakes) or self.strategy.scores_rows
+        taught = bool(results[-1].mistakes) or not self.strategy.from_mistakes
         return self.strategy.grow is None or not taught or self.converged(results)
 
     def converged(self, results: list[RoundResult]) -> bool:

@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
     if name not in config.other_prompts:
         known = ", ".join(config.other_prompts) or "none"
         raise TaskError(f"the setting 'prompts' must name other prompts of task {task!r} ({known}), found {name!r}")
-    return config.other_prompts[name]
+    other, own = config.other_prompts[name], config.prompts
+    return other if other.zerogen else replace(other, zerogen=own.zerogen, names=own.names, shown=own.shown)
 
 
 def _faults(config: TaskConfig) -> Iterator[str]:

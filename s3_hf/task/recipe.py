@@ -88,7 +88,8 @@ class TaskConfig(datasets.BuilderConfig):
     `text` is the column that the LLM writes, `context` what it is written about, and what is learned is the `label`
     or, with `label=None`, the `answers` (as in SQuAD: `text` and `answer_start`) in the context.
     `labels` maps each gold label name to the word that prompts use for it. `other_prompts` are named alternatives
-    to `prompts`. `splits` maps `validation` (what errors are found on) and `test` to the source's own split names;
+    to `prompts`, with the `zerogen`, `names` and `shown` of those where they have no `zerogen`. `splits` maps
+    `validation` (what errors are found on) and `test` to the source's own split names;
     where both name the same one, it is divided: `test_share` of it is the test, drawn with `split_seed`.
     `source` is a Hub id, a folder, or a CSV, JSON lines or Parquet file.
     `features` are all gold columns and their features where there are more than those named here; of these,
