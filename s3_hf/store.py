@@ -1,6 +1,6 @@
 """The run directory: where everything a run makes is kept, and from which it goes on.
 
-    run.yaml  journal.sqlite
+    run.yaml  run.lock  journal.sqlite
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
     round-1/  (helpful.json) data.parquet round.json | …
 
@@ -11,9 +11,11 @@ done or not begun.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -24,13 +26,17 @@ import yaml
 
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import RunDirError
-from s3_hf.files import read_rows, write_text
+from s3_hf.files import read_rows, storage_errors, write_text
+from s3_hf.locking import hold
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
 JOURNAL = "journal.sqlite"
+LOCK = "run.lock"
+BEFORE_THE_RUN = (JOURNAL, LOCK, ".run.yaml.tmp")
+"""What the names in a folder that is no run directory yet may begin with."""
 
 
 class Stage(Enum):
@@ -138,6 +144,25 @@ class RunDir:
         return concatenate_datasets([self.round(number).rows() for number in range(last + 1)])
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from making anything in the run directory at `path`, which need not exist yet.
+
+    Raises:
+        RunDirError: another process is at it, or it is no run directory.
+        StorageError: it cannot be written.
+    """
+    if not (path / "run.yaml").exists():
+        _check_unused(path)  # no lock is left in a folder of other things
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    handle = hold(path / LOCK, path)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Return the run directory at `path`, made now or opened again.
 
@@ -154,8 +179,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(path, old.config, config)
         return RunDir(path, config, old.facts)
-    if path.exists() and any(not file.name.startswith(JOURNAL) for file in path.iterdir()):
-        raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
+    _check_unused(path)
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fingerprint": config.fingerprint(),
@@ -182,6 +206,12 @@ def open_run(path: Path) -> RunDir:
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
         raise RunDirError(f"{str(proof)!r} is damaged ({error}); restore it, or start in a new folder") from error
     return RunDir(path, config, record)
+
+
+def _check_unused(path: Path) -> None:
+    found = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    if any(not file.name.startswith(BEFORE_THE_RUN) for file in found):
+        raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
 
 
 def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:

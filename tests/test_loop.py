@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,21 @@ def test_settings_that_changed_are_named(films_config, tmp_path):
     loop.synthesize(films_config, tmp_path / "run")
     with pytest.raises(RunDirError, match=r"training\.epochs was 2 and is 7"):
         loop.run(changed(films_config, training={"epochs": 7}), tmp_path / "run")
+
+
+def test_a_second_run_leaves_the_first_alone(films_config, films_llm, tmp_path):
+    films_llm.delay = 0.1
+    config = changed(films_config, rounds=0)
+    with ThreadPoolExecutor() as other:
+        first = other.submit(loop.run, config, tmp_path / "run")
+        while not films_llm.requests and not first.done():
+            time.sleep(0.01)
+        for again in (loop.run, loop.synthesize):
+            with pytest.raises(RunDirError, match="one process at a time and process '[0-9]+'"):
+                again(config, tmp_path / "run")
+        assert not loop.results_of(open_run(tmp_path / "run"))
+        assert first.result().rounds[0].rows == 24
+    assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
 
 
 def test_convergence_stops(films_config, tmp_path):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
@@ -17,7 +19,7 @@ from s3_hf.files import RowWriter, read_json, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
 from s3_hf.records import Columns
-from s3_hf.store import RoundDir, RunDir, Stage, create_run
+from s3_hf.store import RoundDir, RunDir, Stage, create_run, locked
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.task import Task, task_of
 
@@ -43,6 +45,7 @@ class Rounds:
     observer: Observer
 
     @classmethod
+    @contextlib.contextmanager
     def begin(
         cls,
         config: RunConfig,
@@ -51,8 +54,8 @@ class Rounds:
         observer: Observer,
         *,
         trains: bool = True,
-    ) -> Rounds:
-        """Check everything that can be checked before anything is spent, and open the run directory."""
+    ) -> Iterator[Self]:
+        """Check everything that can be checked before anything is spent; the run directory is open, and locked."""
         task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
         student_name = services.student_name or (config.student if trains else Path(config.student).name)
@@ -65,7 +68,8 @@ class Rounds:
             "llm": _llm_facts(config, services) if strategy.asks_llm else None,
             "task": task.facts(),
         }
-        return cls(config, strategy, task, create_run(path, config, facts), services, observer)
+        with locked(path) if _first_process() else contextlib.nullcontext():
+            yield cls(config, strategy, task, create_run(path, config, facts), services, observer)
 
     @property
     def metric(self) -> str:
