@@ -169,15 +169,20 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
     Args:
         path: folder of the run; it may hold a journal, whose completions are then not asked again.
         config: settings of this call; `identity()` must equal what the directory was made with.
-        facts: what else `run.yaml` records, such as the task and the names of LLM and student.
+        facts: what else `run.yaml` records, such as the task and the names of LLM and student; its `digests` of gold
+            data, labels and prompts must equal those of the directory, if both have some.
 
     Raises:
-        RunDirError: the directory belongs to other settings (each is named), or is no run directory.
+        RunDirError: the directory belongs to other settings or data (each is named), or is no run directory.
     """
     proof = path / "run.yaml"
     if proof.exists():
         old = open_run(path)
         _same_identity(path, old.config, config)
+        _same_digests(path, old.facts.get("digests", {}), facts.get("digests", {}))
+        if facts.get("student") and not old.facts.get("student"):  # until now its rows were only synthesized
+            old = RunDir(path, config, {**old.facts, "student": facts["student"]})
+            _write(proof, old.facts)
         return RunDir(path, config, old.facts)
     _check_unused(path)
     record = {
@@ -187,7 +192,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         "config": config.model_dump(mode="json"),
         **facts,
     }
-    write_text(proof, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100))
+    _write(proof, record)
     return RunDir(path, config, record)
 
 
@@ -226,6 +231,19 @@ def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
     raise RunDirError(
         f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
     )
+
+
+def _same_digests(path: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    changed = [name for name, digest in new.items() if old.get(name, digest) != digest]
+    if changed:
+        raise RunDirError(
+            f"the {' and '.join(changed)} of {str(path)!r} must be what it was made with, found that they changed; "
+            "restore them, or name another --run-dir"
+        )
+
+
+def _write(proof: Path, record: Mapping[str, Any]) -> None:
+    write_text(proof, yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=100))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

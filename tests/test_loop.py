@@ -10,7 +10,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import datasets
 import pytest
+import yaml
 
 from s3_hf import loop
 from s3_hf.config import parse_config
@@ -114,11 +116,74 @@ def test_a_second_run_leaves_the_first_alone(films_config, films_llm, tmp_path):
         while not films_llm.requests and not first.done():
             time.sleep(0.01)
         for again in (loop.run, loop.synthesize):
-            with pytest.raises(RunDirError, match="one process at a time and process '[0-9]+'"):
+            with pytest.raises(RunDirError, match=r"one process at a time and process '\d+'"):
                 again(config, tmp_path / "run")
         assert not loop.results_of(open_run(tmp_path / "run"))
         assert first.result().rounds[0].rows == 24
     assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
+
+
+def changing_recipe(recipe, tmp_path):
+    """A copy of the recipe over a copy of its gold data, and functions that change either."""
+    path, gold = tmp_path / "films.py", tmp_path / "gold"
+    source = recipe.read_text().partition("source='")[2].partition("'")[0]
+    shutil.copytree(source, gold)
+    path.write_text(recipe.read_text().replace(source, str(gold)))
+
+    def replaced(old, new):
+        path.write_text(path.read_text().replace(old, new))
+
+    def put_in_front(split):
+        (file,) = gold.glob(f"data/{split}-*")
+        rows = read_rows(file)
+        datasets.concatenate_datasets([rows.select([1]), rows]).to_parquet(file)
+
+    return path, replaced, put_in_front
+
+
+def test_gold_data_labels_and_prompts_that_changed_are_named(films_config, recipe, tmp_path):
+    path, replaced, put_in_front = changing_recipe(recipe, tmp_path)
+    config = changed(films_config, task=str(path))
+    loop.synthesize(config, tmp_path / "run")
+
+    def refused(what):
+        with pytest.raises(RunDirError, match=rf"the {what} of '.*run' must be what .* another --run-dir"):
+            loop.run(changed(config, rounds=3), tmp_path / "run")
+
+    replaced("a {label} sentence like", "one {label} sentence like")
+    refused("prompts")
+    replaced("'positive'".replace("'", '"'), '"good"')
+    refused("labels and prompts")
+    replaced('"good"', '"positive"')
+    replaced("one {label} sentence like", "a {label} sentence like")
+    loop.synthesize(config, tmp_path / "run")
+    put_in_front("validation")
+    refused("gold data")
+    assert loop.run(changed(config, rounds=0), tmp_path / "new").rounds[0].rows == 24
+
+
+def test_a_run_without_digests_goes_on(films_config, recipe, tmp_path):
+    path, replaced, put_in_front = changing_recipe(recipe, tmp_path)
+    config = changed(films_config, task=str(path), rounds=0)
+    loop.run(config, tmp_path / "run")
+    facts = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert facts.pop("digests").keys() == {"gold data", "labels", "prompts"}
+    (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(facts))
+    replaced("a {label} sentence like", "one {label} sentence like")
+    loop.run(config, tmp_path / "run")
+    put_in_front("validation")
+    with pytest.raises(RunDirError, match="must be of its 41 rows, found 40 with other ids"):
+        loop.run(changed(config, rounds=1), tmp_path / "run")
+
+
+def test_synthesized_rows_are_trained_on_under_the_name_of_the_student(films_config, tmp_path):
+    loop.synthesize(films_config, tmp_path / "run")
+    assert open_run(tmp_path / "run").facts["student"] is None
+    loop.run(changed(films_config, rounds=0), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.facts["student"] == films_config.student
+    loop.synthesize(films_config, tmp_path / "run")
+    assert open_run(tmp_path / "run") == run
 
 
 def test_convergence_stops(films_config, tmp_path):

@@ -67,6 +67,7 @@ class Rounds:
             "student": student_name if trains else None,
             "llm": _llm_facts(config, services) if strategy.asks_llm else None,
             "task": task.facts(),
+            "digests": task.content_digests(),
         }
         with locked(path) if _first_process() else contextlib.nullcontext():
             yield cls(config, strategy, task, create_run(path, config, facts), services, observer)

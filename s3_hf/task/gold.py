@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -180,6 +182,18 @@ class Task:
             "task_ids": list(config.task_ids),
         }
 
+    def content_digests(self) -> dict[str, str]:
+        """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""
+        config = self.config
+        known = (config.context, config.text, config.label, config.answers)
+        names = ["s3_id", *(name for name in known if name), *config.carried]
+        parts = [self.gold, self.test, *([self.selection] if self.options.holdout else [])]
+        return {
+            "gold data": _digest(rows[name][:] for rows in parts for name in names),
+            "labels": _digest(config.labels.items()),
+            "prompts": _digest(item for item in asdict(self.prompts).items() if item[1]),
+        }
+
     @cached_property
     def _validation(self) -> datasets.Dataset:
         return self._sample(self._split("validation", "val"), self.options.size)
@@ -239,6 +253,13 @@ class Task:
             ) from error
         kept = sample["train"]
         return kept.select(sorted(range(len(kept)), key=kept["s3_id"][:].__getitem__))
+
+
+def _digest(values: Iterable[Any]) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for value in values:
+        found.update(json.dumps(value, default=str).encode())
+    return found.hexdigest()
 
 
 def _prepared(builder: TaskBuilder) -> TaskBuilder:
