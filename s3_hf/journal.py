@@ -159,6 +159,19 @@ class Journal:
                 loop.call_soon_threadsafe(_release, futures, error)
 
 
+def paid(path: Path) -> Usage:
+    """What the journal at `path` says was paid for; it may be open in another process.
+
+    Raises:
+        RunDirError: the file is damaged.
+        StorageError: it cannot be read.
+    """
+    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"  # a reader shares a file with the writer
+    with _translated(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as one:
+        begun = one.execute("PRAGMA user_version").fetchone()[0]
+        return Usage(*one.execute(_SPENT).fetchone()) if begun else Usage()
+
+
 def _release(futures: Iterable[asyncio.Future[None]], error: Exception | None) -> None:
     for future in futures:
         if future.done():  # its wait was cancelled

@@ -3,6 +3,7 @@
     run.yaml  run.lock  journal.sqlite
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
     round-1/  (helpful.json) data.parquet round.json | …
+    round-2/  empty.json
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -74,6 +75,11 @@ class RoundDir:
     def facts(self) -> Path:
         """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
         return self.path / "round.json"
+
+    @property
+    def empty(self) -> Path:
+        """What `facts` would be of a round whose rows were all rejected. Proof that the run ends before it."""
+        return self.path / "empty.json"
 
     @property
     def tuned(self) -> Path:

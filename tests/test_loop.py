@@ -186,6 +186,18 @@ def test_synthesized_rows_are_trained_on_under_the_name_of_the_student(films_con
     assert open_run(tmp_path / "run") == run
 
 
+def test_a_round_without_rows_ends_the_run(films_config, films_llm, tmp_path, caplog):
+    films_llm._reply = lambda payload: "no" if "like:" in str(payload) else film_reply(payload)
+    first = loop.run(films_config, tmp_path / "run")
+    assert [one.number for one in first.rounds] == [0]
+    assert "round 1 adds no rows" in caplog.text
+    run, asked = open_run(tmp_path / "run"), len(films_llm.requests)
+    assert read_json(run.round(1).empty)["rejected"] == {"too short": 4 * first.rounds[0].mistakes}
+    assert not run.round(1).data.exists()
+    assert loop.run(films_config, tmp_path / "run") == first
+    assert len(films_llm.requests) == asked
+
+
 def test_convergence_stops(films_config, tmp_path):
     result = loop.run(changed(films_config, rounds=6, patience=1), tmp_path / "run")
     scores = [one.validation["accuracy"] for one in result.rounds]

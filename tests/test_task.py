@@ -97,6 +97,10 @@ def test_unknown_names():
         load_task("imbd")
     with pytest.raises(TaskError, match="no recipe file"):
         load_task("none/films.py")
+    with pytest.raises(
+        TaskError, match="splits validation, test, train, found 'validaton'; did you mean 'validation'"
+    ):
+        load_task("movie_snippets", options=GoldOptions(splits={"validaton": "dev"}))
 
 
 def gold_with(tmp_path, **splits):

@@ -59,8 +59,10 @@ def run(
         for number in range(config.rounds + 1):
             if rounds.over(results):
                 break
-            results.append(rounds.round(number))
-            rounds.observer.scored(results[-1])
+            if (result := rounds.round(number)) is None:
+                break
+            results.append(result)
+            rounds.observer.scored(result)
             if push_to is not None:
                 push_error = rounds.publish(push_to)
     return RunResult(rounds.run.path, tuple(results), push_error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -27,6 +28,8 @@ from s3_hf.texts import digests
 if TYPE_CHECKING:
     from datasets import Dataset
 
+logger = logging.getLogger(__name__)
+
 WINDOW = 4
 """Slots under way for each request under way: later slots go on while an early one is asked again."""
 
@@ -43,7 +46,13 @@ class Maker:
     observer: Observer
 
     def make(self, folder: RoundDir) -> None:
-        """Leave the round's rows in `data.parquet`; what was made before a stop is in `partial.parquet`."""
+        """Leave the round's rows in `data.parquet`; what was made before a stop is in `partial.parquet`.
+
+        Of a round after the seed that no row passed the checks for, only `empty.json` is left.
+
+        Raises:
+            SynthesisError: there is no row of the seed.
+        """
         began = time.monotonic()
         writer = RowWriter(folder.data, self.task.features)
         labels: Counter[str] = Counter()
@@ -64,16 +73,17 @@ class Maker:
             else:
                 writer.discard()
             raise
-        if not writer.count:
+        if writer.count:
+            writer.commit()
+            folder.partial.unlink(missing_ok=True)
+        else:
             writer.discard()
-            raise SynthesisError(
-                f"round {folder.number} must add rows, found none that passed the checks; try another LLM"
-            )
-        writer.commit()
-        folder.partial.unlink(missing_ok=True)
+            if not folder.number:
+                raise SynthesisError("round 0 must add rows, found none that passed the checks; try another LLM")
+            logger.warning("round %d adds no rows, since none passed the checks: the run ends here", folder.number)
         tally = synthesizer.tally
         write_json(
-            folder.facts,
+            folder.facts if writer.count else folder.empty,
             {
                 "round": folder.number,
                 "rows": writer.count,

@@ -77,10 +77,12 @@ class Rounds:
         """The metric that chooses the epoch and tells convergence."""
         return self.config.metric or self.task.columns.metrics[0]
 
-    def round(self, number: int) -> RoundResult:
-        """Do the stages of one round that are not done yet."""
+    def round(self, number: int) -> RoundResult | None:
+        """Do the stages of one round that are not done yet; None if it has no rows."""
         folder = self.run.round(number)
         self.synthesize(folder)
+        if folder.empty.exists():
+            return None
         self._train(folder)
         self._score(folder)
         return result_of(self.run, folder)
@@ -114,11 +116,11 @@ class Rounds:
         return max(scores[-patience:]) <= max(scores[:-patience])
 
     def synthesize(self, folder: RoundDir) -> None:
-        """Leave the round's rows in its folder."""
-        if folder.stage() is not Stage.SYNTHESIZE:
+        """Leave the round's rows in its folder, or the proof that there are none."""
+        if folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
             return
         if not _first_process():
-            _wait_for(folder.facts)
+            _wait_for(folder.facts, folder.empty)
             return
         self.observer.stage(folder.number, Stage.SYNTHESIZE)
         Maker(self.config, self.strategy, self.task, self.run, self.services, self.observer).make(folder)
@@ -223,6 +225,8 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
+    if config.contexts:
+        task.contexts  # noqa: B018 - they are read now, and kept
     if strategy.scores_rows and (task.columns.context or task.columns.answers):
         raise ConfigError(
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
@@ -274,6 +278,7 @@ def _first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _wait_for(proof: Path) -> None:
-    while not proof.exists():
+def _wait_for(*proofs: Path) -> None:
+    """Return when one of the files is there."""
+    while not any(proof.exists() for proof in proofs):
         time.sleep(POLL_SECONDS)

@@ -113,6 +113,11 @@ class Task:
         bare = self.options.phrases or answers is None
         if self.options.contexts:
             found = list(given_contexts(self.config, self.options.contexts))
+            if not found:
+                raise TaskError(
+                    f"contexts {self.options.contexts!r} must have a row with text in the column {column!r}, found "
+                    "none; give others"
+                )
         else:
             found = [context for row in self.gold if (context := self.context_of(row)) is not None]
         unique = {(each.text, None if bare else each.answer): each for each in reversed(found)}

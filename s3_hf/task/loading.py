@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -35,7 +35,7 @@ def load_task(
         prompts: name of one of the recipe's other prompts; None takes its own.
 
     Raises:
-        TaskError: there is no such recipe, it cannot be imported, or its definition has a fault.
+        TaskError: there is no such recipe, it cannot be imported, its definition has a fault, or it has no such split.
     """
     options = options or GoldOptions()
     builder_class = _from_file(Path(spec)) if spec.endswith(".py") else _registered(spec)
@@ -45,6 +45,7 @@ def load_task(
     try:
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
         if options.splits:
+            _check_splits(options.splits, defaults.splits)
             overrides["splits"] = {**defaults.splits, **options.splits}
         key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
         builder = builder_class(config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides)
@@ -91,6 +92,14 @@ def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
         raise TaskError(f"the setting 'prompts' must name other prompts of task {task!r} ({known}), found {name!r}")
     other, own = config.other_prompts[name], config.prompts
     return other if other.zerogen else replace(other, zerogen=own.zerogen, names=own.names, shown=own.shown)
+
+
+def _check_splits(given: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "correct it"
+            raise TaskError(f"gold_splits must give names to the splits {', '.join(known)}, found {name!r}; {hint}")
 
 
 def _faults(config: TaskConfig) -> Iterator[str]:
