@@ -19,6 +19,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError
 from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
+from s3_hf.task import load_task
 from tests.conftest import film_reply
 
 LABEL_WORDS = ("negative", "positive")
@@ -196,6 +197,15 @@ def test_a_round_without_rows_ends_the_run(films_config, films_llm, tmp_path, ca
     assert not run.round(1).data.exists()
     assert loop.run(films_config, tmp_path / "run") == first
     assert len(films_llm.requests) == asked
+
+
+def test_no_row_is_a_gold_row_that_a_sample_leaves_out(films_config, films_llm, recipe, tmp_path):
+    task = load_task(str(recipe))
+    copies = iter([*task.test["text"][:10], *task.gold["text"][:10]])
+    films_llm._reply = lambda payload: next(copies, None) or film_reply(payload)
+    config = changed(films_config, synthesis={"rationales": False}, gold_size=2, test_size=2)
+    facts = read_json(loop.synthesize(config, tmp_path / "run").facts)
+    assert (facts["rows"], facts["rejected"]) == (24, {"in the test split": 10, "copy of a gold row": 10})
 
 
 def test_convergence_stops(films_config, tmp_path):

@@ -21,7 +21,7 @@ from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir, open_run
 from s3_hf.strategies import Strategy
-from s3_hf.synthesis import Checks, Synthesizer, row_text
+from s3_hf.synthesis import Checks, Synthesizer
 from s3_hf.task import Task, given_examples
 from s3_hf.texts import digests
 
@@ -154,7 +154,7 @@ class Maker:
         """Checks that know the gold texts and the texts of earlier rounds."""
         seen: set[int] = set()
         for earlier in range(number):
-            seen |= _digests(self.task, self.run.round(earlier).rows())
+            seen |= self.task.row_digests(self.run.round(earlier).rows())
         return checks_of(self.task, seen)
 
     def _feedback(self, number: int) -> Feedback:
@@ -177,27 +177,17 @@ def client_of(
 
 
 def checks_of(task: Task, seen: set[int]) -> Checks:
-    """The checks of a task; `seen` holds digests of the rows that there are already."""
+    """The checks of a task, by all its gold texts; `seen` holds digests of the rows that there are already."""
     config = task.config
-    gold = _digests(task, task.gold)
-    if task.options.holdout:
-        gold |= _digests(task, task.selection)
     return Checks(
         task.label_words,
         config.min_words,
         config.one_line,
         config.question,
-        test=digests(task.test[config.text]),
-        gold=gold,
+        test=digests(task.all_test[config.text][:]),
+        gold=task.row_digests(task.all_validation),
         seen=seen,
     )
-
-
-def _digests(task: Task, rows: Dataset) -> frozenset[int]:
-    columns = task.columns
-    texts = rows[columns.text][:]
-    contexts = rows[columns.context][:] if columns.context else [None] * len(texts)
-    return digests(row_text(text, context) for text, context in zip(texts, contexts, strict=True))
 
 
 async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:

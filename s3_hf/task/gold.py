@@ -17,7 +17,7 @@ from s3_hf.records import Answer, Columns, Context
 from s3_hf.task.given import given_contexts
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 from s3_hf.task.splitting import divided
-from s3_hf.texts import digest_of, digests
+from s3_hf.texts import digest_of, digests, row_text
 
 PROVENANCE_FEATURES = {
     "s3_id": datasets.Value("string"),
@@ -97,8 +97,18 @@ class Task:
 
     @cached_property
     def test(self) -> datasets.Dataset:
-        """The test rows with their `s3_id`: only scored on, and kept out of the synthetic data."""
-        return self._sample(self._split("test", "test"), self.options.test_size)
+        """The test rows with their `s3_id`, which are only scored on."""
+        return self._sample(self.all_test, self.options.test_size)
+
+    @cached_property
+    def all_test(self) -> datasets.Dataset:
+        """The whole test split, of which `test` may be a sample; kept out of the synthetic data."""
+        return self._split("test", "test")
+
+    @cached_property
+    def all_validation(self) -> datasets.Dataset:
+        """The whole gold validation split, of which `gold` may be a part."""
+        return self._split("validation", "val")
 
     @cached_property
     def contexts(self) -> tuple[Context, ...]:
@@ -187,6 +197,12 @@ class Task:
             "task_ids": list(config.task_ids),
         }
 
+    def row_digests(self, rows: datasets.Dataset) -> frozenset[int]:
+        """Digests of what makes each row the same as another one (`texts.row_text`)."""
+        texts, context = rows[self.config.text][:], self.config.context
+        contexts = rows[context][:] if context else [None] * len(texts)
+        return digests(row_text(*row) for row in zip(texts, contexts, strict=True))
+
     def content_digests(self) -> dict[str, str]:
         """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""
         config = self.config
@@ -201,7 +217,7 @@ class Task:
 
     @cached_property
     def _validation(self) -> datasets.Dataset:
-        return self._sample(self._split("validation", "val"), self.options.size)
+        return self._sample(self.all_validation, self.options.size)
 
     @cached_property
     def _parts(self) -> tuple[datasets.Dataset, datasets.Dataset]:
