@@ -309,6 +309,7 @@ def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm
         ({"metric": "acuracy"}, "did you mean 'accuracy'"),
         ({"training": {"args": {"lerning_rate": 1}}}, "did you mean 'learning_rate'"),
         ({"training": {"args": {"learning_rate": 1}}}, "use `training.learning_rate`"),
+        ({"training": {"args": {"lr_scheduler_type": "cosin"}}}, "cosin is not a valid SchedulerType"),
         ({"llm": "local"}, "embedded LLM"),
     ):
         with pytest.raises(ConfigError, match=sentence):

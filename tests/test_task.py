@@ -172,7 +172,7 @@ def test_no_given_row_is_a_test_row(recipe, pairs_recipe, tmp_path):
     path = tmp_path / "given.csv"
     path.write_text(f"text,label\na fine film,pos\n{unseen.upper()}!,pos\n")
     with pytest.raises(
-        TaskError, match=r"given.csv', line 3, column 'text', must not be a text of the gold test split"
+        TaskError, match=r"given\.csv', line 3, column 'text', must not be a text of the gold test split"
     ):
         list(given_examples(task, str(path)))
     claim, premise = pairs.test[0]["claim"], pairs.test[0]["premise"]

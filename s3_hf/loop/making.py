@@ -26,7 +26,7 @@ from s3_hf.task import Task, given_examples
 from s3_hf.texts import digests
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 logger = logging.getLogger(__name__)
 

@@ -250,7 +250,7 @@ def _check_training(config: RunConfig, services: Services, columns: Columns) -> 
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
     if config.metric is not None:
         check_metric(config.metric, columns)
-    check_arguments(config.training.args)
+    check_arguments(config.training, config.metric or columns.metrics[0])
     check_tuning(config.training)
     check_student(services.student or config.student)
 

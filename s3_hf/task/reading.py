@@ -122,8 +122,8 @@ class _Check:
         text, context = made[self.config.text], made[self.config.context] if self.config.context else None
         if self.test and digest_of(row_text(text, context)) in self.test:
             raise TaskError(
-                f"{place}, column {self.config.text!r}, must not be a text of the gold test split, found {brief(text)}; "
-                "drop the row, and any other of that split"
+                f"{place}, column {self.config.text!r}, must not be a text of the gold test split, found "
+                f"{brief(text)}; drop the row, and any other of that split"
             )
 
     def _label(self, where: str, value: Any) -> str:
