@@ -60,15 +60,17 @@ class Rounds:
         strategy = strategy_named(config.strategy)
         student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
-        if not _first_process():
+        facts: dict[str, Any] = {}
+        if _first_process():
+            facts = {
+                "strategy": config.strategy,
+                "student": student_name if trains else None,
+                "llm": _llm_facts(config, services) if strategy.asks_llm else None,
+                "task": task.facts(),
+                "digests": task.content_digests(),
+            }
+        else:
             _wait_for(path / "run.yaml")
-        facts = {
-            "strategy": config.strategy,
-            "student": student_name if trains else None,
-            "llm": _llm_facts(config, services) if strategy.asks_llm else None,
-            "task": task.facts(),
-            "digests": task.content_digests(),
-        }
         with locked(path) if _first_process() else contextlib.nullcontext():
             yield cls(config, strategy, task, create_run(path, config, facts), services, observer)
 
