@@ -96,6 +96,7 @@ class Checks:
             ("meta talk", self._talks_about_the_task(text, context)),
             ("prompt echo", _echoes(text, template)),
             ("copy of the source row", plan.source is not None and copies(text, plan.source)),
+            ("the name alone", bool(plan.name) and digest_of(text) == digest_of(plan.name)),
             ("copy of a row shown", any(covers(text, row.text) for row in plan.shown)),
             ("copy of the context", context is not None and self._copies_context(text, context)),
             ("gives the answer away", context is not None and _names_answer(text, context)),
