@@ -80,7 +80,7 @@ def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         "logging_strategy": "epoch",
     }
     try:
-        return TrainingArguments(**{**values, **settings.args})
+        return _on_one_gpu(TrainingArguments(**{**values, **settings.args}))
     except (TypeError, ValueError) as error:
         detail = " ".join(str(error).split())
         raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
@@ -88,7 +88,14 @@ def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
 
 def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
     """What `Trainer` is told for predicting."""
-    return TrainingArguments(**_common(settings, work))
+    return _on_one_gpu(TrainingArguments(**_common(settings, work)))
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
+    """Several GPUs are for a launcher: without one, `nn.DataParallel` would multiply the batch size unasked."""
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:
