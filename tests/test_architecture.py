@@ -16,7 +16,7 @@ RANKS = [
     {"synthesis", "training", "hub"},
     {"strategies", "predicting"},
     {"loop"},
-    {"analysis", "bench"},
+    {"bench"},
     {"cli"},
 ]
 LONGEST = 400

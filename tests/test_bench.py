@@ -180,7 +180,7 @@ def test_rows_of_other_arms(films, films_llm):
     assert rows["our-add"][1]["text"][:] == [text for part in rows["s3"][1:] for text in part["text"][:]]
     films.folder = films.folder.rename(films.folder.with_name("moved"))
     assert films.run() == results
-    with pytest.raises(RunDirError, match="and patience=None, found . and 1; set them back"):
+    with pytest.raises(RunDirError, match=r"and patience=None, found \d and 1; set them back"):
         films.run(settings=films.values["settings"] | {"patience": 1})
 
 

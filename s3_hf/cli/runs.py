@@ -41,7 +41,9 @@ def run(
     holdout: float = typer.Option(
         None, help="Share of gold validation that chooses the epoch, with no errors found on it. [default: 0]"
     ),
-    no_rationales: bool = typer.Option(False, "--no-rationales", help="Seed prompts without rationales."),
+    no_rationales: bool = typer.Option(
+        False, "--no-rationales", help="No rationales in prompts, of extrapolations neither."
+    ),
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
     max_tokens: int = typer.Option(None, help="Stop after so many tokens.", rich_help_panel=ENDPOINT),

@@ -113,7 +113,7 @@ def _faults(config: TaskConfig) -> Iterator[str]:
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
     if config.prompts is None:
-        yield "'prompts' must be a Prompts(...), found None; write its four prompts"
+        yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"
         return
     yield from config.prompts.faults(config.columns)
     for name, other in config.other_prompts.items():

@@ -66,12 +66,12 @@ def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    return _made(TrainingArguments, job.settings, work, job.seed, job.metric)
+    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric))
 
 
 def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
     """What `Trainer` is told for predicting."""
-    return TrainingArguments(**_common(settings, work))
+    return _on_one_gpu(TrainingArguments(**_common(settings, work)))
 
 
 def _made(
@@ -114,6 +114,13 @@ def _check_names(args: Mapping[str, Any]) -> None:
                 f"did you mean {close[0]!r}?" if close else "see the documentation of transformers.TrainingArguments"
             )
             raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
+    """Several GPUs are for a launcher: without one, `nn.DataParallel` would multiply the batch size unasked."""
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from transformers import (
     TrainerCallback,
     set_seed,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging as transformers_logging
 
 from s3_hf.config import TrainingConfig
@@ -70,6 +71,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     began = time.monotonic()
     try:
         trainer.train()
+        trainer.accelerator.wait_for_everyone()  # until all have loaded the best checkpoint, which goes then
         report = _report(job, trainer, watch, time.monotonic() - began)
         if trainer.is_world_process_zero():
             trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
@@ -186,6 +188,13 @@ class StudentTrainer(Trainer):
             return self.evaluation_loop(self.get_test_dataloader(inputs), "", prediction_loss_only=False).predictions
         finally:
             self.compute_metrics = metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        """That of `Trainer`; several processes draw the same order, whatever dropout has drawn in each of them."""
+        sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+        if self.args.world_size > 1 and isinstance(sampler, LengthGroupedSampler):
+            sampler.generator = torch.Generator().manual_seed(self.args.seed)
+        return sampler
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
         """In order: grouped by length as in training, outputs would belong to nobody knows which row."""

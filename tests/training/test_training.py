@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import datasets
@@ -231,3 +232,17 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
     assert [row["value"] for row in written] == [one.value for one in alone]
     slots = [request.payload["seed"] for request in films_llm.requests]
     assert len(slots) == len(set(slots))
+
+
+@pytest.mark.slow
+def test_two_processes_share_out_the_rows_of_each_epoch(tiny_student, tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.training.orders"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(tiny_student), str(tmp_path)], check=True, env=environment, timeout=300)
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    epochs = [
+        Counter(tuple(token for token in row if token) for row in one + other)
+        for one, other in zip(*found, strict=True)
+    ]
+    assert epochs[0] == epochs[1]
+    assert epochs[0].total() == 120
