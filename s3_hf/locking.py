@@ -1,4 +1,4 @@
-"""Files that one process at a time may hold."""
+"""Who may write: the first process of a launch, and of all launches one at a time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import os
 from pathlib import Path
 
 from s3_hf.errors import RunDirError, StorageError
+
+
+def first_process() -> bool:
+    """Whether this process is the first one of `accelerate launch`, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def hold(lock: Path, of: Path) -> int:

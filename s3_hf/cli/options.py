@@ -67,15 +67,20 @@ def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[s
 
 @contextlib.contextmanager
 def services(*configs: RunConfig, trains: bool = True, asks: bool = True) -> Iterator[Services]:
-    """Start the embedded LLM and find the embedded student, where the settings ask for them."""
+    """Start the embedded LLM and find the embedded student, where the settings ask for them.
+
+    The first process of a launch is the only one that asks.
+    """
     from s3_hf.config import LOCAL
     from s3_hf.local import assets
     from s3_hf.local.llm import serve
+    from s3_hf.locking import first_process
     from s3_hf.loop import Services
     from s3_hf.strategies import strategy_named
 
     asked = trains and any(config.student == LOCAL for config in configs)
     student = (str(assets.minilm_dir()), assets.MINILM_ID) if asked else ("", "")
+    asks = asks and first_process()
     if not asks or not any(config.llm == LOCAL and strategy_named(config.strategy).asks_llm for config in configs):
         yield Services((), "", *student)
         return

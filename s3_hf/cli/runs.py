@@ -190,8 +190,14 @@ def run_and_show(
         S3Error: the run stopped, or it is complete and the last push to the namespace `push_to` failed.
     """
     from s3_hf.cli import display
+    from s3_hf.locking import first_process
+    from s3_hf.loop import Observer
     from s3_hf.loop import run as run_loop
 
+    if not first_process():  # of a launch: it trains along and says nothing
+        with options.services(settings) as services:
+            run_loop(settings, run_dir, services, Observer(), push_to)
+        return
     with options.services(settings) as services, display.Display(_priced(settings)) as observer:
         result = run_loop(settings, run_dir, services, observer, push_to)
     if as_json:

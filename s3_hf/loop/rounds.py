@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
 from s3_hf.files import RowWriter, read_json, replacing, write_json
+from s3_hf.locking import first_process
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
 from s3_hf.records import Columns
@@ -61,7 +61,7 @@ class Rounds:
         student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
         facts: dict[str, Any] = {}
-        if _first_process():
+        if first_process():
             facts = {
                 "strategy": config.strategy,
                 "student": student_name if trains else None,
@@ -71,7 +71,7 @@ class Rounds:
             }
         else:
             _wait_for(path / "run.yaml")
-        with locked(path) if _first_process() else contextlib.nullcontext():
+        with locked(path) if first_process() else contextlib.nullcontext():
             yield cls(config, strategy, task, create_run(path, config, facts), services, observer)
 
     @property
@@ -91,7 +91,7 @@ class Rounds:
 
     def publish(self, namespace: str) -> S3Error | None:
         """Publish all rounds so far; returns what was wrong instead of raising it, so that the run goes on."""
-        if not _first_process():
+        if not first_process():
             return None
         from s3_hf.hub import push_run
 
@@ -121,7 +121,7 @@ class Rounds:
         """Leave the round's rows in its folder, or the proof that there are none."""
         if folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
             return
-        if not _first_process():
+        if not first_process():
             _wait_for(folder.facts, folder.empty)
             return
         self.observer.stage(folder.number, Stage.SYNTHESIZE)
@@ -134,7 +134,7 @@ class Rounds:
 
         work = folder.path / "checkpoints"
         job = self._tuned(self._job(folder.number))
-        if not _first_process():
+        if not first_process():
             fit(job, folder.model, work)
             _wait_for(folder.model)
             return
@@ -153,7 +153,7 @@ class Rounds:
         folder = self.run.round(0)
         if not folder.tuned.exists():
             found = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", self.observer.trial)
-            if _first_process():
+            if first_process():
                 write_json(folder.tuned, found)
             _wait_for(folder.tuned)
         return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
@@ -184,14 +184,14 @@ class Rounds:
         from s3_hf.scoring import mistakes, score
         from s3_hf.training import predict
 
-        if _first_process():
+        if first_process():
             self.observer.stage(folder.number, Stage.SCORE)
         columns, splits = self.task.columns, self._scored_splits()
         found = {
             split: predict(folder.model, rows, columns, self.config.training, folder.path / "checkpoints")
             for split, rows in splits.items()
         }
-        if not _first_process():
+        if not first_process():
             _wait_for(folder.metrics)
             return
         learned = columns.label or columns.answers
@@ -222,7 +222,7 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
         S3Error: strategy, task, student, metric or training arguments cannot be used.
     """
     strategy = strategy_named(config.strategy)
-    if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls:
+    if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls and first_process():
         raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
@@ -274,10 +274,6 @@ def _prediction_features(task: Task) -> Any:
         label = ClassLabel(names=list(task.label_names))
         told = {"label": label, "value": label}
     return Features({"split": text, "id": text, **told, "scores": List(Value("float32"))})
-
-
-def _first_process() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _wait_for(*proofs: Path) -> None:

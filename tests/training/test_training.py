@@ -222,7 +222,14 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
     config.write_text(yaml.safe_dump({**films_config.model_dump(mode="json"), "rounds": 1}))
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "s3_hf"]
     command = [*launch, "run", films_config.task, "--config", str(config), "--run-dir", str(tmp_path / "run")]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    done = subprocess.run(
+        [*command, "--json"],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        stdout=subprocess.PIPE,
+    )
+    assert len(json.loads(done.stdout)["rounds"]) == 2
     report = json.loads((tmp_path / "run" / "round-0" / "model" / "training.json").read_text())
     assert report["processes"] == 2
     folder = open_run(tmp_path / "run").round(1)
