@@ -86,6 +86,24 @@ def test_print_config_is_a_config(typed, tmp_path):
     assert typed("run", "imdb", "--config", path, "--print-config")[1] == out
 
 
+def test_set_takes_null(typed, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("patience: 2\n")
+    sets = ("--set", "patience=null", "--set", "training.head_learning_rate=null")
+    values = yaml.safe_load(typed("run", "imdb", "--config", path, *sets, "--print-config")[1])
+    assert (values["patience"], values["training"]["head_learning_rate"]) == (None, None)
+    for command in ("run", "synthesize", "tasks preview"):
+        code, _, err = typed(*command.split(), "imdb", "--set", "rounds=null")
+        assert (code, "found None" in err) == (2, True), command
+
+
+def test_set_takes_null_over_a_bench_file(typed, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("{tasks: [imdb], arms: [gold], seeds: [0], settings: {test_size: -1}}")
+    assert typed("bench", path, "--plan")[0] == 2
+    assert typed("bench", path, "--plan", "--set", "test_size=null")[0] == 0
+
+
 def test_tasks(typed, recipe):
     assert "movie_snippets" in typed("tasks")[1]
     shown = typed("tasks", "show", recipe)[1]

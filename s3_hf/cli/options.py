@@ -52,16 +52,16 @@ def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[s
 
     Args:
         given: dotted setting name to value; None means that the flag was not given.
-        assignments: `key=value` strings, the value in YAML.
+        assignments: `key=value` strings, the value in YAML; null is a value.
     """
     from s3_hf.config import merge
 
     nested: dict[str, Any] = {}
-    for key, value in [*given.items(), *(_assignment(text) for text in assignments or ())]:
-        if value is not None:
-            for part in reversed(key.split(".")):
-                value = {part: value}
-            nested = merge(nested, value)
+    flags = ((key, value) for key, value in given.items() if value is not None)
+    for key, value in [*flags, *(_assignment(text) for text in assignments or ())]:
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = merge(nested, value)
     return nested
 
 
