@@ -143,6 +143,13 @@ def test_bad_input_is_one_sentence_and_exit_code_2(typed, monkeypatch, tmp_path,
     assert not list(tmp_path.rglob("run.yaml"))
 
 
+@pytest.mark.parametrize("arguments", [("predict", "model", b"caf\xe9"), ("run", b"caf\xe9"), (b"caf\xe9",)])
+def test_arguments_that_are_no_text(arguments):
+    done = command(*(os.fsdecode(argument) for argument in arguments))
+    assert done.returncode == 2
+    assert done.stderr == "error: arguments must be utf-8 text, found b'caf\\xe9'; write them so\n"
+
+
 def test_a_wrong_flag_is_exit_code_2(typed):
     assert typed("run", "imdb", "--rounds", "two")[0] == 2
     assert typed("run")[0] == 2

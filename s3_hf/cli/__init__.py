@@ -12,7 +12,7 @@ import sys
 import typer
 
 from s3_hf.cli import bench, hub, llm, predict, publishing, quickstart, runs, tasks
-from s3_hf.errors import S3Error
+from s3_hf.errors import ConfigError, S3Error
 
 app = typer.Typer(
     name="s3-hf",
@@ -36,6 +36,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
+        _check_decoded(sys.argv[1:])
         app()
     except S3Error as error:
         for line in (f"error: {error}", *getattr(error, "__notes__", ())):
@@ -45,3 +46,18 @@ def main() -> None:
         for line in ("stopped; the same command goes on from here", *getattr(error, "__notes__", ())):
             sys.stderr.write(line + "\n")
         sys.exit(130)
+
+
+def _check_decoded(arguments: list[str]) -> None:
+    """Refuse bytes that are no text in the terminal's encoding: Python passes them on as text that cannot be written.
+
+    Raises:
+        ConfigError: an argument holds such bytes.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"arguments must be {sys.getfilesystemencoding()} text, found {os.fsencode(argument)!r}; write them so"
+            ) from error
