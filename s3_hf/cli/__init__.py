@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `s3-hf --help` is quick
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -41,6 +42,11 @@ def main() -> None:
     except S3Error as error:
         for line in (f"error: {error}", *getattr(error, "__notes__", ())):
             sys.stderr.write(line + "\n")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.stderr.write(f"error: a path must not be too long for the disk, found {error.filename!r}; shorten it\n")
         sys.exit(2)
     except KeyboardInterrupt as error:
         for line in ("stopped; the same command goes on from here", *getattr(error, "__notes__", ())):

@@ -15,13 +15,29 @@ if TYPE_CHECKING:
     from s3_hf.config import RunConfig
     from s3_hf.loop import Services
 
+
+def checked_folder(folder: Path | None) -> Path | None:
+    """Return the folder if it is there and can be written, or can be made; as the callback of an option.
+
+    Raises:
+        StorageError: it cannot be.
+    """
+    from s3_hf.files import check_place
+
+    if folder is not None:
+        check_place(folder, folder=True)
+    return folder
+
+
 TASK = typer.Argument(help="Registered task (see `s3-hf tasks`) or path of a recipe file.", show_default=False)
 CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win over it.")
 LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )
 STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]")
-RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
+RUN_DIR = typer.Option(
+    None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"
+)
 GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 SET = typer.Option(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import ConfigError
-from s3_hf.files import replacing
+from s3_hf.files import check_place, replacing
 from s3_hf.predicting.said import Said
 
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ def check_out(path: Path) -> None:
 
     Raises:
         ConfigError: its suffix names no format.
+        StorageError: no file can be put there.
     """
     if path.suffix not in TABLES:
         raise ConfigError(f"--out must end in one of {', '.join(TABLES)}, found {str(path)!r}; rename it")
+    check_place(path, folder=False)
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
