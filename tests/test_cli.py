@@ -125,6 +125,7 @@ def test_tasks(typed, recipe):
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a"), "one of --label and --answers"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--answers", "b"), "--answers needs --context"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b"), "found no file 't.csv'"),
+        (("tasks", "show", "movie_snippets", "--gold", "t.csv"), "by code of its own, found other gold data 't.csv'"),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
@@ -141,6 +142,72 @@ def test_bad_input_is_one_sentence_and_exit_code_2(typed, monkeypatch, tmp_path,
     assert sentence in lines[-1]
     assert lines[-1].startswith("error: ")
     assert not list(tmp_path.rglob("run.yaml"))
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "imdb", "--run-dir"),
+        ("synthesize", "imdb", "--run-dir"),
+        ("bench", "b.yaml", "--run-dir"),
+        ("push", "run", "--to"),
+        ("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b", "--out"),
+        ("hub", "serve", "--data"),
+        ("hub", "user", "add", "me", "--data"),
+        ("hub", "import", "tree", "--data"),
+        ("quickstart", "--run-dir"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        ("file.txt", "not a directory; a file stands where a folder must be"),
+        ("file.txt/a/b", "not a directory; a file stands"),
+        (LONG, "file name too long; name a shorter path"),
+    ],
+)
+def test_a_folder_that_cannot_be(typed, monkeypatch, tmp_path, arguments, folder, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    code, _, err = typed(*arguments, folder)
+    assert code == 2
+    assert err.startswith(f"error: cannot write {folder!r}: {sentence}")
+    assert [*tmp_path.iterdir()] == [tmp_path / "file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [
+        ("folder.csv", "is a directory; a folder stands where a file must be"),
+        ("file.txt/a.csv", "not a directory; a file stands where a folder must be"),
+        (f"{LONG}.csv", "file name too long"),
+    ],
+)
+def test_predictions_that_cannot_be_written_are_not_made(typed, monkeypatch, tmp_path, out, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "folder.csv").mkdir()
+    code, _, err = typed("predict", "model", "text", "--out", out)
+    assert code == 2
+    assert err.startswith(f"error: cannot write {out!r}: {sentence}")
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(typed, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "permission denied" in typed("run", "imdb", "--run-dir", tmp_path / "run")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status", LONG), ("tasks", "show", f"{LONG}.py"), ("llm", "serve", "--gguf", LONG)]
+)
+def test_a_path_that_is_too_long(typed, arguments):
+    code, _, err = typed(*arguments)
+    assert code == 2
+    assert err.startswith("error: a path must not be too long for the disk, found 'nnn")
 
 
 @pytest.mark.parametrize("arguments", [("predict", "model", b"caf\xe9"), ("run", b"caf\xe9"), (b"caf\xe9",)])
