@@ -24,6 +24,10 @@ LOCAL = "local"
 
 SEE = "see `s3-hf run TASK --print-config`"
 
+_URLS = ("http://", "https://")
+
+_ADDRESS = re.compile(r"[\w.-]+:\d+(/|$)")
+
 _UNION = re.compile(r"(str|int|constrained-int|tuple\[.*)$")
 """What pydantic puts into the place of a fault for one of several allowed types."""
 
@@ -191,6 +195,17 @@ class RunConfig(Settings):
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
+    @field_validator("llm")
+    @classmethod
+    def _one_llm_or_urls(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        given = (value,) if isinstance(value, str) else value
+        urls = [one for one in given if one.startswith(_URLS)]
+        if any(_ADDRESS.match(one) for one in given):
+            raise ValueError("an address must begin with http:// or https://")
+        if not given or not all(given) or (len(given) > 1 and len(urls) < len(given)):
+            raise ValueError(f"it must be {LOCAL!r}, a model id or a URL, or several URLs")
+        return value if len(given) > 1 else given[0]
+
     def size_of_round(self, number: int) -> int | None:
         """Most rows that round `number` (1 and up) adds."""
         sizes = self.round_size
@@ -200,7 +215,7 @@ class RunConfig(Settings):
     def llm_urls(self) -> tuple[str, ...]:
         """The endpoint URLs, empty for a model id or `local`."""
         given = (self.llm,) if isinstance(self.llm, str) else self.llm
-        return tuple(url for url in given if url.startswith(("http://", "https://")))
+        return tuple(url for url in given if url.startswith(_URLS))
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide what is made, as plain JSON values."""
@@ -273,7 +288,8 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel] = Ru
         return f"unknown setting {where!r} in {source}; {hint}"
     if fault["type"] == "missing":
         return f"the setting {where!r} is required in {source} and was not given; add it"
-    message = fault["msg"][:1].lower() + fault["msg"][1:]
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 
