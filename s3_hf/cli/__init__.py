@@ -37,7 +37,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        _check_decoded(sys.argv[1:])
+        _check_arguments(sys.argv[1:])
         app()
     except S3Error as error:
         for line in (f"error: {error}", *getattr(error, "__notes__", ())):
@@ -54,13 +54,17 @@ def main() -> None:
         sys.exit(130)
 
 
-def _check_decoded(arguments: list[str]) -> None:
-    """Refuse bytes that are no text in the terminal's encoding: Python passes them on as text that cannot be written.
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse what is never meant: an empty argument (a shell variable is not set), and bytes that are no text.
+
+    Python passes such bytes on as surrogates, which cannot be written.
 
     Raises:
-        ConfigError: an argument holds such bytes.
+        ConfigError: an argument is of that kind.
     """
-    for argument in arguments:
+    for before, argument in zip(["s3-hf", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise ConfigError(f"an argument must not be empty, found {argument!r} after {before!r}; leave it out")
         try:
             argument.encode()
         except UnicodeEncodeError as error:

@@ -25,8 +25,8 @@ def bench(
     ),
     assignments: list[str] = options.SET,
     engine: str = typer.Option("here", help="here: one cell after another; ray: on a cluster (RAY_ADDRESS)."),
-    cpus: float = typer.Option(1.0, help="Cores for each cell of `--engine ray`."),
-    gpus: float = typer.Option(0.0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
+    cpus: float = typer.Option(1.0, min=0, help="Cores for each cell of `--engine ray`."),
+    gpus: float = typer.Option(0.0, min=0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
     plan: bool = typer.Option(False, "--plan", help="Print the cells and run none."),
     as_json: bool = options.JSON,
 ) -> None:

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     data: Path = DATA,
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-    port: int = typer.Option(8765, help="Port to listen on."),
+    port: int = typer.Option(8765, min=1, max=65535, help="Port to listen on."),
 ) -> None:
     """Serve the Hub until stopped; clients find it by HF_ENDPOINT."""
     from s3_hf.cli import display

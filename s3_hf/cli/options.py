@@ -108,7 +108,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     import yaml
 
     key, sign, value = text.partition("=")
-    if not (key and sign):
+    if not (sign and all(key.split("."))):
         raise ConfigError(f"--set takes KEY=VALUE, such as training.epochs=5, found {text!r}")
     try:
         return key, yaml.safe_load(value)

@@ -74,7 +74,7 @@ def check_out(path: Path) -> None:
         ConfigError: its suffix names no format.
         StorageError: no file can be put there.
     """
-    if path.suffix not in TABLES:
+    if _format(path) not in TABLES:
         raise ConfigError(f"--out must end in one of {', '.join(TABLES)}, found {str(path)!r}; rename it")
     check_place(path, folder=False)
 
@@ -92,13 +92,13 @@ def write_rows(path: Path, table: pa.Table) -> None:
 
     try:
         with replacing(path) as temporary:
-            if path.suffix == ".parquet":
+            if _format(path) == ".parquet":
                 pa.parquet.write_table(table, temporary)
-            elif path.suffix == ".csv":
+            elif _format(path) == ".csv":
                 pa.csv.write_csv(table, temporary)
             else:
                 rows = [json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist()]
-                text = "\n".join((*rows, "")) if path.suffix == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
+                text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
                 temporary.write_text(text, encoding="utf-8")
     except pa.ArrowInvalid as error:
         raise ConfigError(
@@ -107,16 +107,20 @@ def write_rows(path: Path, table: pa.Table) -> None:
         ) from error
 
 
+def _format(path: Path) -> str:
+    return path.suffix.lower()
+
+
 def _read(path: Path, column: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet
 
-    if path.suffix == ".parquet":
+    if _format(path) == ".parquet":
         return pa.parquet.read_table(path)
-    if path.suffix in TABLES:
+    if _format(path) in TABLES:
         from s3_hf.task.formats import READERS
 
-        return _of_rows(path, [row for _, row in READERS[path.suffix](path, f"--file {str(path)!r}").rows])
+        return _of_rows(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
     return pa.table({column: [line.removesuffix("\r") for line in lines if line.strip()]})
 
