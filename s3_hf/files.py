@@ -32,7 +32,7 @@ _ADVICE = {
     errno.EEXIST: _FILE,
     errno.EISDIR: "a folder stands where a file must be, name another path",
     errno.ENAMETOOLONG: "name a shorter path",
-    errno.ENOENT: "restore it, then run the same command again: what was made is kept",
+    errno.ENOENT: "its folder was removed meanwhile, run the same command again",
 }
 
 
@@ -153,8 +153,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0)
-        if advice is None:
-            raise
+        ours = {None, *map(str, (path, _temporary(path), *path.parents))}
+        if advice is None or (error.errno == errno.ENOENT and error.filename not in ours):
+            raise  # another file that is missing is a bug
         at = f" at {str(error.filename)!r}" if error.filename not in (None, str(path)) else ""
         what = os.strerror(error.errno or 0).lower()
         raise StorageError(f"cannot write {str(path)!r}: {what}{at}; {advice}") from error

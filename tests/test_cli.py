@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from s3_hf.cli import main
+from s3_hf.errors import StorageError
+from s3_hf.files import storage_errors
 from tests.llm_server import Fault, LLMServer
 
 
@@ -193,6 +195,15 @@ def test_predictions_that_cannot_be_written_are_not_made(typed, monkeypatch, tmp
     code, _, err = typed("predict", "model", "text", "--out", out)
     assert code == 2
     assert err.startswith(f"error: cannot write {out!r}: {sentence}")
+
+
+def test_a_folder_that_is_removed_while_it_is_written_to(tmp_path):
+    folder = tmp_path / "a"
+    with (
+        pytest.raises(StorageError, match="no such file or directory; its folder was removed meanwhile"),
+        storage_errors(folder / "b"),
+    ):
+        (folder / "b").write_text("x")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
