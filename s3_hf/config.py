@@ -68,7 +68,7 @@ class SynthesisConfig(Settings):
     max_tokens: Positive | None = None
     """Longest answer in tokens; None takes the recipe's."""
     rationales: bool = True
-    """False: prompts without rationales (Table 4)."""
+    """False: prompts without rationales, those of extrapolations too (Table 4)."""
     rationales_per_label: Positive = 12
     """K of Algorithm 1: rationales kept for each label."""
     rationales_per_example: Positive = 3
@@ -137,14 +137,17 @@ class TrainingConfig(Settings):
 
 
 class RunConfig(Settings):
-    """Everything that a run is: `RunConfig(task="imdb", llm="http://127.0.0.1:8080")`."""
+    """Everything that a run is: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`.
+
+    The command line starts what is `local` and finds its weights; `run` from Python needs `services` for it.
+    """
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
 
     task: str
     """Recipe: a registered name or a path to a recipe file."""
     gold: str | None = None
-    """Hub id or folder to read gold data from in place of the recipe's own source."""
+    """Hub id, folder or file to read gold data from in place of the recipe's own source."""
     gold_splits: Mapping[str, str] = Field(default_factory=dict)
     """Splits of that source that are `validation` and `test`, where they differ from the recipe's."""
     gold_size: Positive | None = None
@@ -170,8 +173,8 @@ class RunConfig(Settings):
     seed_size: Positive = 400
     """N_seed of Algorithm 1, in rows."""
     seed_data: str | None = None
-    """Start from this dataset (CSV, JSON lines, JSON or Parquet file, folder, Hub id), or from the seed of another
-    run's folder, and synthesize no seed."""
+    """Start from this dataset (file, folder or Hub id, as for `gold`), or from the seed of another run's folder, and
+    synthesize no seed."""
     add_data: str | tuple[str, ...] | None = None
     """Add these datasets, or what the runs of these folders added to their seeds, after the seed, as round 1, in place
     of its first extrapolation (Table 5)."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from s3_hf.errors import RunDirError, S3Error, StorageError
+from s3_hf.locking import hold
 from s3_hf.records import Completion, Usage
 
 VERSION = 1
@@ -67,7 +67,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = _lock(path)
+        self._lock = hold(path.with_name(path.name + ".lock"), path)
         try:
             with _translated(path):
                 self._writer, self._reader = _open(path)
@@ -159,6 +159,19 @@ class Journal:
                 loop.call_soon_threadsafe(_release, futures, error)
 
 
+def paid(path: Path) -> Usage:
+    """What the journal at `path` says was paid for; it may be open in another process.
+
+    Raises:
+        RunDirError: the file is damaged.
+        StorageError: it cannot be read.
+    """
+    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"  # a reader shares a file with the writer
+    with _translated(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as one:
+        begun = one.execute("PRAGMA user_version").fetchone()[0]
+        return Usage(*one.execute(_SPENT).fetchone()) if begun else Usage()
+
+
 def _release(futures: Iterable[asyncio.Future[None]], error: Exception | None) -> None:
     for future in futures:
         if future.done():  # its wait was cancelled
@@ -201,32 +214,6 @@ def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     except BaseException:
         writer.close()
         raise
-
-
-def _lock(path: Path) -> int:
-    """Hold the sidecar `<path>.lock`; the kernel frees it when the process ends, however it ends."""
-    sidecar = path.with_name(path.name + ".lock")
-    try:
-        handle = os.open(sidecar, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {str(sidecar)!r}: {error.strerror}; make room, create the folder or correct the rights, "
-            "then run the same command again"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
-    except BlockingIOError as error:
-        owner = os.read(handle, 20).decode(errors="replace")
-        os.close(handle)
-        raise RunDirError(
-            f"{str(path)!r} can be written by one process at a time and process {owner!r} has it open; "
-            "wait until that one ends, or use another run directory"
-        ) from error
-    except OSError:
-        pass  # the number is only for the message; the lock is held
-    return handle
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, RunDirError
 from s3_hf.records import Columns, Mistake, Prediction, Scores
 
 LABELS = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
@@ -117,7 +117,15 @@ def mistakes(
         predictions: what the student said of each.
         columns: name the label or the answers.
         least_f1: an answer that is no exact match is still no mistake with an F1 score of so much.
+
+    Raises:
+        RunDirError: the predictions are of other rows.
     """
+    if [said.id for said in predictions] != gold["s3_id"][:]:
+        raise RunDirError(
+            f"the predictions of gold data must be of its {len(gold)} rows, found {len(predictions)} with other ids; "
+            "restore the gold data, or name another --run-dir"
+        )
 
     def right(said: int | str, true: Any) -> bool:
         if columns.label:

@@ -1,8 +1,9 @@
 """The run directory: where everything a run makes is kept, and from which it goes on.
 
-    run.yaml  journal.sqlite
+    run.yaml  run.lock  journal.sqlite
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
     round-1/  (helpful.json) data.parquet round.json | …
+    round-2/  empty.json
 
 The stage of a round is derived from which proof files exist (`RoundDir.stage`), never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so a kill at any moment leaves a stage either
@@ -11,9 +12,11 @@ done or not begun.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -24,13 +27,17 @@ import yaml
 
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import RunDirError
-from s3_hf.files import read_rows, write_text
+from s3_hf.files import read_rows, storage_errors, write_text
+from s3_hf.locking import hold
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
 JOURNAL = "journal.sqlite"
+LOCK = "run.lock"
+BEFORE_THE_RUN = (JOURNAL, LOCK, ".run.yaml.tmp")
+"""What the names in a folder that is no run directory yet may begin with."""
 
 
 class Stage(Enum):
@@ -68,6 +75,11 @@ class RoundDir:
     def facts(self) -> Path:
         """How the rows were made: counts, rationales, rejections, usage. Proof that `data` is complete."""
         return self.path / "round.json"
+
+    @property
+    def empty(self) -> Path:
+        """What `facts` would be of a round whose rows were all rejected. Proof that the run ends before it."""
+        return self.path / "empty.json"
 
     @property
     def tuned(self) -> Path:
@@ -138,24 +150,47 @@ class RunDir:
         return concatenate_datasets([self.round(number).rows() for number in range(last + 1)])
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from making anything in the run directory at `path`, which need not exist yet.
+
+    Raises:
+        RunDirError: another process is at it, or it is no run directory.
+        StorageError: it cannot be written.
+    """
+    if not (path / "run.yaml").exists():
+        _check_unused(path)  # no lock is left in a folder of other things
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    handle = hold(path / LOCK, path)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Return the run directory at `path`, made now or opened again.
 
     Args:
         path: folder of the run; it may hold a journal, whose completions are then not asked again.
         config: settings of this call; `identity()` must equal what the directory was made with.
-        facts: what else `run.yaml` records, such as the task and the names of LLM and student.
+        facts: what else `run.yaml` records, such as the task and the names of LLM and student; its `digests` of gold
+            data, labels and prompts must equal those of the directory, if both have some.
 
     Raises:
-        RunDirError: the directory belongs to other settings (each is named), or is no run directory.
+        RunDirError: the directory belongs to other settings or data (each is named), or is no run directory.
     """
     proof = path / "run.yaml"
     if proof.exists():
         old = open_run(path)
         _same_identity(path, old.config, config)
+        _same_digests(path, old.facts.get("digests", {}), facts.get("digests", {}))
+        if facts.get("student") and not old.facts.get("student"):  # until now its rows were only synthesized
+            old = RunDir(path, config, {**old.facts, "student": facts["student"]})
+            _write(proof, old.facts)
         return RunDir(path, config, old.facts)
-    if path.exists() and any(not file.name.startswith(JOURNAL) for file in path.iterdir()):
-        raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
+    _check_unused(path)
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fingerprint": config.fingerprint(),
@@ -163,7 +198,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         "config": config.model_dump(mode="json"),
         **facts,
     }
-    write_text(proof, yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=100))
+    _write(proof, record)
     return RunDir(path, config, record)
 
 
@@ -184,6 +219,12 @@ def open_run(path: Path) -> RunDir:
     return RunDir(path, config, record)
 
 
+def _check_unused(path: Path) -> None:
+    found = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    if any(not file.name.startswith(BEFORE_THE_RUN) for file in found):
+        raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
+
+
 def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
     if old.fingerprint() == new.fingerprint():
         return
@@ -196,6 +237,19 @@ def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
     raise RunDirError(
         f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
     )
+
+
+def _same_digests(path: Path, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    changed = [name for name, digest in new.items() if old.get(name, digest) != digest]
+    if changed:
+        raise RunDirError(
+            f"the {' and '.join(changed)} of {str(path)!r} must be what it was made with, found that they changed; "
+            "restore them, or name another --run-dir"
+        )
+
+
+def _write(proof: Path, record: Mapping[str, Any]) -> None:
+    write_text(proof, yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=100))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -70,8 +70,10 @@ async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
     is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; names may be
     longer, and a recipe may word the prompts otherwise for its LLM (`movie_snippets` does); labels are in turn, and
     contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends in `!` or `?`
-    is whole too; answers to find are gold ones or phrases, not spaCy's entities; no self-debiasing, which needs the
-    LLM's logits; and all checks of this package on top of ZeroGen's.
+    is whole too; the longest answer and the fewest words are the recipe's, not 40 tokens and 5 or 10 words; a question
+    must not hold the answer's words in a row, where ZeroGen looks for its letters; answers to find are gold ones or
+    phrases, not spaCy's entities; no self-debiasing, which needs the LLM's logits; gold validation rows choose the
+    epoch, not a tenth of the synthetic ones; and the other checks of this package are on top.
     """
     async for example in synthesizer.zero_shot(n, ZEROGEN_PER_NAME):
         yield example
@@ -89,6 +91,7 @@ async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | No
     Without a number it grows the data to the next of its checkpoints: 100, 400, 1,200, 3,200, 8,000 rows and so on.
     Departures, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two at a time; the
     student is the round's own, which learned from the synthetic validation rows too and whose epoch gold data chose;
+    influence is that of the last layer unless `synthesis.progen.influence` is `full`, as in ProGen's code;
     and influence chooses the pool from the first round on (`synthesis.progen.influence_from`), since small sets never
     reach the 10,000 rows from which ProGen's code does.
     """

@@ -31,6 +31,11 @@ def digest_of(text: str) -> int:
     return int.from_bytes(blake2b(normalise(text).encode(), digest_size=8).digest(), "big")
 
 
+def row_text(text: str, context: str | None) -> str:
+    """What makes a row the same as another one: its text, and its context if it has one."""
+    return text if context is None else f"{context} {text}"
+
+
 def covers(text: str, source: str) -> bool:
     """True if the text has at least nine tenths of the distinct words of the source (ProGen's rejection rule)."""
     words = set(normalise(source).split())

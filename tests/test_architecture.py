@@ -10,13 +10,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "s3_hf"
 RANKS = [
     {"errors"},
-    {"records", "config", "files", "texts", "templates"},
+    {"records", "config", "files", "locking", "texts", "templates"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},
     {"synthesis", "training", "hub"},
     {"strategies", "predicting"},
     {"loop"},
-    {"analysis", "bench"},
+    {"bench"},
     {"cli"},
 ]
 LONGEST = 400

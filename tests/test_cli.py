@@ -268,6 +268,16 @@ def test_a_run_directory_of_other_settings(typed, recipe, films_llm, tmp_path):
     assert "seed was 0 and is 4" in err
 
 
+def test_status_tells_what_a_stopped_run_spent(typed, recipe, films_llm, tmp_path):
+    limits = ("--max-requests", "5", "--set", "endpoint.price_completion=1e6", "--strategy", "zerogen")
+    assert typed("synthesize", recipe, "--llm", films_llm.url, *limits, "--run-dir", tmp_path / "run")[0] == 2
+    usage = json.loads(typed("status", tmp_path / "run", "--json")[1])["usage"]
+    assert usage["requests"] == 5
+    assert usage["cost"] == usage["completion_tokens"] > 0
+    assert f"spent: 5 requests, {usage['prompt_tokens']} prompt" in typed("status", tmp_path / "run")[1]
+    assert f"tokens, cost {usage['cost']:.4f}" in typed("status", tmp_path / "run")[1]
+
+
 def test_doctor(typed, films_llm):
     code, out, _ = typed("doctor", "--llm", films_llm.url, "--json")
     assert code == 0

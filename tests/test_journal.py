@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from s3_hf.errors import RunDirError, StorageError
-from s3_hf.journal import Journal
+from s3_hf.journal import Journal, paid
 from s3_hf.records import Completion, Usage
 
 SHA = "a" * 64
@@ -51,6 +50,11 @@ def test_usage_counts_everything_ever_paid(path):
     with Journal(path) as journal:
         asyncio.run(put_all(journal, answers(1, start=10)))
         assert journal.usage() == Usage(11, 110, 220, 2.75)
+        assert paid(path) == Usage(11, 110, 220, 2.75)
+        asyncio.run(put_all(journal, answers(1, start=11)))
+    assert paid(path) == Usage(12, 120, 240, 3.0)
+    path.with_name("begun.sqlite").touch()
+    assert paid(path.with_name("begun.sqlite")) == Usage()
 
 
 def test_first_completion_of_a_slot_stays_and_both_are_paid(path):
@@ -84,21 +88,18 @@ def test_concurrent_completions_share_an_fsync(path):
 
 
 def test_a_slow_disk_does_not_stop_the_event_loop(path):
-    async def longest_gap():
+    async def turns_while_waiting():
         blocker = sqlite3.connect(path)
         blocker.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(journal.put(SHA, ANSWER))
-        longest, before = 0.0, time.monotonic()
         for _ in range(40):
             await asyncio.sleep(0.01)
-            longest, before = max(longest, time.monotonic() - before), time.monotonic()
         assert not waiting.done()
         blocker.close()
         await waiting
-        return longest
 
     with Journal(path) as journal:
-        assert asyncio.run(longest_gap()) < 0.3
+        asyncio.run(turns_while_waiting())
 
 
 def test_cancelling_the_wait_does_not_lose_the_completion(path):
@@ -136,7 +137,7 @@ def test_only_one_journal_at_a_time(path):
 HOLDER = """
 import asyncio, sys, time
 from pathlib import Path
-from s3_hf.journal import Journal
+from s3_hf.journal import Journal, paid
 from s3_hf.records import Completion, Usage
 journal = Journal(Path(sys.argv[1]))
 asyncio.run(journal.put("a" * 64, Completion("r0/seed/1", "Kept.", "stop", Usage(1, 1, 1, 0.0), "m")))

@@ -126,6 +126,17 @@ def test_phrases_of_unlabelled_contexts_are_asked_for(spans_recipe, tiny_student
         assert text[start : start + len(answer)] == answer
 
 
+@pytest.mark.parametrize("rows", ['{"premise": "  "}\n', '{"premise": null}\n{"premise": ""}\n'])
+def test_contexts_must_have_text(pairs_recipe, tiny_student, kinds_llm, tmp_path, rows):
+    (tmp_path / "blank.jsonl").write_text(rows)
+    config = settings(pairs_recipe, tiny_student, kinds_llm, contexts=str(tmp_path / "blank.jsonl"))
+    with pytest.raises(
+        TaskError, match=r"blank\.jsonl' must have a row with text in the column 'premise', found none"
+    ):
+        loop.synthesize(config, tmp_path / "run")
+    assert not kinds_llm.requests
+
+
 def test_a_threshold_makes_a_near_answer_right(spans_recipe, tiny_student, kinds_llm, tmp_path):
     strict = loop.run(settings(spans_recipe, tiny_student, kinds_llm, rounds=0), tmp_path / "strict").rounds[0]
     config = settings(spans_recipe, tiny_student, kinds_llm, rounds=0, mistake_f1=0.01)

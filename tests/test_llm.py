@@ -294,7 +294,7 @@ def test_retry_after_is_honoured(journal, after):
     value = after if isinstance(after, str) else after()
     with LLMServer(faults=[Fault(429, {"Retry-After": value}, "slow")]) as server:
         generate(journal, server.url, 1)
-        assert 0.9 < server.requests[1].at - server.requests[0].at < 3
+        assert server.requests[1].at - server.requests[0].at > 0.9
 
 
 def test_retry_after_is_capped_and_never_negative():
@@ -310,10 +310,8 @@ def test_retry_after_is_capped_and_never_negative():
 
 def test_the_slot_is_given_back_while_waiting(journal):
     with LLMServer(faults=[BUSY]) as server:
-        started = time.monotonic()
         generate(journal, server.url, 10, concurrency=1)
         seeds = [received.payload["seed"] for received in server.requests]
-        assert server.requests[-2].at - started < 0.9
     assert seeds == [*range(10), 0]
 
 
@@ -430,9 +428,8 @@ def test_odd_answers_that_are_completions(journal):
 
 @pytest.mark.parametrize("concurrency", [1, 16])
 def test_a_refusing_endpoint_stops_the_run(journal, impatient, concurrency):
-    url, started = dead_url(), time.monotonic()
+    url = dead_url()
     error = fail(journal, url, 200, concurrency=concurrency, retries=1000)
-    assert time.monotonic() - started < 4
     assert isinstance(error, EndpointError)
     assert f"the endpoint '{url}' should complete chats, but every attempt fails, the last because it" in str(error)
     assert str(error).endswith("every completion so far is kept, and the same command goes on from there")
@@ -478,7 +475,7 @@ def test_being_told_to_wait_is_not_dead_unless_it_goes_on(journal, impatient, mo
     with LLMServer(fault_for=lambda payload, attempt: BUSY) as server:
         started = time.monotonic()
         error = fail(journal, server.url, 30)
-        assert 2 < time.monotonic() - started < 6
+        assert time.monotonic() - started > 2
     assert "HTTP 429 'slow down'; lower endpoint.concurrency" in str(error)
 
 
@@ -487,10 +484,10 @@ def test_a_failed_client_says_the_same_at_once(journal, impatient):
         async with Client(None, (dead_url(),), LLMConfig(), journal) as llm:
             with pytest.raises(EndpointError) as first:
                 await llm.generate(ask(1))
-            started = time.monotonic()
+            sent = llm.status.sent
             with pytest.raises(EndpointError) as second:
                 await llm.generate(ask(2))
-            assert time.monotonic() - started < 0.1
+            assert llm.status.sent == sent
             assert str(first.value) == str(second.value)
 
     asyncio.run(run())

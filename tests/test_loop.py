@@ -5,16 +5,21 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import datasets
 import pytest
+import yaml
 
 from s3_hf import loop
 from s3_hf.config import parse_config
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError
 from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
+from s3_hf.task import load_task
 from tests.conftest import film_reply
 
 LABEL_WORDS = ("negative", "positive")
@@ -102,6 +107,105 @@ def test_settings_that_changed_are_named(films_config, tmp_path):
     loop.synthesize(films_config, tmp_path / "run")
     with pytest.raises(RunDirError, match=r"training\.epochs was 2 and is 7"):
         loop.run(changed(films_config, training={"epochs": 7}), tmp_path / "run")
+
+
+def test_a_second_run_leaves_the_first_alone(films_config, films_llm, tmp_path):
+    films_llm.delay = 0.1
+    config = changed(films_config, rounds=0)
+    with ThreadPoolExecutor() as other:
+        first = other.submit(loop.run, config, tmp_path / "run")
+        while not films_llm.requests and not first.done():
+            time.sleep(0.01)
+        for again in (loop.run, loop.synthesize):
+            with pytest.raises(RunDirError, match=r"one process at a time and process '\d+'"):
+                again(config, tmp_path / "run")
+        assert not loop.results_of(open_run(tmp_path / "run"))
+        assert first.result().rounds[0].rows == 24
+    assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
+
+
+def changing_recipe(recipe, tmp_path):
+    """A copy of the recipe over a copy of its gold data, and functions that change either."""
+    path, gold = tmp_path / "films.py", tmp_path / "gold"
+    source = recipe.read_text().partition("source='")[2].partition("'")[0]
+    shutil.copytree(source, gold)
+    path.write_text(recipe.read_text().replace(source, str(gold)))
+
+    def replaced(old, new):
+        path.write_text(path.read_text().replace(old, new))
+
+    def put_in_front(split):
+        (file,) = gold.glob(f"data/{split}-*")
+        rows = read_rows(file)
+        datasets.concatenate_datasets([rows.select([1]), rows]).to_parquet(file)
+
+    return path, replaced, put_in_front
+
+
+def test_gold_data_labels_and_prompts_that_changed_are_named(films_config, recipe, tmp_path):
+    path, replaced, put_in_front = changing_recipe(recipe, tmp_path)
+    config = changed(films_config, task=str(path))
+    loop.synthesize(config, tmp_path / "run")
+
+    def refused(what):
+        with pytest.raises(RunDirError, match=rf"the {what} of '.*run' must be what .* another --run-dir"):
+            loop.run(changed(config, rounds=3), tmp_path / "run")
+
+    replaced("a {label} sentence like", "one {label} sentence like")
+    refused("prompts")
+    replaced("'positive'".replace("'", '"'), '"good"')
+    refused("labels and prompts")
+    replaced('"good"', '"positive"')
+    replaced("one {label} sentence like", "a {label} sentence like")
+    loop.synthesize(config, tmp_path / "run")
+    put_in_front("validation")
+    refused("gold data")
+    assert loop.run(changed(config, rounds=0), tmp_path / "new").rounds[0].rows == 24
+
+
+def test_a_run_without_digests_goes_on(films_config, recipe, tmp_path):
+    path, replaced, put_in_front = changing_recipe(recipe, tmp_path)
+    config = changed(films_config, task=str(path), rounds=0)
+    loop.run(config, tmp_path / "run")
+    facts = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    assert facts.pop("digests").keys() == {"gold data", "labels", "prompts"}
+    (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(facts))
+    replaced("a {label} sentence like", "one {label} sentence like")
+    loop.run(config, tmp_path / "run")
+    put_in_front("validation")
+    with pytest.raises(RunDirError, match="must be of its 41 rows, found 40 with other ids"):
+        loop.run(changed(config, rounds=1), tmp_path / "run")
+
+
+def test_synthesized_rows_are_trained_on_under_the_name_of_the_student(films_config, tmp_path):
+    loop.synthesize(films_config, tmp_path / "run")
+    assert open_run(tmp_path / "run").facts["student"] is None
+    loop.run(changed(films_config, rounds=0), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.facts["student"] == films_config.student
+    loop.synthesize(films_config, tmp_path / "run")
+    assert open_run(tmp_path / "run") == run
+
+
+def test_a_round_without_rows_ends_the_run(films_config, films_llm, tmp_path, caplog):
+    films_llm._reply = lambda payload: "no" if "like:" in str(payload) else film_reply(payload)
+    first = loop.run(films_config, tmp_path / "run")
+    assert [one.number for one in first.rounds] == [0]
+    assert "round 1 adds no rows" in caplog.text
+    run, asked = open_run(tmp_path / "run"), len(films_llm.requests)
+    assert read_json(run.round(1).empty)["rejected"] == {"too short": 4 * first.rounds[0].mistakes}
+    assert not run.round(1).data.exists()
+    assert loop.run(films_config, tmp_path / "run") == first
+    assert len(films_llm.requests) == asked
+
+
+def test_no_row_is_a_gold_row_that_a_sample_leaves_out(films_config, films_llm, recipe, tmp_path):
+    task = load_task(str(recipe))
+    copies = iter([*task.test["text"][:10], *task.gold["text"][:10]])
+    films_llm._reply = lambda payload: next(copies, None) or film_reply(payload)
+    config = changed(films_config, synthesis={"rationales": False}, gold_size=2, test_size=2)
+    facts = read_json(loop.synthesize(config, tmp_path / "run").facts)
+    assert (facts["rows"], facts["rejected"]) == (24, {"in the test split": 10, "copy of a gold row": 10})
 
 
 def test_convergence_stops(films_config, tmp_path):
@@ -205,6 +309,7 @@ def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm
         ({"metric": "acuracy"}, "did you mean 'accuracy'"),
         ({"training": {"args": {"lerning_rate": 1}}}, "did you mean 'learning_rate'"),
         ({"training": {"args": {"learning_rate": 1}}}, "use `training.learning_rate`"),
+        ({"training": {"args": {"lr_scheduler_type": "cosin"}}}, "cosin is not a valid SchedulerType"),
         ({"llm": "local"}, "embedded LLM"),
     ):
         with pytest.raises(ConfigError, match=sentence):

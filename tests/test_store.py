@@ -14,7 +14,7 @@ import pytest
 from s3_hf.config import parse_config
 from s3_hf.errors import RunDirError, StorageError
 from s3_hf.files import RowWriter, read_json, read_rows, replacing, write_json, write_text
-from s3_hf.store import Stage, create_run, open_run
+from s3_hf.store import Stage, create_run, locked, open_run
 
 FEATURES = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
 
@@ -118,8 +118,18 @@ def test_what_is_no_run_directory(tmp_path):
         open_run(tmp_path)
 
 
-def test_a_run_may_begin_with_the_journal_of_another(tmp_path):
-    (tmp_path / "journal.sqlite").touch()
+def test_nothing_is_left_in_what_is_no_run_directory(tmp_path):
+    thesis = tmp_path / "thesis.tex"
+    thesis.write_text("precious")
+    for path in (tmp_path, thesis):
+        with pytest.raises(RunDirError, match="found other files"), locked(path):
+            pass
+    assert [*tmp_path.iterdir()] == [thesis]
+
+
+def test_a_run_may_begin_with_the_journal_of_another_and_after_a_kill(tmp_path):
+    for name in ("journal.sqlite", "journal.sqlite-wal", "run.lock", ".run.yaml.tmp"):
+        (tmp_path / name).touch()
     assert create_run(tmp_path, parse_config({"task": "imdb"}), {}).journal.exists()
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from s3_hf.records import Answer, Completion, Context, Rejected, Usage
-from s3_hf.synthesis import Checks, Plan, parse_list, row_text
-from s3_hf.texts import digests, normalise
+from s3_hf.synthesis import Checks, Plan, parse_list
+from s3_hf.texts import digests, normalise, row_text
 
 TEMPLATE = "Now imagine that you just watched a movie that has {rationales}. Write one sentence from a {label} review."
 

@@ -97,6 +97,10 @@ def test_unknown_names():
         load_task("imbd")
     with pytest.raises(TaskError, match="no recipe file"):
         load_task("none/films.py")
+    with pytest.raises(
+        TaskError, match="splits validation, test, train, found 'validaton'; did you mean 'validation'"
+    ):
+        load_task("movie_snippets", options=GoldOptions(splits={"validaton": "dev"}))
 
 
 def gold_with(tmp_path, **splits):
@@ -160,6 +164,23 @@ def test_given_examples_with_a_fault(recipe, tmp_path, name, content, said):
     path.write_text(content)
     with pytest.raises(TaskError, match=said):
         list(given_examples(load_task(str(recipe)), str(path)))
+
+
+def test_no_given_row_is_a_test_row(recipe, pairs_recipe, tmp_path):
+    task, pairs = load_task(str(recipe), options=GoldOptions(test_size=10)), load_task(str(pairs_recipe))
+    unseen = next(text for text in task.all_test["text"] if text not in task.test["text"][:])
+    path = tmp_path / "given.csv"
+    path.write_text(f"text,label\na fine film,pos\n{unseen.upper()}!,pos\n")
+    with pytest.raises(
+        TaskError, match=r"given\.csv', line 3, column 'text', must not be a text of the gold test split"
+    ):
+        list(given_examples(task, str(path)))
+    claim, premise = pairs.test[0]["claim"], pairs.test[0]["premise"]
+    path.write_text(f"premise,claim,label\nanother film,{claim},0\n{premise},{claim},0\n")
+    found = given_examples(pairs, str(path))
+    assert next(found).columns["claim"] == claim
+    with pytest.raises(TaskError, match="line 3, column 'claim', must not be a text of the gold test split"):
+        next(found)
 
 
 def test_given_examples_that_are_not_there(recipe, tmp_path):

@@ -93,8 +93,9 @@ def _paper(line: Line) -> str:
 def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
     yield (
         "Rows are what the last student of an arm was trained on. LLM requests and tokens are what an arm needs by "
-        "itself, training FLOPs are 6 × parameters × input tokens seen in all rounds, time is that of synthesis and "
-        "training as measured, which is short where another arm had paid for the same completions; means over seeds."
+        "itself (rows of another arm or file cost it nothing), training FLOPs are 6 × parameters × input tokens seen "
+        "in all rounds, without those of a search, time is that of synthesis and training as measured, which is short "
+        "where another arm had paid for the same completions; means over seeds."
     )
     if paid is not None:
         yield (
@@ -103,7 +104,8 @@ def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> I
         )
     short = [one for one in results if one.wanted is not None and one.rows < SHORT * one.wanted]
     for one in short:
-        yield f"Short of rows: {one.arm}, seed {one.seed}, size {one.size:,} has {one.rows:,} of {one.wanted:,}."
+        where = f"{one.arm} on {one.task}, {one.student}, size {one.size:,}, seed {one.seed}"
+        yield f"Short of rows: {where}, has {one.rows:,} of {one.wanted:,}."
     if bench.paper:
         yield f"Paper: {bench.paper.source}"
 

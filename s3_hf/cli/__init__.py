@@ -29,7 +29,7 @@ for group in (runs, bench, quickstart, publishing, predict, tasks, llm, hub):
 
 def main() -> None:
     """Run a command; a known error is one sentence on standard error and exit code 2."""
-    # Idle OpenMP threads spin by default: where another process has a core, training took five times as long.
+    # Idle OpenMP threads spin by default: where another process has a core, training took four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it warns of every push that changes nothing

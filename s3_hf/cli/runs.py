@@ -41,7 +41,9 @@ def run(
     holdout: float = typer.Option(
         None, help="Share of gold validation that chooses the epoch, with no errors found on it. [default: 0]"
     ),
-    no_rationales: bool = typer.Option(False, "--no-rationales", help="Seed prompts without rationales."),
+    no_rationales: bool = typer.Option(
+        False, "--no-rationales", help="No rationales in prompts, of extrapolations neither."
+    ),
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
     max_tokens: int = typer.Option(None, help="Stop after so many tokens.", rich_help_panel=ENDPOINT),
@@ -138,17 +140,18 @@ def status(
     """Show how far a run is, what it made and what it spent."""
     from s3_hf.cli import display
     from s3_hf.files import read_json
+    from s3_hf.journal import paid
     from s3_hf.loop import results_of
-    from s3_hf.store import open_run
+    from s3_hf.records import Usage
+    from s3_hf.store import JOURNAL, open_run
 
     opened = open_run(run_dir)
     results = results_of(opened)
     unfinished = opened.round(len(results))
     made = [read_json(folder.facts) for folder in opened.rounds()]
-    usage = {
-        key: sum(facts["usage"][key] for facts in made) for key in ("requests", "prompt_tokens", "completion_tokens")
-    }
-    more = len(results) <= opened.config.rounds and unfinished.path.exists()
+    needed = sum((Usage(**facts["usage"]) for facts in made), Usage())
+    usage = paid(opened.journal) if opened.journal.exists() else needed
+    more = len(results) <= opened.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
     if as_json:
         display.show_json(
             {
@@ -157,7 +160,7 @@ def status(
                 "strategy": opened.config.strategy,
                 "rounds": [asdict(result) for result in results],
                 "next": {"round": unfinished.number, "stage": unfinished.stage().value} if more else None,
-                "usage": usage,
+                "usage": asdict(usage),
             }
         )
         return
@@ -166,9 +169,11 @@ def status(
     for facts in made:
         rejected = ", ".join(f"{reason} {count}" for reason, count in facts["rejected"].items()) or "nothing"
         display.show_text(f"round {facts['round']}: rejected {rejected}; {facts['given_up']} slots given up")
+    cost = f", cost {usage.cost:.4f}" if usage.cost else ""
+    shared = " by all runs that share its journal" if (opened.path / JOURNAL).is_symlink() else ""
     display.show_text(
-        f"spent: {usage['requests']:,} requests, {usage['prompt_tokens']:,} prompt and "
-        f"{usage['completion_tokens']:,} completion tokens"
+        f"spent{shared}: {usage.requests:,} requests, {usage.prompt_tokens:,} prompt and "
+        f"{usage.completion_tokens:,} completion tokens{cost}"
     )
     if more:
         display.show_text(

@@ -107,7 +107,10 @@ def preview(
     assignments: list[str] = options.SET,
     as_json: bool = options.JSON,
 ) -> None:
-    """Show the exact messages a run will send; with --llm also the answers and what the checks make of them."""
+    """Show the messages a run will send, with placeholders for what the LLM names first.
+
+    With --llm they are exact, and the answers and what the checks make of them are shown too.
+    """
     from dataclasses import asdict
 
     from s3_hf.cli import display

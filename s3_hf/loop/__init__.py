@@ -53,16 +53,18 @@ def run(
     """
     if push_to is not None:
         check_access(push_to)
-    rounds = Rounds.begin(config, run_dir, services or Services(), observer or Observer())
     results: list[RoundResult] = []
     push_error: S3Error | None = None
-    for number in range(config.rounds + 1):
-        if rounds.over(results):
-            break
-        results.append(rounds.round(number))
-        rounds.observer.scored(results[-1])
-        if push_to is not None:
-            push_error = rounds.publish(push_to)
+    with Rounds.begin(config, run_dir, services or Services(), observer or Observer()) as rounds:
+        for number in range(config.rounds + 1):
+            if rounds.over(results):
+                break
+            if (result := rounds.round(number)) is None:
+                break
+            results.append(result)
+            rounds.observer.scored(result)
+            if push_to is not None:
+                push_error = rounds.publish(push_to)
     return RunResult(rounds.run.path, tuple(results), push_error)
 
 
@@ -76,7 +78,8 @@ def synthesize(
 
     Takes and raises the same as `run`.
     """
-    rounds = Rounds.begin(config, run_dir, services or Services(), observer or Observer(), trains=False)
-    folder = rounds.run.round(0)
-    rounds.synthesize(folder)
+    begun = Rounds.begin(config, run_dir, services or Services(), observer or Observer(), trains=False)
+    with begun as rounds:
+        folder = rounds.run.round(0)
+        rounds.synthesize(folder)
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,12 +21,14 @@ from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir, open_run
 from s3_hf.strategies import Strategy
-from s3_hf.synthesis import Checks, Synthesizer, row_text
+from s3_hf.synthesis import Checks, Synthesizer
 from s3_hf.task import Task, given_examples
 from s3_hf.texts import digests
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
+
+logger = logging.getLogger(__name__)
 
 WINDOW = 4
 """Slots under way for each request under way: later slots go on while an early one is asked again."""
@@ -43,7 +46,13 @@ class Maker:
     observer: Observer
 
     def make(self, folder: RoundDir) -> None:
-        """Leave the round's rows in `data.parquet`; what was made before a stop is in `partial.parquet`."""
+        """Leave the round's rows in `data.parquet`; what was made before a stop is in `partial.parquet`.
+
+        Of a round after the seed that no row passed the checks for, only `empty.json` is left.
+
+        Raises:
+            SynthesisError: there is no row of the seed.
+        """
         began = time.monotonic()
         writer = RowWriter(folder.data, self.task.features)
         labels: Counter[str] = Counter()
@@ -64,16 +73,17 @@ class Maker:
             else:
                 writer.discard()
             raise
-        if not writer.count:
+        if writer.count:
+            writer.commit()
+            folder.partial.unlink(missing_ok=True)
+        else:
             writer.discard()
-            raise SynthesisError(
-                f"round {folder.number} must add rows, found none that passed the checks; try another LLM"
-            )
-        writer.commit()
-        folder.partial.unlink(missing_ok=True)
+            if not folder.number:
+                raise SynthesisError("round 0 must add rows, found none that passed the checks; try another LLM")
+            logger.warning("round %d adds no rows, since none passed the checks: the run ends here", folder.number)
         tally = synthesizer.tally
         write_json(
-            folder.facts,
+            folder.facts if writer.count else folder.empty,
             {
                 "round": folder.number,
                 "rows": writer.count,
@@ -144,7 +154,7 @@ class Maker:
         """Checks that know the gold texts and the texts of earlier rounds."""
         seen: set[int] = set()
         for earlier in range(number):
-            seen |= _digests(self.task, self.run.round(earlier).rows())
+            seen |= self.task.row_digests(self.run.round(earlier).rows())
         return checks_of(self.task, seen)
 
     def _feedback(self, number: int) -> Feedback:
@@ -167,27 +177,17 @@ def client_of(
 
 
 def checks_of(task: Task, seen: set[int]) -> Checks:
-    """The checks of a task; `seen` holds digests of the rows that there are already."""
+    """The checks of a task, by all its gold texts; `seen` holds digests of the rows that there are already."""
     config = task.config
-    gold = _digests(task, task.gold)
-    if task.options.holdout:
-        gold |= _digests(task, task.selection)
     return Checks(
         task.label_words,
         config.min_words,
         config.one_line,
         config.question,
-        test=digests(task.test[config.text]),
-        gold=gold,
+        test=digests(task.all_test[config.text][:]),
+        gold=task.row_digests(task.all_validation),
         seen=seen,
     )
-
-
-def _digests(task: Task, rows: Dataset) -> frozenset[int]:
-    columns = task.columns
-    texts = rows[columns.text][:]
-    contexts = rows[columns.context][:] if columns.context else [None] * len(texts)
-    return digests(row_text(text, context) for text, context in zip(texts, contexts, strict=True))
 
 
 async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError, S3Error
@@ -17,7 +19,7 @@ from s3_hf.files import RowWriter, read_json, replacing, write_json
 from s3_hf.loop.making import Maker
 from s3_hf.loop.results import Observer, RoundResult, Services, result_of
 from s3_hf.records import Columns
-from s3_hf.store import RoundDir, RunDir, Stage, create_run
+from s3_hf.store import RoundDir, RunDir, Stage, create_run, locked
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.task import Task, task_of
 
@@ -43,6 +45,7 @@ class Rounds:
     observer: Observer
 
     @classmethod
+    @contextlib.contextmanager
     def begin(
         cls,
         config: RunConfig,
@@ -51,31 +54,37 @@ class Rounds:
         observer: Observer,
         *,
         trains: bool = True,
-    ) -> Rounds:
-        """Check everything that can be checked before anything is spent, and open the run directory."""
+    ) -> Iterator[Self]:
+        """Check everything that can be checked before anything is spent; the run directory is open, and locked."""
         task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
         student_name = services.student_name or (config.student if trains else Path(config.student).name)
         path = run_dir or default_run_dir(config)
-        if not _first_process():
+        facts: dict[str, Any] = {}
+        if _first_process():
+            facts = {
+                "strategy": config.strategy,
+                "student": student_name if trains else None,
+                "llm": _llm_facts(config, services) if strategy.asks_llm else None,
+                "task": task.facts(),
+                "digests": task.content_digests(),
+            }
+        else:
             _wait_for(path / "run.yaml")
-        facts = {
-            "strategy": config.strategy,
-            "student": student_name if trains else None,
-            "llm": _llm_facts(config, services) if strategy.asks_llm else None,
-            "task": task.facts(),
-        }
-        return cls(config, strategy, task, create_run(path, config, facts), services, observer)
+        with locked(path) if _first_process() else contextlib.nullcontext():
+            yield cls(config, strategy, task, create_run(path, config, facts), services, observer)
 
     @property
     def metric(self) -> str:
         """The metric that chooses the epoch and tells convergence."""
         return self.config.metric or self.task.columns.metrics[0]
 
-    def round(self, number: int) -> RoundResult:
-        """Do the stages of one round that are not done yet."""
+    def round(self, number: int) -> RoundResult | None:
+        """Do the stages of one round that are not done yet; None if it has no rows."""
         folder = self.run.round(number)
         self.synthesize(folder)
+        if folder.empty.exists():
+            return None
         self._train(folder)
         self._score(folder)
         return result_of(self.run, folder)
@@ -109,11 +118,11 @@ class Rounds:
         return max(scores[-patience:]) <= max(scores[:-patience])
 
     def synthesize(self, folder: RoundDir) -> None:
-        """Leave the round's rows in its folder."""
-        if folder.stage() is not Stage.SYNTHESIZE:
+        """Leave the round's rows in its folder, or the proof that there are none."""
+        if folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
             return
         if not _first_process():
-            _wait_for(folder.facts)
+            _wait_for(folder.facts, folder.empty)
             return
         self.observer.stage(folder.number, Stage.SYNTHESIZE)
         Maker(self.config, self.strategy, self.task, self.run, self.services, self.observer).make(folder)
@@ -218,6 +227,8 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
+    if config.contexts:
+        task.contexts  # noqa: B018 - they are read now, and kept
     if strategy.scores_rows and (task.columns.context or task.columns.answers):
         raise ConfigError(
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
@@ -241,7 +252,7 @@ def _check_training(config: RunConfig, services: Services, columns: Columns) -> 
         raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
     if config.metric is not None:
         check_metric(config.metric, columns)
-    check_arguments(config.training.args)
+    check_arguments(config.training, config.metric or columns.metrics[0])
     check_tuning(config.training)
     check_student(services.student or config.student)
 
@@ -269,6 +280,7 @@ def _first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _wait_for(proof: Path) -> None:
-    while not proof.exists():
+def _wait_for(*proofs: Path) -> None:
+    """Return when one of the files is there."""
+    while not any(proof.exists() for proof in proofs):
         time.sleep(POLL_SECONDS)

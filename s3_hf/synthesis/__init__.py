@@ -1,6 +1,6 @@
 """Verbs that ask the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2 and 2.3), and `zero_shot`."""
 
-from s3_hf.synthesis.checks import Checks, row_text
+from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Planner, Shown
 from s3_hf.synthesis.synthesizer import RATIONALE_TOKENS, Generate, Synthesizer, Tally
@@ -17,5 +17,4 @@ __all__ = [
     "Synthesizer",
     "Tally",
     "parse_list",
-    "row_text",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from s3_hf.records import Completion, Context, Rejected
 from s3_hf.synthesis.plan import Plan
-from s3_hf.texts import copies, covers, digest_of, normalise
+from s3_hf.texts import copies, covers, digest_of, normalise, row_text
 
 REFUSAL = re.compile(
     r"^\W*(?:i['’]?m (?:really |very |so )?sorry|sorry|i (?:can ?not|can['’]?t|won['’]?t)|i apologi[sz]e|"
@@ -47,7 +47,7 @@ class Checks:
     test: frozenset[int] = frozenset()
     """Digests of the test texts; see `digests`."""
     gold: frozenset[int] = frozenset()
-    """Digests of the gold rows; see `row_text`."""
+    """Digests of the gold rows; see `texts.row_text`."""
     seen: set[int] = field(default_factory=set)
 
     def text_of(self, completion: Completion, template: str, plan: Plan) -> str | Rejected:
@@ -96,6 +96,7 @@ class Checks:
             ("meta talk", self._talks_about_the_task(text, context)),
             ("prompt echo", _echoes(text, template)),
             ("copy of the source row", plan.source is not None and copies(text, plan.source)),
+            ("the name alone", bool(plan.name) and digest_of(text) == digest_of(plan.name)),
             ("copy of a row shown", any(covers(text, row.text) for row in plan.shown)),
             ("copy of the context", context is not None and self._copies_context(text, context)),
             ("gives the answer away", context is not None and _names_answer(text, context)),
@@ -117,11 +118,6 @@ class Checks:
             return True
         words = normalise(text)
         return self.question and len(words.split()) >= COPIED_WORDS and words in normalise(context.text)
-
-
-def row_text(text: str, context: str | None) -> str:
-    """What makes a row the same as another one: its text, and its context if it has one."""
-    return text if context is None else f"{context} {text}"
 
 
 def strip_wrapping(text: str, *, one_line: bool) -> str:

@@ -30,11 +30,12 @@ def given_examples(task: Task, *sources: str, round: int = 0) -> Iterator[Exampl
         round: the round that they belong to.
 
     Raises:
-        TaskError: it cannot be read, lacks a column, or has a label that the task does not know.
+        TaskError: it cannot be read, lacks a column, has a label that the task does not know, or a test row.
     """
     origin, numbers = "given" if round else "seed", itertools.count()
+    test = task.row_digests(task.all_test)
     for source in sources:
-        for values in given_rows(task.config, _opened(source)):
+        for values in given_rows(task.config, _opened(source), test):
             yield Example(f"s3-r{round}/given/{next(numbers):05d}", values, origin, round)
 
 

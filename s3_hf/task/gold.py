@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +17,7 @@ from s3_hf.records import Answer, Columns, Context
 from s3_hf.task.given import given_contexts
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 from s3_hf.task.splitting import divided
-from s3_hf.texts import digest_of, digests
+from s3_hf.texts import digest_of, digests, row_text
 
 PROVENANCE_FEATURES = {
     "s3_id": datasets.Value("string"),
@@ -95,8 +97,18 @@ class Task:
 
     @cached_property
     def test(self) -> datasets.Dataset:
-        """The test rows with their `s3_id`: only scored on, and kept out of the synthetic data."""
-        return self._sample(self._split("test", "test"), self.options.test_size)
+        """The test rows with their `s3_id`, which are only scored on."""
+        return self._sample(self.all_test, self.options.test_size)
+
+    @cached_property
+    def all_test(self) -> datasets.Dataset:
+        """The whole test split, of which `test` may be a sample; kept out of the synthetic data."""
+        return self._split("test", "test")
+
+    @cached_property
+    def all_validation(self) -> datasets.Dataset:
+        """The whole gold validation split, of which `gold` may be a part."""
+        return self._split("validation", "val")
 
     @cached_property
     def contexts(self) -> tuple[Context, ...]:
@@ -111,6 +123,11 @@ class Task:
         bare = self.options.phrases or answers is None
         if self.options.contexts:
             found = list(given_contexts(self.config, self.options.contexts))
+            if not found:
+                raise TaskError(
+                    f"contexts {self.options.contexts!r} must have a row with text in the column {column!r}, found "
+                    "none; give others"
+                )
         else:
             found = [context for row in self.gold if (context := self.context_of(row)) is not None]
         unique = {(each.text, None if bare else each.answer): each for each in reversed(found)}
@@ -180,9 +197,27 @@ class Task:
             "task_ids": list(config.task_ids),
         }
 
+    def row_digests(self, rows: datasets.Dataset) -> frozenset[int]:
+        """Digests of what makes each row the same as another one (`texts.row_text`)."""
+        texts, context = rows[self.config.text][:], self.config.context
+        contexts = rows[context][:] if context else [None] * len(texts)
+        return digests(row_text(*row) for row in zip(texts, contexts, strict=True))
+
+    def content_digests(self) -> dict[str, str]:
+        """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""
+        config = self.config
+        known = (config.context, config.text, config.label, config.answers)
+        names = ["s3_id", *(name for name in known if name), *config.carried]
+        parts = [self.gold, self.test, *([self.selection] if self.options.holdout else [])]
+        return {
+            "gold data": _digest(rows[name][:] for rows in parts for name in names),
+            "labels": _digest(config.labels.items()),
+            "prompts": _digest(item for item in asdict(self.prompts).items() if item[1]),
+        }
+
     @cached_property
     def _validation(self) -> datasets.Dataset:
-        return self._sample(self._split("validation", "val"), self.options.size)
+        return self._sample(self.all_validation, self.options.size)
 
     @cached_property
     def _parts(self) -> tuple[datasets.Dataset, datasets.Dataset]:
@@ -239,6 +274,13 @@ class Task:
             ) from error
         kept = sample["train"]
         return kept.select(sorted(range(len(kept)), key=kept["s3_id"][:].__getitem__))
+
+
+def _digest(values: Iterable[Any]) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for value in values:
+        found.update(json.dumps(value, default=str).encode())
+    return found.hexdigest()
 
 
 def _prepared(builder: TaskBuilder) -> TaskBuilder:

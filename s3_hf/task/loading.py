@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -35,7 +35,7 @@ def load_task(
         prompts: name of one of the recipe's other prompts; None takes its own.
 
     Raises:
-        TaskError: there is no such recipe, it cannot be imported, or its definition has a fault.
+        TaskError: there is no such recipe, it cannot be imported, its definition has a fault, or it has no such split.
     """
     options = options or GoldOptions()
     builder_class = _from_file(Path(spec)) if spec.endswith(".py") else _registered(spec)
@@ -50,6 +50,7 @@ def load_task(
                 "it out, or write a recipe for it by `s3-hf tasks new`"
             )
         if options.splits:
+            _check_splits(options.splits, defaults.splits)
             overrides["splits"] = {**defaults.splits, **options.splits}
         key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
         builder = builder_class(config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides)
@@ -98,6 +99,14 @@ def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
     return other if other.zerogen else replace(other, zerogen=own.zerogen, names=own.names, shown=own.shown)
 
 
+def _check_splits(given: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "correct it"
+            raise TaskError(f"gold_splits must give names to the splits {', '.join(known)}, found {name!r}; {hint}")
+
+
 def _faults(config: TaskConfig) -> Iterator[str]:
     if bool(config.label) == bool(config.answers):
         yield f"either 'label' or 'answers' must name a column, found {config.label!r} and {config.answers!r}"
@@ -109,7 +118,7 @@ def _faults(config: TaskConfig) -> Iterator[str]:
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
     if config.prompts is None:
-        yield "'prompts' must be a Prompts(...), found None; write its four prompts"
+        yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"
         return
     yield from config.prompts.faults(config.columns)
     for name, other in config.other_prompts.items():

@@ -18,6 +18,7 @@ from s3_hf.errors import TaskError
 from s3_hf.task.formats import LONGEST_CELL, Source, brief
 from s3_hf.task.sources import opened
 from s3_hf.task.splitting import chosen, same
+from s3_hf.texts import digest_of, row_text
 
 if TYPE_CHECKING:
     from s3_hf.task.recipe import TaskConfig
@@ -51,13 +52,15 @@ def checked_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     yield from _checked(source, _Check(config, config.gold_features(), _class_names(source, config.label)))
 
 
-def given_rows(config: TaskConfig, source: Source) -> Iterator[dict[str, Any]]:
+def given_rows(config: TaskConfig, source: Source, test: frozenset[int]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a source that is not the recipe's, checked likewise, with label ids in place of names.
 
-    They need no ids of their own, and an integer label without a name is its number in the task.
+    They need no ids of their own, an integer label without a name is its number in the task, and none may be a row
+    of the test split, whose digests `test` holds.
     """
     labels = list(config.labels)
-    check = _Check(replace(config, id=None), config.gold_features(), _class_names(source, config.label) or labels)
+    names = _class_names(source, config.label) or labels
+    check = _Check(replace(config, id=None), config.gold_features(), names, test - {digest_of("")})
     for row in _checked(source, check):
         yield row | {config.label: labels.index(row[config.label])} if config.label else row
 
@@ -90,6 +93,8 @@ class _Check:
     config: TaskConfig
     features: datasets.Features
     names: list[str] | None
+    test: frozenset[int] = frozenset()
+    """Digests of rows that it may not be."""
     seen: dict[str, str] = field(default_factory=dict)
 
     def row(self, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +115,16 @@ class _Check:
             made[config.answers] = _answers(where, row[config.answers], made[config.context])
         if config.id:
             made[config.id] = self._id(place, row[config.id])
+        self._no_test_row(place, made)
         return made
+
+    def _no_test_row(self, place: str, made: Mapping[str, Any]) -> None:
+        text, context = made[self.config.text], made[self.config.context] if self.config.context else None
+        if self.test and digest_of(row_text(text, context)) in self.test:
+            raise TaskError(
+                f"{place}, column {self.config.text!r}, must not be a text of the gold test split, found "
+                f"{brief(text)}; drop the row, and any other of that split"
+            )
 
     def _label(self, where: str, value: Any) -> str:
         if isinstance(value, list | tuple | dict):

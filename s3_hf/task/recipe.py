@@ -91,7 +91,7 @@ class TaskConfig(datasets.BuilderConfig):
     to `prompts`, with the `zerogen`, `names` and `shown` of those where they have no `zerogen`. `splits` maps
     `validation` (what errors are found on) and `test` to the source's own split names;
     where both name the same one, it is divided: `test_share` of it is the test, drawn with `split_seed`.
-    `source` is a Hub id, a folder, or a CSV, JSON lines or Parquet file.
+    `source` is a Hub id, a folder, or a CSV, JSON (SQuAD's layout too), JSON lines or Parquet file.
     `features` are all gold columns and their features where there are more than those named here; of these,
     `carried` ones come along with a context and `id` holds the row's own id, others are null in a synthetic row.
     `max_tokens` is the longest answer of the LLM, `max_length` the longest input of the student and `stride` the

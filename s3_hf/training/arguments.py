@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,24 @@ OURS = {
 """Fields of `TrainingArguments` that have a setting of their own, and which."""
 
 
-def check_arguments(args: Mapping[str, Any]) -> None:
-    """Raise ConfigError, by name, for what `TrainingArguments` does not know or has a setting of its own."""
-    known = {field.name for field in dataclasses.fields(TrainingArguments)}
-    for name in args:
-        if name in OURS:
-            raise ConfigError(f"training.args.{name} cannot be set there; {OURS[name]}")
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else "see the documentation of transformers.TrainingArguments"
-            )
-            raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
+def check_arguments(settings: TrainingConfig, metric: str) -> None:
+    """Raise ConfigError unless `TrainingArguments` takes the settings; nothing is set up by it.
+
+    Args:
+        settings: what a student is fitted with.
+        metric: what chooses its epoch.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        _made(_Unplaced, settings, Path(work), 0, metric)
+
+
+class _Unplaced(TrainingArguments):
+    """Training arguments that look for no device, and for no other processes of the launch."""
+
+    @property
+    def device(self) -> torch.device:
+        """Not where anything will be computed."""
+        return torch.device("cpu")
 
 
 def precision(settings: TrainingConfig) -> str:
@@ -59,11 +66,21 @@ def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    settings = job.settings
-    check_arguments(settings.args)
+    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric))
+
+
+def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
+    """What `Trainer` is told for predicting."""
+    return _on_one_gpu(TrainingArguments(**_common(settings, work)))
+
+
+def _made(
+    kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str
+) -> TrainingArguments:
+    _check_names(settings.args)
     values: dict[str, Any] = {
         **_common(settings, work),
-        "seed": job.seed,
+        "seed": seed,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
@@ -75,20 +92,35 @@ def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
         "save_only_model": True,
         "save_total_limit": 1,
         "load_best_model_at_end": True,
-        "metric_for_best_model": job.metric,
+        "metric_for_best_model": metric,
         "greater_is_better": True,
         "logging_strategy": "epoch",
     }
     try:
-        return TrainingArguments(**{**values, **settings.args})
-    except (TypeError, ValueError) as error:
+        return kind(**{**values, **settings.args})
+    except (TypeError, ValueError, ImportError) as error:
         detail = " ".join(str(error).split())
         raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
 
 
-def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
-    """What `Trainer` is told for predicting."""
-    return TrainingArguments(**_common(settings, work))
+def _check_names(args: Mapping[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    for name in args:
+        if name in OURS:
+            raise ConfigError(f"training.args.{name} cannot be set there; {OURS[name]}")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else "see the documentation of transformers.TrainingArguments"
+            )
+            raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
+    """Several GPUs are for a launcher: without one, `nn.DataParallel` would multiply the batch size unasked."""
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:

@@ -6,8 +6,10 @@ The student is built anew from its pretrained weights each time (Algorithm 2, li
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,11 @@ from transformers import (
     TrainerCallback,
     set_seed,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.utils import logging as transformers_logging
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import StorageError
+from s3_hf.errors import StorageError, StudentError
 from s3_hf.files import write_json
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import score
@@ -51,7 +54,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         on_step: told about progress.
 
     Raises:
-        StudentError: the student cannot be loaded.
+        StudentError: the student cannot be loaded, or the GPU has too little memory.
         ConfigError: a training argument has a wrong value.
         StorageError: the disk is full.
     """
@@ -68,6 +71,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     began = time.monotonic()
     try:
         trainer.train()
+        trainer.accelerator.wait_for_everyone()  # until all have loaded the best checkpoint, which goes then
         report = _report(job, trainer, watch, time.monotonic() - began)
         if trainer.is_world_process_zero():
             trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
@@ -144,7 +148,8 @@ def predict_with(
     encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
     trainer = Trainer(model=model, args=predicting_arguments(settings, work), data_collator=_collator(tokenizer))
     trainer.remove_callback(PrinterCallback)
-    return encoded.decode(trainer.predict(encoded.inputs).predictions)
+    with _memory_errors(trainer.args.eval_batch_size):
+        return encoded.decode(trainer.predict(encoded.inputs).predictions)
 
 
 class StudentTrainer(Trainer):
@@ -152,6 +157,15 @@ class StudentTrainer(Trainer):
 
     head_learning_rate: float | None = None
     compute_metrics: Any
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train as `Trainer` does.
+
+        Raises:
+            StudentError: the GPU has too little memory.
+        """
+        with _memory_errors(self.args.train_batch_size):
+            return super().train(*args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer of `Trainer`, with the head in a group of its own."""
@@ -175,6 +189,13 @@ class StudentTrainer(Trainer):
         finally:
             self.compute_metrics = metrics
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        """That of `Trainer`; several processes draw the same order, whatever dropout has drawn in each of them."""
+        sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
+        if self.args.world_size > 1 and isinstance(sampler, LengthGroupedSampler):
+            sampler.generator = torch.Generator().manual_seed(self.args.seed)
+        return sampler
+
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int]:
         """In order: grouped by length as in training, outputs would belong to nobody knows which row."""
         return SequentialSampler(eval_dataset)
@@ -192,6 +213,18 @@ def quietly() -> None:
     """From here on `transformers` prints no warnings and no progress bars."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+
+
+@contextlib.contextmanager
+def _memory_errors(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        detail = " ".join(str(error).split())[:200]
+        raise StudentError(
+            f"batches must fit the memory of the GPU, found that {batch_size} rows do not ({detail}); lower "
+            "training.batch_size or training.max_length"
+        ) from error
 
 
 def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:

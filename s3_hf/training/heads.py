@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -10,6 +11,10 @@ from s3_hf.records import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+PIECE = 2_000
+"""Rows that are encoded at once: what a tokenizer returns takes 300 bytes a token, the inputs made of it 6."""
 
 
 class Encoded(Protocol):
@@ -47,6 +52,12 @@ class ByLength:
         """What the outputs, in the order of `inputs`, say of each row."""
         in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
         return self._encoded.decode(in_order)
+
+
+def pieces(rows: Dataset) -> Iterator[Dataset]:
+    """Yield the rows, `PIECE` at a time."""
+    for start in range(0, len(rows), PIECE):
+        yield rows.select(range(start, min(start + PIECE, len(rows))))
 
 
 def row_ids(rows: Dataset) -> list[str]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
+from datasets import concatenate_datasets
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from s3_hf.records import Columns, Prediction
-from s3_hf.training.heads import model_inputs, row_ids
+from s3_hf.training.heads import model_inputs, pieces, row_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,10 +50,15 @@ class LabelHead:
 
     def encode(self, rows: Dataset, *, learned: bool) -> EncodedTexts:
         """Return one input for each row."""
+        return EncodedTexts(
+            concatenate_datasets([self._inputs(piece, learned) for piece in pieces(rows)]), row_ids(rows)
+        )
+
+    def _inputs(self, rows: Dataset, learned: bool) -> Dataset:
         context, text = self.columns.context, self.columns.text
         texts = [rows[context][:], rows[text][:]] if context else [rows[text][:]]
         encoded = self.tokenizer(*texts, truncation="longest_first", max_length=self.tokenizer.model_max_length)
         columns = model_inputs(encoded, self.tokenizer.model_input_names)
         if learned:
             columns["labels"] = rows[self.columns.label][:]
-        return EncodedTexts(type(rows).from_dict(columns), row_ids(rows))
+        return type(rows).from_dict(columns)

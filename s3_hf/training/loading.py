@@ -44,7 +44,16 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
             label2id={name: number for number, name in enumerate(names)},
             trust_remote_code=False,
         )
-        model = _loaded(_kind(job.columns).auto_model, job.student, config=config)
+        model, found = _loaded(
+            _kind(job.columns).auto_model,
+            job.student,
+            config=config,
+            ignore_mismatched_sizes=True,  # a head for other labels gives place to a new one
+            output_loading_info=True,
+        )
+        prefix = model.base_model_prefix + "."
+        if wrong := [key for key, *_ in found["mismatched_keys"] if key.startswith(prefix)]:
+            raise ValueError(f"the weights {wrong[0]!r} have another shape than its config says")
     except (OSError, ValueError) as error:
         raise _no_student(job.student, error) from error
     tokenizer.model_max_length = min(job.max_length, _longest(model, tokenizer))
@@ -94,11 +103,8 @@ def _kind(columns: Columns) -> type[LabelHead] | type[SpanHead]:
     return SpanHead if columns.answers else LabelHead
 
 
-def _loaded(auto_model: Any, name: str, **more: Any) -> PreTrainedModel:
-    model: PreTrainedModel = auto_model.from_pretrained(
-        name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **more
-    )
-    return model
+def _loaded(auto_model: Any, name: str, **more: Any) -> Any:
+    return auto_model.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **more)
 
 
 def _longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

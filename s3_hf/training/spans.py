@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from datasets import concatenate_datasets
 from numpy.lib.stride_tricks import sliding_window_view
 from transformers import AutoModelForQuestionAnswering, PreTrainedTokenizerBase
 
 from s3_hf.errors import ConfigError, StudentError
 from s3_hf.records import Columns, Prediction
-from s3_hf.training.heads import model_inputs, row_ids
+from s3_hf.training.heads import model_inputs, pieces, row_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -124,11 +125,24 @@ class SpanHead:
 
     def encode(self, rows: Dataset, *, learned: bool) -> EncodedSpans:
         """Return the windows of each row, row after row; what a window without the whole answer says is its start."""
-        contexts, stride = rows[self.columns.context][:], self.overlap
+        inputs: list[Dataset] = []
+        windows: list[Window] = []
+        offsets: list[np.ndarray] = []
+        for piece in pieces(rows):
+            before = len(offsets)
+            found, more, tokens = self._piece(piece, learned)
+            inputs.append(found)
+            windows += [replace(window, row=window.row + before) for window in more]
+            offsets += tokens
+        contexts = rows[self.columns.context][:]
+        return EncodedSpans(concatenate_datasets(inputs), row_ids(rows), contexts, windows, offsets)
+
+    def _piece(self, rows: Dataset, learned: bool) -> tuple[Dataset, list[Window], list[np.ndarray]]:
+        stride = self.overlap
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"  # places are counted from the left
         encoded = self.tokenizer(
             self._short_questions(rows[self.columns.text][:]),
-            contexts,
+            rows[self.columns.context][:],
             truncation="only_second",
             max_length=self.tokenizer.model_max_length,
             stride=stride,
@@ -145,7 +159,7 @@ class SpanHead:
             places = [window.place_of(answers[window.row]) for window in windows]
             columns["start_positions"] = [start for start, _ in places]
             columns["end_positions"] = [end for _, end in places]
-        return EncodedSpans(type(rows).from_dict(columns), row_ids(rows), contexts, windows, offsets)
+        return type(rows).from_dict(columns), windows, offsets
 
     def _short_questions(self, questions: list[str]) -> list[str]:
         kept, limit = list(questions), self.third

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
 from s3_hf.config import TrainingConfig
@@ -58,8 +60,9 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         "load_if_exists": True,
         "pruner": optuna.pruners.NopPruner(),
     }
-    trials = optuna.create_study(direction="maximize", **where)
-    while (done := _finished(trials)) < job.settings.trials:
+    first = PartialState().is_main_process  # the only one that Trainer lets see the trials
+    trials = optuna.create_study(direction="maximize", **where) if first else None
+    while (done := _told(trials, _finished)) < job.settings.trials:
         if on_trial:
             on_trial(done, job.settings.trials)
         set_seed(job.seed)
@@ -73,8 +76,10 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
             sampler=optuna.samplers.TPESampler(seed=job.seed * 1_000 + done),
             **where,
         )
-        shutil.rmtree(work, ignore_errors=True)
-    chosen = trials.best_trial.params
+        PartialState().wait_for_everyone()
+        if first:
+            shutil.rmtree(work, ignore_errors=True)
+    chosen = _told(trials, lambda study: study.best_trial.params)
     pace = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
     return {
         "epochs": chosen["num_train_epochs"],
@@ -92,6 +97,11 @@ def _space(trial: optuna.Trial) -> dict[str, Any]:
         "learning_rate": trial.suggest_float("learning_rate", 5e-6, 3e-4, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-8, 1e-1, log=True),
     }
+
+
+def _told(study: optuna.Study | None, ask: Callable[[optuna.Study], Any]) -> Any:
+    """What the first process, which has the study, finds in it, in all processes."""
+    return broadcast_object_list([ask(study) if study else None])[0]
 
 
 def _finished(study: optuna.Study) -> int:

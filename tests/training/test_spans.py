@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, BertJapaneseTokenizer, PreTrainedTokeniz
 from s3_hf.errors import ConfigError, StudentError
 from s3_hf.local.assets import minilm_dir
 from s3_hf.records import Columns, Prediction
+from s3_hf.training.labels import LabelHead
 from s3_hf.training.spans import LONGEST_ANSWER, N_BEST, SpanHead
 
 COLUMNS = Columns("question", context="context", answers="answers")
@@ -177,6 +178,23 @@ def test_the_answer_is_the_best_of_all_spans_of_all_windows(tokenizer, seed):
     (said,) = inputs.decode(tuple(logits))
     assert said.value == context[at[first][0] : at[last][1]].strip()
     assert said.scores == (pytest.approx(1 / sum(np.exp(score - best[0][1]) for _, score in best)),)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_rows_encoded_in_pieces_are_as_at_once(tokenizer, monkeypatch, learned):
+    """Texts of different lengths, some of several windows, and labels beside them."""
+    tokenizer.model_max_length = 20
+    contexts = [" ".join(WORDS[: 2 + number]) for number in range(8)]
+    answers = [{"text": [context[:2]], "answer_start": [0]} for context in contexts]
+    columns = {"question": ["which one?"] * 8, "context": contexts, "answers": answers, "label": [0, 1] * 4}
+    rows = datasets.Dataset.from_dict(columns)
+    heads = [SpanHead(COLUMNS, tokenizer, 4), LabelHead(Columns("context", label="label"), tokenizer)]
+    whole = [head.encode(rows, learned=learned) for head in heads]
+    monkeypatch.setattr("s3_hf.training.heads.PIECE", 3)
+    spans, labels = (head.encode(rows, learned=learned) for head in heads)
+    assert [one.inputs[:] for one in whole] == [spans.inputs[:], labels.inputs[:]]
+    assert spans.windows == whole[0].windows
+    assert [each.tolist() for each in spans.offsets] == [each.tolist() for each in whole[0].offsets]
 
 
 def test_a_context_without_tokens_has_no_answer(tokenizer):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import datasets
@@ -142,7 +143,58 @@ def test_any_training_argument_can_be_set(tiny_student, tmp_path):
 )
 def test_arguments_are_checked_by_name(args, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        check_arguments(args)
+        check_arguments(TrainingConfig(args=args), "accuracy")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"lr_scheduler_type": "cosin"},
+        {"optim": "adamw"},
+        {"eval_strategy": False},
+        {"eval_strategy": "no"},
+        {"fp16": True},
+        {"dataloader_num_workers": "two"},
+        {"deepspeed": "nowhere.json"},
+    ],
+)
+def test_arguments_are_checked_by_value(args):
+    from accelerate.state import PartialState
+
+    PartialState._reset_state()
+    with pytest.raises(ConfigError, match=rf"training\.args .*'{next(iter(args))}'.* cannot be used") as caught:
+        check_arguments(TrainingConfig(precision="bf16", args=args), "accuracy")
+    assert "\n" not in str(caught.value)
+    check_arguments(TrainingConfig(), "accuracy")
+    assert not PartialState._shared_state  # nothing was set up
+
+
+def test_a_classifier_of_other_labels_gets_a_new_head(tiny_student, tmp_path):
+    other = job(tiny_student)
+    features = other.rows.features | {"label": datasets.ClassLabel(names=["neg", "mixed", "pos"])}
+    three = replace(
+        other,
+        rows=other.rows.cast(datasets.Features(features)),
+        label_names=("neg", "mixed", "pos"),
+        settings=other.settings.model_copy(update={"epochs": 1}),
+    )
+    fit(three, tmp_path / "three", tmp_path / "work")
+    fit(job(tmp_path / "three"), tmp_path / "two", tmp_path / "work")
+    assert weights(tmp_path / "three")["classifier.weight"].shape == (3, 32)
+    assert weights(tmp_path / "two")["classifier.weight"].shape == (2, 32)
+    config = json.loads((tmp_path / "three" / "config.json").read_text()) | {"intermediate_size": 48}
+    (tmp_path / "three" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StudentError, match=r"'bert\..* have another shape than its config says"):
+        fit(job(tmp_path / "three"), tmp_path / "none", tmp_path / "work")
+
+
+def test_too_little_memory_is_one_sentence(tiny_student, tmp_path):
+    def full(done, total):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 10.00 GiB.")
+
+    with pytest.raises(StudentError, match=r"found that 4 rows do not .*lower training\.batch_size") as caught:
+        fit(job(tiny_student), tmp_path / "model", tmp_path / "work", full)
+    assert "\n" not in str(caught.value)
 
 
 def test_wrong_value_of_an_argument(tiny_student, tmp_path):
@@ -180,3 +232,17 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
     assert [row["value"] for row in written] == [one.value for one in alone]
     slots = [request.payload["seed"] for request in films_llm.requests]
     assert len(slots) == len(set(slots))
+
+
+@pytest.mark.slow
+def test_two_processes_share_out_the_rows_of_each_epoch(tiny_student, tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.training.orders"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(tiny_student), str(tmp_path)], check=True, env=environment, timeout=300)
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    epochs = [
+        Counter(tuple(token for token in row if token) for row in one + other)
+        for one, other in zip(*found, strict=True)
+    ]
+    assert epochs[0] == epochs[1]
+    assert epochs[0].total() == 120

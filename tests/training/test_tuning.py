@@ -1,6 +1,12 @@
 """The search for training settings, on a real tiny BERT and Optuna."""
 
+import os
+import subprocess
+import sys
+
+import optuna
 import pytest
+import yaml
 
 from s3_hf import loop
 from s3_hf.files import read_json
@@ -50,3 +56,16 @@ def test_the_same_seed_finds_the_same(tuned_config, tmp_path):
         loop.run(changed(tuned_config, rounds=0), tmp_path / name)
         found.append(read_json(open_run(tmp_path / name).round(0).tuned))
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_two_processes_search_together(tuned_config, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({**tuned_config.model_dump(mode="json"), "rounds": 0}))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "s3_hf"]
+    command = [*launch, "run", tuned_config.task, "--config", str(config), "--run-dir", str(tmp_path / "run")]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    folder = open_run(tmp_path / "run").round(0)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder.path / 'study.sqlite'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert read_json(folder.model / "training.json")["processes"] == 2

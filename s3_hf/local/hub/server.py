@@ -113,7 +113,7 @@ class Running:
 def child(data: Path, port: int) -> Iterator[Running]:
     """A Hub serves `data` on 127.0.0.1 while the block runs, and stops with this process whatever ends it.
 
-    The kernel ends the child with the thread that started it; a pipe that breaks with this process ends it too.
+    Linux ends the child with the thread that started it; a pipe that breaks with this process ends it everywhere.
     """
     data.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "s3_hf.local.hub.server", str(data), "--port", str(port), "--child"]
@@ -149,7 +149,8 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def _follow_parent() -> None:
     """This process gets SIGTERM when its parent is gone."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def watch() -> None:
         while os.read(0, 1024):
