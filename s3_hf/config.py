@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -24,6 +25,10 @@ LOCAL = "local"
 
 SEE = "see `s3-hf run TASK --print-config`"
 
+_URLS = ("http://", "https://")
+
+_ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
+
 _UNION = re.compile(r"(str|int|constrained-int|tuple\[.*)$")
 """What pydantic puts into the place of a fault for one of several allowed types."""
 
@@ -33,9 +38,9 @@ Money = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """Base of the groups: immutable, and an unknown key is an error."""
+    """Base of the groups: immutable; an unknown key, an empty text and an infinite number are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_min_length=1, allow_inf_nan=False)
 
 
 class ProGenConfig(Settings):
@@ -194,6 +199,15 @@ class RunConfig(Settings):
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
+    @field_validator("llm")
+    @classmethod
+    def _one_llm_or_urls(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        given = (value,) if isinstance(value, str) else value
+        urls = [checked_url(one) for one in given if _ADDRESS.match(one)]
+        if not given or (len(given) > 1 and len(urls) < len(given)):
+            raise ValueError(f"it must be {LOCAL!r}, a model id or a URL, or several URLs")
+        return value if len(given) > 1 else given[0]
+
     def size_of_round(self, number: int) -> int | None:
         """Most rows that round `number` (1 and up) adds."""
         sizes = self.round_size
@@ -203,7 +217,7 @@ class RunConfig(Settings):
     def llm_urls(self) -> tuple[str, ...]:
         """The endpoint URLs, empty for a model id or `local`."""
         given = (self.llm,) if isinstance(self.llm, str) else self.llm
-        return tuple(url for url in given if url.startswith(("http://", "https://")))
+        return tuple(url for url in given if url.startswith(_URLS))
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide what is made, as plain JSON values."""
@@ -214,6 +228,20 @@ class RunConfig(Settings):
         """12 hex digits that change with any setting that decides what is made."""
         text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def checked_url(url: str) -> str:
+    """Return the URL if it is one over HTTP.
+
+    Raises:
+        ValueError: it is none, for which reason.
+    """
+    if not url.startswith(_URLS):
+        raise ValueError("an address must begin with http:// or https://")
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("a URL must name a host, and a port other than 0")
+    return url
 
 
 def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConfig:
@@ -251,9 +279,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         detail = " ".join(str(error).split())
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):
-        raise ConfigError(
-            f"{str(path)!r} must hold a mapping of settings, found {type(values).__name__}; {SEE} for one"
-        )
+        what = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{str(path)!r} must hold a mapping of settings, found {what}; {SEE} for one")
     return values
 
 
@@ -276,7 +303,8 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel] = Ru
         return f"unknown setting {where!r} in {source}; {hint}"
     if fault["type"] == "missing":
         return f"the setting {where!r} is required in {source} and was not given; add it"
-    message = fault["msg"][:1].lower() + fault["msg"][1:]
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 ROW_GROUP = 1_000
+
+_ROOM = "make room, then run the same command again: what was made is kept"
+_RIGHTS = "correct the rights, then run the same command again: what was made is kept"
+_FILE = "a file stands where a folder must be, name another path"
+_ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOTDIR: _FILE,
+    errno.EEXIST: _FILE,
+    errno.EISDIR: "a folder stands where a file must be, name another path",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.ENOENT: "its folder was removed meanwhile, run the same command again",
+}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -111,7 +128,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path for a file or folder that takes the place of `path` when the block succeeds.
 
     Raises:
-        StorageError: the disk is full or refuses to be written.
+        StorageError: the disk is full or refuses to be written, or the path cannot be.
     """
     temporary = _temporary(path)
     with storage_errors(path):
@@ -131,16 +148,36 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one clear sentence about `path`."""
+    """Turn a disk that is full or read-only, or a path that cannot be, into one clear sentence about `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
-        raise StorageError(
-            f"cannot write {str(path)!r}: {os.strerror(error.errno).lower()}; make room or correct the rights, "
-            "then run the same command again: what was made is kept"
-        ) from error
+        advice = _ADVICE.get(error.errno or 0)
+        ours = {None, *map(str, (path, _temporary(path), *path.parents))}
+        if advice is None or (error.errno == errno.ENOENT and error.filename not in ours):
+            raise  # another file that is missing is a bug
+        at = f" at {str(error.filename)!r}" if error.filename not in (None, str(path)) else ""
+        what = os.strerror(error.errno or 0).lower()
+        raise StorageError(f"cannot write {str(path)!r}: {what}{at}; {advice}") from error
+
+
+def check_place(path: Path, *, folder: bool) -> None:
+    """Return if a file, or a folder, can be put at `path`; nothing is made.
+
+    Raises:
+        StorageError: something else stands there or above it, it may not be written, or its name is too long.
+    """
+    with storage_errors(path):
+        for place in (path, *path.absolute().parents):
+            try:
+                is_folder = stat.S_ISDIR(place.stat().st_mode)
+            except FileNotFoundError:
+                continue
+            if is_folder != (folder or place is not path):
+                raise OSError(errno.EISDIR if is_folder else errno.ENOTDIR, "", str(place))
+            if not os.access(place, os.W_OK):
+                raise OSError(errno.EACCES, "", str(place))
+            return
 
 
 def _temporary(path: Path) -> Path:

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from s3_hf.cli import main
+from s3_hf.errors import StorageError
+from s3_hf.files import storage_errors
 from tests.llm_server import Fault, LLMServer
 
 
@@ -86,6 +88,24 @@ def test_print_config_is_a_config(typed, tmp_path):
     assert typed("run", "imdb", "--config", path, "--print-config")[1] == out
 
 
+def test_set_takes_null(typed, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("patience: 2\n")
+    sets = ("--set", "patience=null", "--set", "training.head_learning_rate=null")
+    values = yaml.safe_load(typed("run", "imdb", "--config", path, *sets, "--print-config")[1])
+    assert (values["patience"], values["training"]["head_learning_rate"]) == (None, None)
+    for command in ("run", "synthesize", "tasks preview"):
+        code, _, err = typed(*command.split(), "imdb", "--set", "rounds=null")
+        assert (code, "found None" in err) == (2, True), command
+
+
+def test_set_takes_null_over_a_bench_file(typed, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("{tasks: [imdb], arms: [gold], seeds: [0], settings: {test_size: -1}}")
+    assert typed("bench", path, "--plan")[0] == 2
+    assert typed("bench", path, "--plan", "--set", "test_size=null")[0] == 0
+
+
 def test_tasks(typed, recipe):
     assert "movie_snippets" in typed("tasks")[1]
     shown = typed("tasks", "show", recipe)[1]
@@ -107,6 +127,7 @@ def test_tasks(typed, recipe):
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a"), "one of --label and --answers"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--answers", "b"), "--answers needs --context"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b"), "found no file 't.csv'"),
+        (("tasks", "show", "movie_snippets", "--gold", "t.csv"), "by code of its own, found other gold data 't.csv'"),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
@@ -123,6 +144,88 @@ def test_bad_input_is_one_sentence_and_exit_code_2(typed, monkeypatch, tmp_path,
     assert sentence in lines[-1]
     assert lines[-1].startswith("error: ")
     assert not list(tmp_path.rglob("run.yaml"))
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "imdb", "--run-dir"),
+        ("synthesize", "imdb", "--run-dir"),
+        ("bench", "b.yaml", "--run-dir"),
+        ("push", "run", "--to"),
+        ("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b", "--out"),
+        ("hub", "serve", "--data"),
+        ("hub", "user", "add", "me", "--data"),
+        ("hub", "import", "tree", "--data"),
+        ("quickstart", "--run-dir"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        ("file.txt", "not a directory; a file stands where a folder must be"),
+        ("file.txt/a/b", "not a directory; a file stands"),
+        (LONG, "file name too long; name a shorter path"),
+    ],
+)
+def test_a_folder_that_cannot_be(typed, monkeypatch, tmp_path, arguments, folder, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    code, _, err = typed(*arguments, folder)
+    assert code == 2
+    assert err.startswith(f"error: cannot write {folder!r}: {sentence}")
+    assert [*tmp_path.iterdir()] == [tmp_path / "file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [
+        ("folder.csv", "is a directory; a folder stands where a file must be"),
+        ("file.txt/a.csv", "not a directory; a file stands where a folder must be"),
+        (f"{LONG}.csv", "file name too long"),
+    ],
+)
+def test_predictions_that_cannot_be_written_are_not_made(typed, monkeypatch, tmp_path, out, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "folder.csv").mkdir()
+    code, _, err = typed("predict", "model", "text", "--out", out)
+    assert code == 2
+    assert err.startswith(f"error: cannot write {out!r}: {sentence}")
+
+
+def test_a_folder_that_is_removed_while_it_is_written_to(tmp_path):
+    folder = tmp_path / "a"
+    with (
+        pytest.raises(StorageError, match="no such file or directory; its folder was removed meanwhile"),
+        storage_errors(folder / "b"),
+    ):
+        (folder / "b").write_text("x")
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(typed, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "permission denied" in typed("run", "imdb", "--run-dir", tmp_path / "run")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status", LONG), ("tasks", "show", f"{LONG}.py"), ("llm", "serve", "--gguf", LONG)]
+)
+def test_a_path_that_is_too_long(typed, arguments):
+    code, _, err = typed(*arguments)
+    assert code == 2
+    assert err.startswith("error: a path must not be too long for the disk, found 'nnn")
+
+
+@pytest.mark.parametrize("arguments", [("predict", "model", b"caf\xe9"), ("run", b"caf\xe9"), (b"caf\xe9",)])
+def test_arguments_that_are_no_text(arguments):
+    done = command(*(os.fsdecode(argument) for argument in arguments))
+    assert done.returncode == 2
+    assert done.stderr == "error: arguments must be utf-8 text, found b'caf\\xe9'; write them so\n"
 
 
 def test_a_wrong_flag_is_exit_code_2(typed):

@@ -22,6 +22,23 @@ def test_defaults_are_the_papers():
         ({"task": "imdb", "rounds": "two"}, "found 'two'"),
         ({"task": "imdb", "rounds": -1}, "found -1"),
         ({"task": "imdb", "synthesis": {"top_p": 0}}, "synthesis.top_p"),
+        (
+            {"task": "imdb", "llm": ["a/b", "c/d"]},
+            "must be 'local', a model id or a URL, or several URLs, found ['a/b',",
+        ),
+        ({"task": "imdb", "llm": ["http://127.0.0.1:1", "local"]}, "or several URLs, found ["),
+        ({"task": "imdb", "gold": ""}, "at least 1 character, found ''"),
+        ({"task": "imdb", "training": {"learning_rate": float("inf")}}, "finite number, found inf"),
+        ({"task": "imdb", "llm": "ftp://x"}, "must begin with http:// or https://, found 'ftp://x'"),
+        ({"task": "imdb", "llm": "http://:80"}, "must name a host"),
+        ({"task": "imdb", "llm": "http://127.0.0.1:99999"}, "port out of range"),
+        ({"task": "imdb", "llm": "http://[::1"}, "invalid IPv6 URL"),
+        ({"task": "imdb", "llm": []}, "or several URLs, found []"),
+        ({"task": "imdb", "llm": ""}, "at least 1 character, found ''"),
+        (
+            {"task": "imdb", "llm": "localhost:8080/v1"},
+            "must begin with http:// or https://, found 'localhost:8080/v1'",
+        ),
     ],
 )
 def test_wrong_settings_are_named(values, sentence):
@@ -60,6 +77,10 @@ def test_an_endpoint_may_move():
     at_two = parse_config({"task": "imdb", "llm": ["http://127.0.0.1:2", "http://127.0.0.1:3"]})
     assert at_one.fingerprint() == at_two.fingerprint()
     assert at_two.llm_urls == ("http://127.0.0.1:2", "http://127.0.0.1:3")
+
+
+def test_a_list_of_one_llm_is_that_llm():
+    assert parse_config({"task": "imdb", "llm": ["a/b"]}) == parse_config({"task": "imdb", "llm": "a/b"})
 
 
 def test_settings_are_frozen_and_survive_yaml():

@@ -11,12 +11,13 @@ import pytest
 
 from s3_hf.cli import main
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import ConfigError, StudentError
+from s3_hf.errors import ConfigError, S3Error, StudentError
 from s3_hf.predicting.hosted import HostedClassifier, HostedSpanFinder
 from s3_hf.predicting.said import Said
 from s3_hf.predicting.student import Student
 from s3_hf.predicting.tables import check_out, read_texts, with_said, write_rows
 from s3_hf.records import Columns
+from s3_hf.task.formats import READERS
 from s3_hf.training import fit, predict
 from tests.model_server import serving
 from tests.run_maker import make_full_run
@@ -172,11 +173,46 @@ def write(path, rows):
 @pytest.mark.parametrize("given", ["in.csv", "in.jsonl", "in.json", "in.parquet"])
 @pytest.mark.parametrize("wanted", ["out.csv", "out.jsonl", "out.parquet"])
 def test_a_file_in_and_a_file_out(tmp_path, given, wanted):
-    rows = [{"id": number, "review": text} for number, text in enumerate(['one, "two"\nthree', "12", "é"])]
+    rows = [{"id": f"0{number}", "review": text} for number, text in enumerate(['one, "two"\nthree', "12", "é"])]
     table = read_texts(write(tmp_path / given, rows), "review")
     write_rows(tmp_path / wanted, with_said(table, "label", [Said("pos", 0.5)] * 3))
     back = read_texts(tmp_path / wanted, "review").to_pylist()
-    assert back == [{**row, "predicted_label": "pos", "predicted_score": 0.5} for row in rows]
+    score = "0.5" if wanted == "out.csv" else 0.5  # the cells of a CSV file are text
+    assert back == [{**row, "predicted_label": "pos", "predicted_score": score} for row in rows]
+
+
+BREAKS = ["one\u2028two", "one\x85two", "one\x0ctwo", "one\x1ctwo", "one\rtwo"]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.parquet"])
+def test_a_text_with_rare_line_breaks_is_one_row(tmp_path, name):
+    table = pa.table({"text": BREAKS})
+    write_rows(tmp_path / name, table)
+    assert read_texts(tmp_path / name, "text") == table
+    rows = READERS[name[1:]](tmp_path / name, "gold data").rows
+    assert [row for _, row in rows] == table.to_pylist()
+
+
+def test_json_lines_in_a_json_file_end_in_a_newline_alone(tmp_path):
+    table = pa.table({"text": BREAKS})
+    write_rows(tmp_path / "x.jsonl", table)
+    assert read_texts((tmp_path / "x.jsonl").rename(tmp_path / "x.json"), "text") == table
+
+
+def test_lines_of_text_end_in_a_newline_alone(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes("\r\n".join(["\ufeffa text", "", *BREAKS]).encode())
+    assert read_texts(path, "text")["text"].to_pylist() == ["a text", *BREAKS]
+
+
+def test_json_rows_need_not_have_all_columns(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a"}\n\n{"text": "b", "id": 1}\n{"id": 2.5, "text": "c"}\n', encoding="utf-8-sig")
+    table = read_texts(path, "text")
+    assert table.to_pydict() == {"text": ["a", "b", "c"], "id": [None, 1, 2.5]}
+    for name in ("y.jsonl", "y.json"):
+        write_rows(tmp_path / name, table[:1])
+        assert read_texts(tmp_path / name, "text").num_rows == 1
 
 
 def test_predict_labels_a_file(typed, model, tmp_path):
@@ -233,14 +269,26 @@ def test_contexts_that_are_not_given(typed, span_model, tmp_path, monkeypatch, a
         ("in.csv", "a,b\n1,2\n", r"must have the column 'text', found \['a', 'b'\]"),
         ("in.jsonl", '{"text": 1}\n', "must hold a text in each row, found int64"),
         ("in.jsonl", '{"text": null}\n{"text": "x"}\n', "string with 1 empty"),
-        ("in.jsonl", "[1, 2]", "a row is no JSON object"),
-        ("in.json", "{", "must be a readable CSV"),
+        ("in.jsonl", '{"text": "x"}\n[1, 2]', r"in\.jsonl', line 2, must be a JSON object of columns, found \[1, 2\]"),
+        ("in.jsonl", '{"text": "x"}\n\n{"text": "y"', r"line 3, must be one JSON object"),
+        ("in.jsonl", '{"text": "x"}\n{"text": 3}\n', "column 'text' of .* must hold values of one kind"),
+        ("in.jsonl", '{"text": "x", "n": 1}\n{"n": 1e400, "text": "y", "n": ["z"]}\n', "column 'n' of .* of one kind"),
+        ("in.jsonl", f'{{"text": "x", "n": {10**30}}}', "column 'n' of .* too "),
+        ("in.jsonl", '{"text": "x"}\n{"id": 1}\n', "string with 1 empty"),
+        ("in.json", "{", "line 1, must be JSON"),
+        ("in.json", "[]", "must hold rows, found none in"),
+        ("in.txt", "\n \n", "must hold rows, found none in"),
+        ("in.csv", "", "must hold rows, found none in"),
+        ("in.csv", "text\n", "must hold rows, found none in"),
+        ("in.csv", "text,text\na,b\n", r"line 1, must name each column once, found \['text', 'text'\]"),
+        ("in.csv", 'text\n"a\nb\n', "line 2, must be CSV"),
+        ("in.csv", "text\na,b\n", "line 2, must have 1 cells"),
         ("in.parquet", "PAR1", "must be a readable CSV"),
     ],
 )
 def test_a_file_that_holds_no_texts(tmp_path, name, content, sentence):
     (tmp_path / name).write_text(content)
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(S3Error, match=sentence):
         read_texts(tmp_path / name, "text")
 
 

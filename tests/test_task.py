@@ -157,7 +157,7 @@ def test_given_examples(recipe, tmp_path, name, content):
     ("a.csv", "text,label\n ,pos\n", "line 2, column 'text', must have text"),
     ("a.csv", "texts,label\na fine film,pos\n", "must have the column 'text', .* did you mean 'texts'"),
     ("a.csv", "text,label\n", "given data .* must have rows"),
-    ("a.txt", "a fine film", "given data .*a.txt' cannot be read"),
+    ("a.txt", "a fine film", r"given data must be a file that ends in .*a\.txt'; rename"),
 ])  # fmt: skip
 def test_given_examples_with_a_fault(recipe, tmp_path, name, content, said):
     path = tmp_path / name

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `s3-hf --help` is quick
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ import sys
 import typer
 
 from s3_hf.cli import bench, hub, llm, predict, publishing, quickstart, runs, tasks
-from s3_hf.errors import S3Error
+from s3_hf.errors import ConfigError, S3Error
 
 app = typer.Typer(
     name="s3-hf",
@@ -36,12 +37,37 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except S3Error as error:
         for line in (f"error: {error}", *getattr(error, "__notes__", ())):
             sys.stderr.write(line + "\n")
         sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.stderr.write(f"error: a path must not be too long for the disk, found {error.filename!r}; shorten it\n")
+        sys.exit(2)
     except KeyboardInterrupt as error:
         for line in ("stopped; the same command goes on from here", *getattr(error, "__notes__", ())):
             sys.stderr.write(line + "\n")
         sys.exit(130)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse what is never meant: an empty argument (a shell variable is not set), and bytes that are no text.
+
+    Python passes such bytes on as surrogates, which cannot be written.
+
+    Raises:
+        ConfigError: an argument is of that kind.
+    """
+    for before, argument in zip(["s3-hf", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise ConfigError(f"an argument must not be empty, found {argument!r} after {before!r}; leave it out")
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"arguments must be {sys.getfilesystemencoding()} text, found {os.fsencode(argument)!r}; write them so"
+            ) from error

@@ -20,11 +20,13 @@ def bench(
     file: Path = typer.Argument(help="Bench file, such as examples/bench/table2.yaml.", show_default=False),
     small: bool = typer.Option(False, "--small", help="Run the file's section `small` in place of the whole."),
     llm: list[str] = options.LLM,
-    run_dir: Path = typer.Option(None, "--run-dir", help="Folder of the bench. [default: runs/bench-NAME]"),
+    run_dir: Path = typer.Option(
+        None, "--run-dir", callback=options.checked_folder, help="Folder of the bench. [default: runs/bench-NAME]"
+    ),
     assignments: list[str] = options.SET,
     engine: str = typer.Option("here", help="here: one cell after another; ray: on a cluster (RAY_ADDRESS)."),
-    cpus: float = typer.Option(1.0, help="Cores for each cell of `--engine ray`."),
-    gpus: float = typer.Option(0.0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
+    cpus: float = typer.Option(1.0, min=0, help="Cores for each cell of `--engine ray`."),
+    gpus: float = typer.Option(0.0, min=0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
     plan: bool = typer.Option(False, "--plan", help="Print the cells and run none."),
     as_json: bool = options.JSON,
 ) -> None:

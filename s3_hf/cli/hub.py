@@ -6,13 +6,20 @@ from pathlib import Path
 
 import typer
 
+from s3_hf.cli import options
 from s3_hf.errors import ConfigError
 
 hub = typer.Typer(help="A Hub on this machine, spoken to by unmodified clients.", no_args_is_help=True)
 user = typer.Typer(help="Users of the local Hub.", no_args_is_help=True)
 hub.add_typer(user, name="user")
 
-DATA = typer.Option(..., "--data", help="Folder that the Hub keeps everything in.", show_default=False)
+DATA = typer.Option(
+    ...,
+    "--data",
+    callback=options.checked_folder,
+    help="Folder that the Hub keeps everything in.",
+    show_default=False,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     data: Path = DATA,
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-    port: int = typer.Option(8765, help="Port to listen on."),
+    port: int = typer.Option(8765, min=1, max=65535, help="Port to listen on."),
 ) -> None:
     """Serve the Hub until stopped; clients find it by HF_ENDPOINT."""
     from s3_hf.cli import display

@@ -22,8 +22,8 @@ def _group() -> None:
 def serve(
     gguf: str = typer.Option(None, help="GGUF file, or OWNER/REPO/FILE.gguf on the Hub. [default: SmolLM2-135M]"),
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-    port: int = typer.Option(8080, help="First port; each process takes the next one."),
-    processes: int = typer.Option(None, help="Server processes. [default: one per core]"),
+    port: int = typer.Option(8080, min=1, max=65535, help="First port; each process takes the next one."),
+    processes: int = typer.Option(None, min=1, help="Server processes. [default: one per core]"),
 ) -> None:
     """Serve a GGUF with an OpenAI-compatible API until stopped."""
     from s3_hf.cli import display

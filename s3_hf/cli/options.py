@@ -15,13 +15,29 @@ if TYPE_CHECKING:
     from s3_hf.config import RunConfig
     from s3_hf.loop import Services
 
+
+def checked_folder(folder: Path | None) -> Path | None:
+    """Return the folder if it is there and can be written, or can be made; as the callback of an option.
+
+    Raises:
+        StorageError: it cannot be.
+    """
+    from s3_hf.files import check_place
+
+    if folder is not None:
+        check_place(folder, folder=True)
+    return folder
+
+
 TASK = typer.Argument(help="Registered task (see `s3-hf tasks`) or path of a recipe file.", show_default=False)
 CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win over it.")
 LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )
 STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]")
-RUN_DIR = typer.Option(None, "--run-dir", help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]")
+RUN_DIR = typer.Option(
+    None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"
+)
 GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 SET = typer.Option(
@@ -52,16 +68,16 @@ def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[s
 
     Args:
         given: dotted setting name to value; None means that the flag was not given.
-        assignments: `key=value` strings, the value in YAML.
+        assignments: `key=value` strings, the value in YAML; null is a value.
     """
     from s3_hf.config import merge
 
     nested: dict[str, Any] = {}
-    for key, value in [*given.items(), *(_assignment(text) for text in assignments or ())]:
-        if value is not None:
-            for part in reversed(key.split(".")):
-                value = {part: value}
-            nested = merge(nested, value)
+    flags = ((key, value) for key, value in given.items() if value is not None)
+    for key, value in [*flags, *(_assignment(text) for text in assignments or ())]:
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = merge(nested, value)
     return nested
 
 
@@ -97,7 +113,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     import yaml
 
     key, sign, value = text.partition("=")
-    if not (key and sign):
+    if not (sign and all(key.split("."))):
         raise ConfigError(f"--set takes KEY=VALUE, such as training.epochs=5, found {text!r}")
     try:
         return key, yaml.safe_load(value)

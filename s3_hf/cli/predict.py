@@ -54,6 +54,8 @@ def predict(
     from s3_hf.cli import display
     from s3_hf.predicting import tables
 
+    if url:
+        _check_url(url)
     if out:
         tables.check_out(out)
     table, contexts = _given(texts or [], context, file, column, context_column)
@@ -99,6 +101,15 @@ def _given(
     if context_column:
         return table, table[context_column].to_pylist()
     return table, None if context is None else [context] * len(table)
+
+
+def _check_url(url: str) -> None:
+    from s3_hf.config import checked_url
+
+    try:
+        checked_url(url)
+    except ValueError as error:
+        raise ConfigError(f"--url must be the URL of an endpoint, found {url!r} ({error}); correct it") from error
 
 
 def _hosted(

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def push(
     run_dir: Path = typer.Argument(help="Folder of a run.", show_default=False),
     namespace: str = typer.Option(None, help="User or organisation to publish under. [default: the token's owner]"),
-    to: Path = typer.Option(None, help="Write the repositories as folders here and publish nothing."),
+    to: Path = typer.Option(
+        None, callback=options.checked_folder, help="Write the repositories as folders here and publish nothing."
+    ),
     private: bool = typer.Option(False, "--private", help="Create private repositories."),
     create_pr: bool = typer.Option(False, "--create-pr", help="Open a pull request in each repository."),
     dry_run: bool = typer.Option(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from s3_hf.cli import options
+
 SETTINGS = {
     "task": "movie_snippets",
     "seed_size": 400,
@@ -28,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def quickstart(
-    run_dir: Path = typer.Option(Path("runs/quickstart"), "--run-dir", help="Folder of the run."),
+    run_dir: Path = typer.Option(
+        Path("runs/quickstart"), "--run-dir", callback=options.checked_folder, help="Folder of the run."
+    ),
     seed: int = typer.Option(0, help="Seed of every random choice."),
 ) -> None:
     """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, predictions."""

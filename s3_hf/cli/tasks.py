@@ -67,7 +67,12 @@ def new(
     answers: str = typer.Option(None, help="Column of the answers to find in the context."),
     config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
     description: str = typer.Option("", help="A sentence on the texts; it goes into the prompts and on the cards."),
-    out: Path = typer.Option(Path(), help="Folder for the recipe. [default: this one]", show_default=False),
+    out: Path = typer.Option(
+        Path(),
+        callback=options.checked_folder,
+        help="Folder for the recipe. [default: this one]",
+        show_default=False,
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Write a recipe for your own data, with prompts to edit."""

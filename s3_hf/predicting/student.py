@@ -9,7 +9,7 @@ from pathlib import Path
 import datasets
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, StudentError
 from s3_hf.predicting.said import Said
 from s3_hf.records import Columns
 from s3_hf.training import load_student, predict_with
@@ -26,6 +26,11 @@ class Student:
     """
 
     def __init__(self, name: str) -> None:
+        if (Path(name) / "run.yaml").is_file():
+            raise StudentError(
+                f"a model folder was wanted, found the run directory {name!r}; name the model of one of its rounds, "
+                f"such as {str(Path(name) / 'round-0' / 'model')!r}"
+            )
         self._name = name
         self._model, self._tokenizer = load_student(name)
         self._answers = type(self._model).__name__.endswith("ForQuestionAnswering")

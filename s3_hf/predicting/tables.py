@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import ConfigError
-from s3_hf.files import replacing
+from s3_hf.files import check_place, replacing
 from s3_hf.predicting.said import Said
 
 if TYPE_CHECKING:
@@ -18,22 +18,26 @@ TABLES = (".csv", ".jsonl", ".json", ".parquet")
 
 
 def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
-    """The rows of a CSV, JSON lines or Parquet file, or the lines of a file of another name as `column`.
+    """The rows of a CSV, JSON, JSON lines or Parquet file, or the lines of a file of another name as `column`.
 
     Raises:
         ConfigError: the file cannot be read, or has no text in that column or in the column of contexts.
+        TaskError: a line is no CSV record or JSON object.
     """
     import pyarrow as pa
 
     options = {column: "--column"} | ({context: "--context-column"} if context else {})
     try:
-        table = _read(path, list(options))
+        table = _read(path, column)
     except (OSError, ValueError) as error:
-        detail = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"--file must be a readable CSV, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} ({detail}); "
-            "check it"
+            f"--file must be a readable CSV, JSON, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} "
+            f"({_brief(error)}); check it"
         ) from error
+    if not table.num_rows:
+        raise ConfigError(f"--file must hold rows, found none in {str(path)!r}; give a file with texts")
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ConfigError(f"{str(path)!r} must name each column once, found {table.column_names}; correct the file")
     for name, option in options.items():
         if name not in table.column_names:
             raise ConfigError(
@@ -68,9 +72,11 @@ def check_out(path: Path) -> None:
 
     Raises:
         ConfigError: its suffix names no format.
+        StorageError: no file can be put there.
     """
-    if path.suffix not in TABLES:
+    if _format(path) not in TABLES:
         raise ConfigError(f"--out must end in one of {', '.join(TABLES)}, found {str(path)!r}; rename it")
+    check_place(path, folder=False)
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
@@ -86,39 +92,54 @@ def write_rows(path: Path, table: pa.Table) -> None:
 
     try:
         with replacing(path) as temporary:
-            if path.suffix == ".parquet":
+            if _format(path) == ".parquet":
                 pa.parquet.write_table(table, temporary)
-            elif path.suffix == ".csv":
+            elif _format(path) == ".csv":
                 pa.csv.write_csv(table, temporary)
             else:
-                lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist())
-                temporary.write_text("".join(lines), encoding="utf-8")
+                rows = [json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist()]
+                text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
+                temporary.write_text(text, encoding="utf-8")
     except pa.ArrowInvalid as error:
-        detail = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"{str(path)!r} must be of a format that holds every column, found that CSV does not ({detail}); write "
-            ".jsonl or .parquet"
+            f"{str(path)!r} must be of a format that holds every column, found that CSV does not ({_brief(error)}); "
+            "write .jsonl or .parquet"
         ) from error
 
 
-def _read(path: Path, texts: Sequence[str]) -> pa.Table:
+def _format(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _read(path: Path, column: str) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
-    if path.suffix == ".parquet":
+    if _format(path) == ".parquet":
         return pa.parquet.read_table(path)
-    if path.suffix == ".csv":
-        return pa.csv.read_csv(
-            path,
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
-        )
-    text = path.read_text(encoding="utf-8")
-    if path.suffix in (".json", ".jsonl"):
-        listed = text.lstrip().startswith("[")
-        rows = json.loads(text) if listed else [json.loads(line) for line in text.splitlines() if line.strip()]
-        if not all(isinstance(row, dict) for row in rows):
-            raise ValueError("a row is no JSON object")
-        return pa.Table.from_pylist(rows)
-    return pa.table({texts[0]: [line for line in text.splitlines() if line.strip()]})
+    if _format(path) in TABLES:
+        from s3_hf.task.formats import READERS
+
+        return _of_rows(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
+    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    return pa.table({column: [line.removesuffix("\r") for line in lines if line.strip()]})
+
+
+def _of_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows with the columns that any of them has; what a row lacks is null."""
+    import pyarrow as pa
+
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({_brief(error)}); "
+                "correct the file"
+            ) from error
+    return pa.table(columns)
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -141,7 +141,7 @@ def _json_rows(path: Path, where: str) -> Generator[Row]:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
-            yield from _line_rows(text.splitlines(), where)
+            yield from _line_rows(text.split("\n"), where)
             return
         raise TaskError(
             f"{where}, line {error.lineno}, must be JSON, found: {error.msg} at character {error.colno}; correct it"

@@ -44,6 +44,11 @@ def load_task(
     overrides: dict[str, Any] = {"source": gold} if gold else {}
     try:
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
+        if gold and not defaults.source and builder_class._generate_examples is not TaskBuilder._generate_examples:
+            raise TaskError(
+                f"recipe {spec!r} reads its gold data by code of its own, found other gold data {gold!r}; leave "
+                "it out, or write a recipe for it by `s3-hf tasks new`"
+            )
         if options.splits:
             _check_splits(options.splits, defaults.splits)
             overrides["splits"] = {**defaults.splits, **options.splits}

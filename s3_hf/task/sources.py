@@ -32,14 +32,20 @@ def opened(source: str, name: str | None, split: str, kind: str = GOLD) -> Sourc
         TaskError: it cannot be read, here or while its rows are.
     """
     path = Path(source)
-    if path.suffix in READERS and not path.is_dir():
+    reader = READERS.get(path.suffix.lower())
+    if path.is_file() and not reader:
+        raise TaskError(
+            f"{kind} must be a file that ends in {', '.join(READERS)}, a folder or a Hub id, found the file "
+            f"{source!r}; rename or convert it"
+        )
+    if reader and not path.is_dir():
         if not path.is_file():
             raise TaskError(f"{kind} must be there, found no file {source!r}; check the path")
         if split != SPLIT:
             raise TaskError(
                 f"file {source!r} has one split, {SPLIT!r}, found {split!r} in 'splits'; correct the recipe"
             )
-        return READERS[path.suffix](path, f"{kind} {source!r}")
+        return reader(path, f"{kind} {source!r}")
     files = _plain_files(path, kind).get(split) if path.is_dir() else None
     if files:
         parts = [READERS[file.suffix](file, f"{kind} {str(file)!r}, split {split!r}") for file in files]
@@ -49,7 +55,8 @@ def opened(source: str, name: str | None, split: str, kind: str = GOLD) -> Sourc
 
 def splits_of(source: str, name: str | None, kind: str = GOLD) -> list[str]:
     """The names of the splits that `opened` can open."""
-    if Path(source).suffix in READERS and not Path(source).is_dir():
+    path = Path(source)
+    if path.is_file() or (path.suffix.lower() in READERS and not path.is_dir()):
         return [SPLIT]
     with readable(source, kind):
         return [str(split) for split in datasets.get_dataset_split_names(source, name)]
