@@ -253,6 +253,8 @@ def test_curves_show_training_against_test(films):
         ({"tasks": ["imbd"]}, "did you mean 'imdb'"),
         ({"paper": {"source": "T", "figures": {"s4": {}}}}, "found 's4'"),
         ({"metric": "accuracy"}, "did you mean 'metrics'"),
+        ({"name": "../x"}, "'name' in .* is wrong"),
+        ({"arms": [["gold"]]}, "'arms' in .* is wrong"),
     ],
 )
 def test_a_bad_file_is_one_sentence_and_spends_nothing(films, films_llm, values, sentence):
@@ -270,6 +272,8 @@ def test_the_small_variant(films):
     assert bench.settings["training"] == {"epochs": 3, "batch_size": 8, "precision": "fp32"}
     assert {cell.config.llm for cell in cells_of(bench) if cell.arm == "s3"} == {"http://127.0.0.1:1"}
     assert load_bench(path).seeds == (0, 1)
+    with pytest.raises(ConfigError, match=r"'settings' in .* is wrong"):
+        load_bench(films.write(settings=3), small=True)
     with pytest.raises(ConfigError, match="--small needs a section"):
         load_bench(films.write(small=None), small=True)
 

@@ -94,7 +94,7 @@ def _cells(bench: Bench, before: Mapping[str, Cell], task: str, arm: str, studen
         lenders = dict(_lenders(bench, before, values, (task, student, size, seed), f"arm {arm!r} on task {task!r}"))
         values |= {key: f"../{lender.name}" for key, lender in lenders.items()}
         config = parse_config(values, f"the settings of arm {arm!r} on task {task!r}")
-        borrows = "seed_data" in given or "add_data" in given
+        borrows = bool(given.get("seed_data") or given.get("add_data"))
         journal = _journal(task, seed, config, method) if strategy.asks_llm or borrows else None
         needs = tuple(dict.fromkeys(lender.name for lender in lenders.values()))
         yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal, needs)

@@ -62,7 +62,7 @@ class Paper(Settings):
 class Bench(Settings):
     """A bench file, validated; settings go from the file's over the task's to the arm's, then to those of flags."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     title: str = ""
     tasks: Annotated[Mapping[str, BenchTask], Field(min_length=1)]
     arms: Annotated[Mapping[str, Arm], Field(min_length=1)]
@@ -88,7 +88,8 @@ class Bench(Settings):
     @field_validator("tasks", "arms", mode="before")
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
-        named = {name: {} for name in value} if isinstance(value, list) else value
+        alone = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        named = {name: {} for name in value} if alone else value
         return {name: entry or {} for name, entry in named.items()} if isinstance(named, Mapping) else named
 
 
@@ -109,7 +110,8 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
     if small:
         if not isinstance(variant, Mapping):
             raise ConfigError(f"--small needs a section 'small' in {str(path)!r}, found {variant!r}; add one")
-        merged = merge(values.get("settings") or {}, variant.get("settings") or {})
+        parts = [one.get("settings") or {} for one in (values, variant)]
+        merged = next((one for one in parts if not isinstance(one, Mapping)), None) or merge(*parts)
         values = {**values, "name": f"{values['name']}-small", **variant, "settings": merged}
     try:
         bench = Bench.model_validate(values)
