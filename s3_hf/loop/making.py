@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
@@ -24,9 +23,6 @@ from s3_hf.strategies import Strategy
 from s3_hf.synthesis import Checks, Synthesizer
 from s3_hf.task import Task, given_examples
 from s3_hf.texts import digests
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
