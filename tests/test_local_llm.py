@@ -180,8 +180,9 @@ def assert_all_gone_after(code: str, how: signal.Signals):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_serving_in_the_foreground_ends_quietly_on_a_signal(how):
     port = two_free_ports()
-    code = (
-        "import sys; from s3_hf.local import llm\n"
+    code = (  # tests that a shell runs in the background inherit an ignored SIGINT
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from s3_hf.local import llm\n"
         "def say(server): sys.stdout.write(' '.join(server.urls) + '\\n'); sys.stdout.flush()\n"
         f"llm.serve_forever(None, 2, llm.ServerOptions(port={port}, slots=1, context=256), say)\n"
     )
