@@ -31,13 +31,13 @@ def write_curves(folder: Path, results: Sequence[CellResult]) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="epoch", ylabel="score in %")
     for place, (name, metric, points) in enumerate(_curves(results)):
         style = {"train": "--", "test": "-"}[metric.partition(" ")[0]]
         axes.plot(*zip(*points, strict=True), style, color=f"C{place // 2}", marker=".", label=f"{name}, {metric}")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     with replacing(folder / "curves.png") as temporary:
         figure.savefig(temporary, format="png", dpi=150)
 
