@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+
+from s3_hf.errors import StorageError
+from s3_hf.journal import paid
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 10
@@ -54,20 +56,12 @@ def watched(options: argparse.Namespace, url: str, folder: Path) -> np.ndarray:
             time.sleep(1)
             try:
                 times, memory = watched_process.cpu_times(), watched_process.memory_info().rss
-                done = answered(folder / "journal.sqlite")
-            except (psutil.NoSuchProcess, sqlite3.OperationalError):
+                done = paid(folder / "journal.sqlite").requests
+            except (psutil.NoSuchProcess, StorageError):  # it has ended, or has not begun
                 continue
             samples.append((done, time.monotonic() - began, times.user + times.system, memory / 2**20))
         assert process.returncode == 0
     return np.asarray(samples)
-
-
-def answered(journal: Path) -> int:
-    """Requests that the journal has seen."""
-    if not journal.exists():
-        return 0
-    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as connection:
-        return int(connection.execute("SELECT requests FROM spent").fetchone()[0])
 
 
 def report(samples: np.ndarray, n: int) -> None:

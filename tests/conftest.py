@@ -12,12 +12,15 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import datasets
 import pytest
 
+from s3_hf.cli import main
 from s3_hf.config import parse_config
 from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
@@ -51,6 +54,27 @@ class Films(TaskBuilder):
         )
     ]
 """
+
+
+def in_two_processes(module, *arguments, **more):
+    """Run a module by torch's launcher, which `accelerate launch` calls too."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", module]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*launch, *map(str, arguments)], check=True, env=environment, timeout=300, **more)
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Run a command in this process; returns exit code, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["s3-hf", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import sys
 import pytest
 import yaml
 
-from s3_hf.cli import main
 from s3_hf.errors import StorageError
 from s3_hf.files import storage_errors
 from tests.llm_server import Fault, LLMServer
@@ -23,20 +22,6 @@ def command(*arguments, env=None, check=False):
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
     )
-
-
-@pytest.fixture
-def typed(monkeypatch, capsys):
-    """Run a command in this process; returns exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["s3-hf", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def test_run_status_push_predict(films_config, tmp_path):

@@ -1,11 +1,8 @@
 """What a newcomer may get wrong: one sentence and exit code 2, whatever the command."""
 
 import json
-import sys
 
 import pytest
-
-from s3_hf.cli import main
 
 ROWS = "".join(f"text number {number},{number % 2}\n" for number in range(30))
 
@@ -35,7 +32,7 @@ NEW = ("tasks", "new", "t", "--text", "text", "--label", "label", "--data")
 
 
 @pytest.fixture
-def typed(monkeypatch, capsys, tmp_path):
+def typed(typed, monkeypatch, tmp_path):
     """Run a command beside the files, without a Hub; returns exit code and standard error."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -44,10 +41,8 @@ def typed(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["s3-hf", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return stopped.value.code or 0, capsys.readouterr().err
+        code, _, err = typed(*arguments)
+        return code, err
 
     return run
 

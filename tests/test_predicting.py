@@ -2,14 +2,12 @@
 
 import json
 import os
-import sys
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from s3_hf.cli import main
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, S3Error, StudentError
 from s3_hf.predicting.hosted import HostedClassifier, HostedSpanFinder
@@ -46,15 +44,12 @@ def span_model(tiny_student, tmp_path_factory):
 
 
 @pytest.fixture
-def typed(monkeypatch, capsys):
+def typed(typed):
     """Run a command in this process; standard output, or the error sentence."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["s3-hf", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return captured.err if stopped.value.code else captured.out
+        code, out, err = typed(*arguments)
+        return err if code else out
 
     return run
 

@@ -15,10 +15,10 @@ from s3_hf.bench.grid import Cell
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, storage_errors, write_json
-from s3_hf.journal import Journal
+from s3_hf.journal import paid
 from s3_hf.loop import Observer, RunResult, Services, check, run
 from s3_hf.records import Usage
-from s3_hf.store import JOURNAL, create_run, open_run
+from s3_hf.store import JOURNAL, RunDir, create_run, open_run
 
 logger = logging.getLogger(__name__)
 
@@ -78,19 +78,19 @@ def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None
     for cell in cells:
         path = folder / "cells" / cell.name
         if (path / "run.yaml").exists():
-            create_run(path, cell.config, {})  # names the settings that changed
-            _check_length(cell, path)
+            old = create_run(path, cell.config, {})  # names the settings that changed
+            _check_length(cell, old)
         elif cell.seed == first_seed:
             _check_size(cell, check(cell.config, _services(cell.config, services)))
 
 
-def _check_length(cell: Cell, path: Path) -> None:
+def _check_length(cell: Cell, run: RunDir) -> None:
     """A run may be given more rounds; a finished cell would not have them."""
-    old, new = open_run(path).config, cell.config
-    if (path / "cell.json").exists() and (old.rounds, old.patience) != (new.rounds, new.patience):
+    old, new = run.facts["config"], cell.config
+    if (run.path / "cell.json").exists() and (old["rounds"], old["patience"]) != (new.rounds, new.patience):
         raise RunDirError(
-            f"{str(path)!r} was made with rounds={old.rounds} and patience={old.patience}, found {new.rounds} and "
-            f"{new.patience}; set them back, or name another --run-dir"
+            f"{str(run.path)!r} was made with rounds={old['rounds']} and patience={old['patience']}, found "
+            f"{new.rounds} and {new.patience}; set them back, or name another --run-dir"
         )
 
 
@@ -209,8 +209,7 @@ def _spent(folder: Path, but: str) -> Usage:
 def _note_spending(cell: Cell, folder: Path) -> None:
     journal = folder / "journals" / f"{cell.shared}.sqlite"
     if cell.shared and journal.exists():
-        with Journal(journal) as opened:
-            write_json(folder / "journals" / f"{cell.shared}.json", asdict(opened.usage()))
+        write_json(folder / "journals" / f"{cell.shared}.json", asdict(paid(journal)))
 
 
 @contextlib.contextmanager

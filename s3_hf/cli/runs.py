@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,8 +150,8 @@ def status(
     results = results_of(opened)
     unfinished = opened.round(len(results))
     made = [read_json(folder.facts) for folder in opened.rounds()]
-    needed = sum((Usage(**facts["usage"]) for facts in made), Usage())
-    usage = paid(opened.journal) if opened.journal.exists() else needed
+    needed = (Usage(**facts["usage"]) for facts in made)
+    usage = paid(opened.journal) if opened.journal.exists() else sum(needed, Usage())
     more = len(results) <= opened.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
     if as_json:
         display.show_json(
@@ -194,12 +195,11 @@ def run_and_show(
     from s3_hf.loop import Observer
     from s3_hf.loop import run as run_loop
 
-    if not first_process():  # of a launch: it trains along and says nothing
-        with options.services(settings) as services:
-            run_loop(settings, run_dir, services, Observer(), push_to)
-        return
-    with options.services(settings) as services, display.Display(_priced(settings)) as observer:
+    shown = display.Display(_priced(settings)) if first_process() else contextlib.nullcontext(Observer())
+    with options.services(settings) as services, shown as observer:
         result = run_loop(settings, run_dir, services, observer, push_to)
+    if not first_process():  # of a launch: it has trained along, and says nothing
+        return
     if as_json:
         display.show_json({"run_dir": result.path, "rounds": [asdict(one) for one in result.rounds]})
     else:

@@ -14,6 +14,7 @@ from transformers import set_seed
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import LocalError
+from s3_hf.locking import first_process
 from s3_hf.training.fit import quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
@@ -60,7 +61,7 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         "load_if_exists": True,
         "pruner": optuna.pruners.NopPruner(),
     }
-    first = PartialState().is_main_process  # the only one that Trainer lets see the trials
+    first = first_process()  # the only one that Trainer lets see the trials
     trials = optuna.create_study(direction="maximize", **where) if first else None
     while (done := _told(trials, _finished)) < job.settings.trials:
         if on_trial:

@@ -13,7 +13,7 @@ from tests.training.test_training import job
 
 
 def main(student: str, folder: Path) -> None:
-    """Draw differently in each process, as dropout does, and write the lengths of the batches of two epochs."""
+    """Draw differently in each process, as dropout does, and write the rows of two epochs."""
     rank = int(os.environ["RANK"])
     one = job(student)
     model, tokenizer = fresh_student(one)

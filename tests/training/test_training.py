@@ -1,9 +1,7 @@
 """Fine-tuning a real, tiny BERT."""
 
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -18,7 +16,7 @@ from s3_hf.predicting.student import Student
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
-from tests.conftest import film_rows
+from tests.conftest import film_rows, in_two_processes
 
 COLUMNS = Columns("text", label="label")
 
@@ -215,20 +213,13 @@ def test_a_student_that_does_not_exist(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
-    """Under torch's launcher, which `accelerate launch` calls too: one process asks the LLM, both train."""
+    """One process asks the LLM, both train."""
     import yaml
 
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump({**films_config.model_dump(mode="json"), "rounds": 1}))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "s3_hf"]
-    command = [*launch, "run", films_config.task, "--config", str(config), "--run-dir", str(tmp_path / "run")]
-    done = subprocess.run(
-        [*command, "--json"],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-        stdout=subprocess.PIPE,
-    )
+    command = ["run", films_config.task, "--config", config, "--run-dir", tmp_path / "run", "--json"]
+    done = in_two_processes("s3_hf", *command, stdout=subprocess.PIPE)
     assert len(json.loads(done.stdout)["rounds"]) == 2
     report = json.loads((tmp_path / "run" / "round-0" / "model" / "training.json").read_text())
     assert report["processes"] == 2
@@ -243,9 +234,7 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_out_the_rows_of_each_epoch(tiny_student, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "tests.training.orders"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, str(tiny_student), str(tmp_path)], check=True, env=environment, timeout=300)
+    in_two_processes("tests.training.orders", tiny_student, tmp_path)
     found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     epochs = [
         Counter(tuple(token for token in row if token) for row in one + other)

@@ -1,9 +1,5 @@
 """The search for training settings, on a real tiny BERT and Optuna."""
 
-import os
-import subprocess
-import sys
-
 import optuna
 import pytest
 import yaml
@@ -12,6 +8,7 @@ from s3_hf import loop
 from s3_hf.files import read_json
 from s3_hf.loop import Observer
 from s3_hf.store import open_run
+from tests.conftest import in_two_processes
 from tests.test_loop import changed
 
 
@@ -62,9 +59,7 @@ def test_the_same_seed_finds_the_same(tuned_config, tmp_path):
 def test_two_processes_search_together(tuned_config, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump({**tuned_config.model_dump(mode="json"), "rounds": 0}))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "s3_hf"]
-    command = [*launch, "run", tuned_config.task, "--config", str(config), "--run-dir", str(tmp_path / "run")]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    in_two_processes("s3_hf", "run", tuned_config.task, "--config", config, "--run-dir", tmp_path / "run")
     folder = open_run(tmp_path / "run").round(0)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder.path / 'study.sqlite'}")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
