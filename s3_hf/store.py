@@ -235,7 +235,8 @@ def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
         if before.get(key) != now.get(key)
     ]
     raise RunDirError(
-        f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
+        f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name "
+        "another --run-dir, where a copy of this one's journal.sqlite keeps what was paid for"
     )
 
 

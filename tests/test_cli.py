@@ -91,6 +91,14 @@ def test_set_takes_null_over_a_bench_file(typed, tmp_path):
     assert typed("bench", path, "--plan", "--set", "test_size=null")[0] == 0
 
 
+def test_a_plan_is_of_tasks_that_there_are(typed, tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("{tasks: [imbd], arms: [gold], seeds: [0]}")
+    code, out, err = typed("bench", path, "--plan")
+    assert (code, out) == (2, "")
+    assert "'imbd'" in err
+
+
 def test_tasks(typed, recipe):
     assert "movie_snippets" in typed("tasks")[1]
     shown = typed("tasks", "show", recipe)[1]

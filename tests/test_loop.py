@@ -16,7 +16,7 @@ import yaml
 
 from s3_hf import loop
 from s3_hf.config import parse_config
-from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError, TaskError
 from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
 from s3_hf.task import load_task
@@ -280,6 +280,14 @@ def test_rows_are_added_after_the_seed(films_config, films_llm, tmp_path):
     assert set(open_run(tmp_path / "grown").round(2).rows()["s3_origin"][:]) == {"error"}
     with pytest.raises(ConfigError, match="rounds must be 1 or more"):
         loop.run(changed(films_config, add_data=sources, rounds=0), tmp_path / "none")
+
+
+def test_rows_to_be_added_are_read_before_the_seed_is_paid_for(films_config, films_llm, tmp_path):
+    path = tmp_path / "added.jsonl"
+    path.write_text('{"text": "a fine film", "label": 1}\n{"text": "a dull film", "label": "meh"}\n')
+    with pytest.raises(TaskError, match="meh"):
+        loop.run(changed(films_config, add_data=str(path), rounds=1), tmp_path / "run")
+    assert not films_llm.requests
 
 
 @pytest.mark.parametrize("strategy", ["s3", "goldgen"])

@@ -34,6 +34,7 @@ def bench(
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
     from s3_hf.files import write_text
+    from s3_hf.task import task_of
 
     if engine not in ("here", "ray"):
         raise ConfigError(f"--engine must be here or ray, found {engine!r}; name one of them")
@@ -42,6 +43,8 @@ def bench(
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
     cells = cells_of(loaded)
     if plan:
+        for config in {(cell.task, cell.arm): cell.config for cell in cells}.values():
+            task_of(config)  # names what cannot be used
         display.show_text(display.plan(cells, folder))
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]

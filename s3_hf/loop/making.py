@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,6 +50,9 @@ class Maker:
             SynthesisError: there is no row of the seed.
         """
         began = time.monotonic()
+        if not folder.number and self.config.add_data:
+            for _ in self._added(1):  # what is wrong with them is said before the seed is paid for
+                pass
         writer = RowWriter(folder.data, self.task.features)
         labels: Counter[str] = Counter()
         origins: Counter[str] = Counter()
@@ -124,15 +127,21 @@ class Maker:
         before = read_json(self.run.round(number - 1).facts)["rationales"]
         synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
         if number == 1 and config.add_data:
-            sources = (config.add_data,) if isinstance(config.add_data, str) else config.add_data
-            files = [file for source in sources for file in self._given(source, number)]
-            return _stream(given_examples(self.task, *files, round=number)), None
+            return _stream(self._added(number)), None
         feedback = self._feedback(number)
         source = len(feedback.mistakes) * config.synthesis.per_error
         size = config.size_of_round(number)
         limited = self.strategy.from_mistakes and not config.synthesis.top_up
         assert self.strategy.grow is not None
         return self.strategy.grow(synthesizer, feedback, size), min(source, size or source) if limited else size
+
+    def _added(self, number: int) -> Iterator[Example]:
+        """The rows of `add_data`."""
+        given = self.config.add_data
+        assert given is not None
+        sources = (given,) if isinstance(given, str) else given
+        files = [file for source in sources for file in self._given(source, number)]
+        return given_examples(self.task, *files, round=number)
 
     def _given(self, source: str, number: int) -> list[str]:
         """The source, or the files of a run: its seed for round 0, else what it added; one beside this run too."""

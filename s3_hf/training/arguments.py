@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments, get_scheduler
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError
@@ -29,6 +30,9 @@ OURS = {
 }
 """Fields of `TrainingArguments` that have a setting of their own, and which."""
 
+STEPS = 100
+"""Steps of the schedule that is only tried."""
+
 
 def check_arguments(settings: TrainingConfig, metric: str) -> None:
     """Raise ConfigError unless `TrainingArguments` takes the settings; nothing is set up by it.
@@ -38,7 +42,19 @@ def check_arguments(settings: TrainingConfig, metric: str) -> None:
         metric: what chooses its epoch.
     """
     with tempfile.TemporaryDirectory() as work:
-        _made(_Unplaced, settings, Path(work), 0, metric)
+        arguments = _made(_Unplaced, settings, Path(work), 0, metric, settings.batch_size)
+    if arguments.optim_target_modules:  # the modules of a student, which is not loaded yet
+        return
+    with _told(settings):
+        kind, values = Trainer.get_optimizer_cls_and_kwargs(arguments, torch.nn.Linear(1, 1))
+        optimizer = kind([torch.nn.Parameter(torch.zeros(1))], **values)
+        get_scheduler(
+            arguments.lr_scheduler_type,
+            optimizer,
+            arguments.get_warmup_steps(STEPS),
+            STEPS,
+            arguments.lr_scheduler_kwargs,
+        )
 
 
 class _Unplaced(TrainingArguments):
@@ -60,32 +76,38 @@ def precision(settings: TrainingConfig) -> str:
     return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
 
 
-def training_arguments(job: TrainingJob, work: Path) -> TrainingArguments:
+def training_arguments(job: TrainingJob, work: Path, batch: int | None = None) -> TrainingArguments:
     """What `Trainer` is told for fitting; `training.args` wins over what is set here.
+
+    Args:
+        job: what is to be trained.
+        work: folder for checkpoints.
+        batch: rows on the device at once, of which several make up one of `training.batch_size`; None is all.
 
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric))
+    rows = batch or job.settings.batch_size
+    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric, rows))
 
 
-def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
-    """What `Trainer` is told for predicting."""
-    return _on_one_gpu(TrainingArguments(**_common(settings, work)))
+def predicting_arguments(settings: TrainingConfig, work: Path, batch: int) -> TrainingArguments:
+    """What `Trainer` is told for predicting; four times `batch` rows are on the device at once."""
+    return _on_one_gpu(TrainingArguments(**_common(settings, work, batch)))
 
 
 def _made(
-    kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str
+    kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str, batch: int
 ) -> TrainingArguments:
     _check_names(settings.args)
     values: dict[str, Any] = {
-        **_common(settings, work),
+        **_common(settings, work, batch),
         "seed": seed,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "warmup_steps": settings.warmup,
-        "per_device_train_batch_size": settings.batch_size,
+        "per_device_train_batch_size": batch,
         "train_sampling_strategy": "group_by_length",
         "eval_strategy": "epoch",
         "save_strategy": "epoch",
@@ -95,10 +117,21 @@ def _made(
         "metric_for_best_model": metric,
         "greater_is_better": True,
         "logging_strategy": "epoch",
+        **settings.args,
     }
+    if batch < settings.batch_size:
+        steps = values.get("gradient_accumulation_steps", 1) * round(settings.batch_size / batch)
+        values["gradient_accumulation_steps"] = steps
+    with _told(settings):
+        return kind(**values)
+
+
+@contextlib.contextmanager
+def _told(settings: TrainingConfig) -> Iterator[None]:
+    """One sentence in place of what `transformers` raises for a wrong value."""
     try:
-        return kind(**{**values, **settings.args})
-    except (TypeError, ValueError, ImportError) as error:
+        yield
+    except (TypeError, ValueError, KeyError, ImportError) as error:
         detail = " ".join(str(error).split())
         raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
 
@@ -123,11 +156,11 @@ def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:
+def _common(settings: TrainingConfig, work: Path, batch: int) -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "output_dir": str(work),
-        "per_device_eval_batch_size": settings.batch_size * 4,
+        "per_device_eval_batch_size": batch * 4,
         "bf16": precision(settings) == "bf16",
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,

@@ -6,14 +6,16 @@ The student is built anew from its pretrained weights each time (Algorithm 2, li
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import release_memory
 from safetensors import SafetensorError
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
@@ -43,6 +45,10 @@ from s3_hf.training.watching import Watch
 if TYPE_CHECKING:
     from datasets import Dataset
 
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
 
 def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) -> None:
     """Leave the trained student in `out`: its best epoch on `job.gold`, as safetensors, with `training.json`.
@@ -59,25 +65,8 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         StorageError: the disk is full.
     """
     quietly()
-    set_seed(job.seed)
-    model, tokenizer = fresh_student(job)
-    trainer, head = trainer_of(job, work, tokenizer, model=model)
-    if on_step:
-        trainer.add_callback(_Progress(on_step))
-    if job.settings.early_stopping:
-        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
-    watch = Watch(job, head, trainer)
-    trainer.add_callback(watch)
-    began = time.monotonic()
     try:
-        trainer.train()
-        trainer.accelerator.wait_for_everyone()  # until all have loaded the best checkpoint, which goes then
-        report = _report(job, trainer, watch, time.monotonic() - began)
-        if trainer.is_world_process_zero():
-            trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
-            trainer.model.save_pretrained(out)
-            tokenizer.save_pretrained(out)
-            write_json(out / "training.json", report)
+        _in_memory(lambda batch: _train(job, out, work, on_step, batch), job.settings.batch_size)
     except SafetensorError as error:
         raise StorageError(
             f"cannot write the student to {str(out.parent)!r}: {error}; make room, then run the same command again: "
@@ -85,10 +74,40 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         ) from error
 
 
+def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batch: int) -> None:
+    """`fit` with so many rows on the device at once."""
+    set_seed(job.seed)
+    model, tokenizer = fresh_student(job)
+    trainer, head = trainer_of(job, work, tokenizer, batch, model=model)
+    if on_step:
+        trainer.add_callback(_Progress(on_step))
+    if job.settings.early_stopping:
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
+    watch = Watch(job, head, trainer)
+    trainer.add_callback(watch)
+    began = time.monotonic()
+    trainer.train()
+    trainer.accelerator.wait_for_everyone()  # until all have loaded the best checkpoint, which goes then
+    report = _report(job, trainer, watch, time.monotonic() - began)
+    if trainer.is_world_process_zero():
+        trainer.model.config._name_or_path = job.student_name  # the folder it was read from is nobody's business
+        trainer.model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+        write_json(out / "training.json", report)
+
+
 def trainer_of(
-    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, **model: Any
+    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, batch: int | None = None, **model: Any
 ) -> tuple[StudentTrainer, Head]:
-    """A trainer of the job with its rows encoded, and what encoded them; `model` is `model` or `model_init`."""
+    """A trainer of the job with its rows encoded, and what encoded them.
+
+    Args:
+        job: what is to be trained.
+        work: folder for checkpoints.
+        tokenizer: the student's.
+        batch: rows on the device at once, where they are fewer than `job.settings.batch_size`.
+        model: `model` or `model_init`.
+    """
     one = model["model"] if "model" in model else model["model_init"]()
     head = head_of(one, tokenizer, job.columns)
     rows, gold = head.encode(job.rows, learned=True).inputs, ByLength(head.encode(job.gold, learned=True))
@@ -100,7 +119,7 @@ def trainer_of(
 
     trainer = StudentTrainer(
         **model,
-        args=training_arguments(job, work),
+        args=training_arguments(job, work, batch),
         data_collator=_collator(tokenizer),
         train_dataset=rows,
         eval_dataset=gold.inputs,
@@ -146,10 +165,14 @@ def predict_with(
     if not len(rows):
         return []
     encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
-    trainer = Trainer(model=model, args=predicting_arguments(settings, work), data_collator=_collator(tokenizer))
-    trainer.remove_callback(PrinterCallback)
-    with _memory_errors(trainer.args.eval_batch_size):
-        return encoded.decode(trainer.predict(encoded.inputs).predictions)
+
+    def outputs(batch: int) -> Any:
+        args = predicting_arguments(settings, work, batch)
+        trainer = Trainer(model=model, args=args, data_collator=_collator(tokenizer))
+        trainer.remove_callback(PrinterCallback)
+        return trainer.predict(encoded.inputs).predictions
+
+    return encoded.decode(_in_memory(outputs, settings.batch_size))
 
 
 class StudentTrainer(Trainer):
@@ -157,15 +180,6 @@ class StudentTrainer(Trainer):
 
     head_learning_rate: float | None = None
     compute_metrics: Any
-
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as `Trainer` does.
-
-        Raises:
-            StudentError: the GPU has too little memory.
-        """
-        with _memory_errors(self.args.train_batch_size):
-            return super().train(*args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer of `Trainer`, with the head in a group of its own."""
@@ -215,16 +229,31 @@ def quietly() -> None:
     transformers_logging.disable_progress_bar()
 
 
-@contextlib.contextmanager
-def _memory_errors(batch_size: int) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        detail = " ".join(str(error).split())[:200]
-        raise StudentError(
-            f"batches must fit the memory of the GPU, found that {batch_size} rows do not ({detail}); lower "
-            "training.batch_size or training.max_length"
-        ) from error
+def _in_memory(run: Callable[[int], T], batch_size: int) -> T:
+    """What `run` returns, called with half as many rows for the device at once until they fit its memory.
+
+    Raises:
+        StudentError: one row does not fit, or there are other processes, which would not know of the halving.
+    """
+    batch = batch_size
+    while True:
+        try:
+            return run(batch)
+        except torch.OutOfMemoryError as error:
+            if batch == 1 or PartialState().num_processes > 1:
+                raise out_of_memory(error, batch) from error
+        batch //= 2
+        logger.warning("the GPU has too little memory: going on with %d rows at once", batch)
+        release_memory()  # outside of `except`, whose traceback holds the tensors
+
+
+def out_of_memory(error: torch.OutOfMemoryError, batch: int) -> StudentError:
+    """The error to raise where so many rows at once do not fit."""
+    detail = " ".join(str(error).split())[:200]
+    return StudentError(
+        f"batches must fit the memory of the GPU, found that {batch} rows do not ({detail}); lower "
+        "training.max_length or training.batch_size, or take a smaller student"
+    )
 
 
 def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import set_seed
@@ -15,7 +16,7 @@ from transformers import set_seed
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import LocalError
 from s3_hf.locking import first_process
-from s3_hf.training.fit import quietly, trainer_of
+from s3_hf.training.fit import out_of_memory, quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
 
@@ -42,6 +43,9 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         work: folder for checkpoints.
         study: file of the trials.
         on_trial: told the trials done and the trials in all.
+
+    Raises:
+        StudentError: the student cannot be loaded, or the GPU has too little memory for a trial.
     """
     import optuna
 
@@ -68,15 +72,18 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
             on_trial(done, job.settings.trials)
         set_seed(job.seed)
         # one at a time: each trial is on the disk before the next begins, and draws anew from all before it
-        trainer.hyperparameter_search(
-            hp_space=_space,
-            compute_objective=objective,
-            n_trials=1,
-            direction="maximize",
-            backend="optuna",
-            sampler=optuna.samplers.TPESampler(seed=job.seed * 1_000 + done),
-            **where,
-        )
+        try:
+            trainer.hyperparameter_search(
+                hp_space=_space,
+                compute_objective=objective,
+                n_trials=1,
+                direction="maximize",
+                backend="optuna",
+                sampler=optuna.samplers.TPESampler(seed=job.seed * 1_000 + done),
+                **where,
+            )
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(error, trainer.args.train_batch_size) from error
         PartialState().wait_for_everyone()
         if first:
             shutil.rmtree(work, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Fine-tuning a real, tiny BERT."""
 
+import functools
 import json
 import subprocess
 from collections import Counter
@@ -8,6 +9,7 @@ from dataclasses import replace
 import datasets
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
@@ -154,6 +156,10 @@ def test_arguments_are_checked_by_name(args, sentence):
         {"fp16": True},
         {"dataloader_num_workers": "two"},
         {"deepspeed": "nowhere.json"},
+        {"lr_scheduler_kwargs": {"cycles": 3}},
+        {"lr_scheduler_type": "cosine_with_min_lr"},
+        {"optim": "lomo"},
+        {"adam_beta1": 2.0},
     ],
 )
 def test_arguments_are_checked_by_value(args):
@@ -186,12 +192,37 @@ def test_a_classifier_of_other_labels_gets_a_new_head(tiny_student, tmp_path):
         fit(job(tmp_path / "three"), tmp_path / "none", tmp_path / "work")
 
 
-def test_too_little_memory_is_one_sentence(tiny_student, tmp_path):
-    def full(done, total):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 10.00 GiB.")
+def at_once(monkeypatch, most):
+    """A device whose memory holds so many rows in one pass."""
+    real = BertForSequenceClassification.forward
+    sizes = []
 
-    with pytest.raises(StudentError, match=r"found that 4 rows do not .*lower training\.batch_size") as caught:
-        fit(job(tiny_student), tmp_path / "model", tmp_path / "work", full)
+    @functools.wraps(real)  # `Trainer` reads the signature
+    def forward(self, input_ids, *args, **kwargs):
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 10.00 GiB.")
+        sizes.append(len(input_ids))
+        return real(self, input_ids, *args, **kwargs)
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", forward)
+    return sizes
+
+
+def test_batches_that_do_not_fit_the_memory_are_computed_in_parts(tiny_student, tmp_path, monkeypatch, caplog):
+    sizes, steps = at_once(monkeypatch, 4), []
+    fit(job(tiny_student), tmp_path / "model", tmp_path / "work", lambda done, total: steps.append((done, total)))
+    assert "going on with 1 rows at once" in caplog.text  # of which four are evaluated at once
+    assert steps[-1] == (90, 90)  # as with all four rows of a batch at once
+    assert Counter(sizes)[1] >= 360  # every row of three epochs alone
+    test = film_rows(60, 2)
+    said = predict(tmp_path / "model", rows_of(test), COLUMNS, TrainingConfig(precision="fp32"), tmp_path / "work")
+    assert sum(one.value == label for one, label in zip(said, test["label"], strict=True)) >= 54
+
+
+def test_too_little_memory_for_one_row_is_one_sentence(tiny_student, tmp_path, monkeypatch):
+    at_once(monkeypatch, 0)
+    with pytest.raises(StudentError, match=r"found that 1 rows do not .*lower training\.max_length") as caught:
+        fit(job(tiny_student), tmp_path / "model", tmp_path / "work")
     assert "\n" not in str(caught.value)
 
 
