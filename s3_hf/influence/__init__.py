@@ -12,6 +12,7 @@ In both every loss holds `penalty` times the sum of squares of the weights, bias
 from s3_hf.influence.full import Recursion, full_influence
 from s3_hf.influence.last_layer import LastLayer, last_layer_influence
 from s3_hf.influence.rows import (
+    AT_ONCE,
     LARGEST,
     POOL,
     Encoded,
@@ -21,6 +22,7 @@ from s3_hf.influence.rows import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "LARGEST",
     "POOL",
     "Encoded",

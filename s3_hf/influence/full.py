@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from s3_hf.errors import StudentError
-from s3_hf.influence.rows import Encoded, finite, reverse_cross_entropy
+from s3_hf.influence.rows import AT_ONCE, Encoded, finite, reverse_cross_entropy
 
 Parameters = dict[str, Tensor]
 RowLosses = Callable[[Parameters, Encoded, Callable[[Tensor, Tensor], Tensor]], Tensor]
@@ -39,7 +39,9 @@ class Recursion:
     seed: int = 0
 
 
-def full_influence(model: nn.Module, train: Encoded, validation: Encoded, how: Recursion = Recursion()) -> Tensor:
+def full_influence(
+    model: nn.Module, train: Encoded, validation: Encoded, how: Recursion = Recursion(), at_once: int = AT_ONCE
+) -> Tensor:
     """Return the influence of each row of `train` on `validation`, by all parameters of the model.
 
     As ProGen's code computes it, but for four things: any number of classes; a layer norm is one by its type,
@@ -51,6 +53,7 @@ def full_influence(model: nn.Module, train: Encoded, validation: Encoded, how: R
         train: rows to score.
         validation: rows that they should help with.
         how: settings of the recursion.
+        at_once: rows on the device at once, outside of the recursion.
 
     Raises:
         StudentError: the recursion diverged, or the model's outputs are not finite.
@@ -60,11 +63,11 @@ def full_influence(model: nn.Module, train: Encoded, validation: Encoded, how: R
     losses = _row_losses(model, how.penalty)
     with _prepared(model, how):
         goal = {name: torch.zeros_like(part) for name, part in parameters.items()}
-        for batch in validation.in_order(device):
+        for batch in validation.in_order(device, at_once):
             share = grad(lambda at, rows=batch: losses(at, rows, reverse_cross_entropy).sum())(parameters)
             goal = {name: part + share[name] / len(validation) for name, part in goal.items()}
         direction = _inverse_hessian_times(goal, parameters, losses, train, how)
-        slopes = [_slopes(parameters, direction, losses, batch) for batch in train.in_order(device)]
+        slopes = [_slopes(parameters, direction, losses, batch) for batch in train.in_order(device, at_once)]
     return finite(-torch.cat(slopes).cpu().double())
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import linear as linear_map
 from torch.nn.functional import one_hot, pad
 
 from s3_hf.errors import StudentError
-from s3_hf.influence.rows import Encoded, finite
+from s3_hf.influence.rows import AT_ONCE, Encoded, finite
 
 TOLERANCE = 1e-8
 """Residual, as a share of the right-hand side, at which the solution of a linear system counts as exact."""
@@ -30,18 +30,18 @@ class LastLayer:
 
 
 def last_layer_influence(
-    model: nn.Module, train: Encoded, validation: Encoded, how: LastLayer = LastLayer()
+    model: nn.Module, train: Encoded, validation: Encoded, how: LastLayer = LastLayer(), at_once: int = AT_ONCE
 ) -> Tensor:
     """Return the influence of each row of `train` on `validation`, by the classifier's weights and bias alone.
 
     Dropout is off. The gradient of CE by the logits is `p - y` and that of RCE `p_label (p - y)`; the exact
-    Hessian, damped, is solved by conjugate gradients in float64.
+    Hessian, damped, is solved by conjugate gradients in float64. `at_once` rows are on the device at once.
 
     Raises:
         StudentError: the model does not end in a linear layer, or its outputs are not finite.
     """
-    features, logits, weight = _last_layer(model, train)
-    aims, aim_logits, _ = _last_layer(model, validation)
+    features, logits, weight = _last_layer(model, train, at_once)
+    aims, aim_logits, _ = _last_layer(model, validation, at_once)
     chances, aim_chances = logits.softmax(-1), aim_logits.softmax(-1)
     errors = chances - one_hot(train.labels.cpu(), logits.shape[-1])
     truth = one_hot(validation.labels.cpu(), logits.shape[-1])
@@ -60,7 +60,7 @@ def last_layer_influence(
     return finite(-((features @ direction.T) * errors).sum(-1) - (shrink * direction).sum())
 
 
-def _last_layer(model: nn.Module, rows: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+def _last_layer(model: nn.Module, rows: Encoded, at_once: int) -> tuple[Tensor, Tensor, Tensor]:
     """The inputs (a 1 added for a bias) and outputs of the last linear layer, and its weights."""
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:
@@ -71,7 +71,7 @@ def _last_layer(model: nn.Module, rows: Encoded) -> tuple[Tensor, Tensor, Tensor
     model.eval()
     try:
         with torch.no_grad():
-            for batch in rows.in_order(device):
+            for batch in rows.in_order(device, at_once):
                 logits.append(model(**batch.inputs).logits.cpu().double())
     finally:
         hook.remove()

@@ -15,7 +15,7 @@ POOL = 50
 """Rows of each class that may be shown as in-context examples."""
 LARGEST = 10_000
 """Rows that are scored; of more, a random subset of so many."""
-ROWS_AT_ONCE = 64
+AT_ONCE = 64
 """Rows in a pass that needs no batches of its own: bounds the memory."""
 
 
@@ -39,10 +39,10 @@ class Encoded:
         moved = {name: column.to(device) for name, column in inputs.items()}
         return Encoded(moved, self.labels[places].to(device))
 
-    def in_order(self, device: torch.device) -> Iterator[Encoded]:
-        """Yield all rows, a bounded number at once."""
-        for start in range(0, len(self), ROWS_AT_ONCE):
-            yield self.at(torch.arange(start, min(start + ROWS_AT_ONCE, len(self))), device)
+    def in_order(self, device: torch.device, at_once: int) -> Iterator[Encoded]:
+        """Yield all rows, so many at once."""
+        for start in range(0, len(self), at_once):
+            yield self.at(torch.arange(start, min(start + at_once, len(self))), device)
 
     def shuffled(self, size: int, device: torch.device, seed: int) -> Iterator[Encoded]:
         """Yield random batches without end, each pass over the rows in another order."""

@@ -13,6 +13,7 @@ from s3_hf.task import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
     from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
@@ -64,13 +65,14 @@ def _most_helpful(run: RunDir, task: Task, number: int, parts: tuple[Dataset, Da
     import torch
 
     from s3_hf.influence import (
+        AT_ONCE,
         Recursion,
         full_influence,
         helpful_rows,
         last_layer_influence,
         scored_rows,
     )
-    from s3_hf.training import load_student
+    from s3_hf.training import in_memory, load_student
 
     config, columns = run.config, task.columns
     settings = config.synthesis.progen
@@ -78,10 +80,13 @@ def _most_helpful(run: RunDir, task: Task, number: int, parts: tuple[Dataset, Da
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     rows = parts[0].select(scored_rows(len(parts[0]), settings.scored, config.seed))
     train, validation = (_encoded(part, task, model, tokenizer) for part in (rows, parts[1]))
-    if settings.influence == "full":
-        scores = full_influence(model, train, validation, Recursion(seed=config.seed))
-    else:
-        scores = last_layer_influence(model, train, validation)
+
+    def scored(at_once: int) -> Tensor:
+        if settings.influence == "full":
+            return full_influence(model, train, validation, Recursion(seed=config.seed), at_once)
+        return last_layer_influence(model, train, validation, at_once=at_once)
+
+    scores = in_memory(scored, AT_ONCE)
     return helpful_rows(scores.tolist(), rows[columns.label][:], rows["s3_id"][:], settings.pool)
 
 

@@ -7,6 +7,7 @@ from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.fit import fit, predict, predict_with
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
+from s3_hf.training.memory import in_memory
 from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "check_tuning",
     "fit",
     "head_of",
+    "in_memory",
     "load_student",
     "precision",
     "predict",

@@ -26,9 +26,13 @@ OURS = {
     "warmup_steps": "use `training.warmup`",
     "per_device_train_batch_size": "use `training.batch_size`",
     "bf16": "use `training.precision`",
+    "metric_for_best_model": "use `metric`",
+    "greater_is_better": "use `metric`",
+    "prediction_loss_only": "predictions are what is scored",
+    "dataloader_drop_last": "every row is scored",
     "push_to_hub": "use `s3-hf push`",
 }
-"""Fields of `TrainingArguments` that have a setting of their own, and which."""
+"""Fields of `TrainingArguments` that are not the user's to set, and what to do instead, or why."""
 
 STEPS = 100
 """Steps of the schedule that is only tried."""
@@ -82,7 +86,7 @@ def training_arguments(job: TrainingJob, work: Path, batch: int | None = None) -
     Args:
         job: what is to be trained.
         work: folder for checkpoints.
-        batch: rows on the device at once, of which several make up one of `training.batch_size`; None is all.
+        batch: rows on the device at once, an even part of `training.batch_size`; None is all of them.
 
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
@@ -91,9 +95,9 @@ def training_arguments(job: TrainingJob, work: Path, batch: int | None = None) -
     return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric, rows))
 
 
-def predicting_arguments(settings: TrainingConfig, work: Path, batch: int) -> TrainingArguments:
-    """What `Trainer` is told for predicting; four times `batch` rows are on the device at once."""
-    return _on_one_gpu(TrainingArguments(**_common(settings, work, batch)))
+def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
+    """What `Trainer` is told for predicting."""
+    return _on_one_gpu(TrainingArguments(**_common(settings, work)))
 
 
 def _made(
@@ -101,7 +105,7 @@ def _made(
 ) -> TrainingArguments:
     _check_names(settings.args)
     values: dict[str, Any] = {
-        **_common(settings, work, batch),
+        **_common(settings, work),
         "seed": seed,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
@@ -119,9 +123,10 @@ def _made(
         "logging_strategy": "epoch",
         **settings.args,
     }
-    if batch < settings.batch_size:
-        steps = values.get("gradient_accumulation_steps", 1) * round(settings.batch_size / batch)
-        values["gradient_accumulation_steps"] = steps
+    steps = settings.args.get("gradient_accumulation_steps", 1)
+    if not isinstance(steps, int) or steps < 1:
+        raise ConfigError(f"training.args.gradient_accumulation_steps must be 1 or more, found {steps!r}; correct it")
+    values["gradient_accumulation_steps"] = steps * settings.batch_size // batch
     with _told(settings):
         return kind(**values)
 
@@ -156,11 +161,11 @@ def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def _common(settings: TrainingConfig, work: Path, batch: int) -> dict[str, Any]:
+def _common(settings: TrainingConfig, work: Path) -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "output_dir": str(work),
-        "per_device_eval_batch_size": batch * 4,
+        "per_device_eval_batch_size": settings.batch_size * 4,
         "bf16": precision(settings) == "bf16",
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,

@@ -6,18 +6,14 @@ The student is built anew from its pretrained weights each time (Algorithm 2, li
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import release_memory
 from safetensors import SafetensorError
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
@@ -29,10 +25,11 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging as transformers_logging
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import StorageError, StudentError
+from s3_hf.errors import StorageError
 from s3_hf.files import write_json
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import score
@@ -40,14 +37,11 @@ from s3_hf.training.arguments import precision, predicting_arguments, training_a
 from s3_hf.training.heads import ByLength, Head
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student, head_of, load_student
+from s3_hf.training.memory import in_memory
 from s3_hf.training.watching import Watch
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) -> None:
@@ -66,7 +60,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
     """
     quietly()
     try:
-        _in_memory(lambda batch: _train(job, out, work, on_step, batch), job.settings.batch_size)
+        in_memory(lambda batch: _train(job, out, work, on_step, batch), job.settings.batch_size)
     except SafetensorError as error:
         raise StorageError(
             f"cannot write the student to {str(out.parent)!r}: {error}; make room, then run the same command again: "
@@ -165,21 +159,24 @@ def predict_with(
     if not len(rows):
         return []
     encoded = ByLength(head_of(model, tokenizer, columns).encode(rows, learned=False))
-
-    def outputs(batch: int) -> Any:
-        args = predicting_arguments(settings, work, batch)
-        trainer = Trainer(model=model, args=args, data_collator=_collator(tokenizer))
-        trainer.remove_callback(PrinterCallback)
-        return trainer.predict(encoded.inputs).predictions
-
-    return encoded.decode(_in_memory(outputs, settings.batch_size))
+    args = predicting_arguments(settings, work)
+    trainer = StudentTrainer(model=model, args=args, data_collator=_collator(tokenizer))
+    trainer.remove_callback(PrinterCallback)
+    return encoded.decode(trainer.predict(encoded.inputs).predictions)
 
 
 class StudentTrainer(Trainer):
     """Trainer whose freshly initialised head may learn faster than the pretrained encoder."""
 
-    head_learning_rate: float | None = None
+    head_pace = 1.0
+    """Learning rate of the head, as a multiple of the encoder's."""
     compute_metrics: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # a classifier's loss is the mean of its rows, though its `forward` takes `num_items_in_batch`: else the
+        # gradients of parts of a batch, and of several processes, would be added and not averaged
+        self.model_accepts_loss_kwargs = False
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer of `Trainer`, with the head in a group of its own."""
@@ -194,6 +191,16 @@ class StudentTrainer(Trainer):
                     rest = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
                     optimizer.add_param_group({**rest, "params": fast, "lr": group["lr"] * self.head_pace})
         return optimizer
+
+    def evaluation_loop(self, dataloader: DataLoader[Any], *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """That of `Trainer`, with fewer rows at once, now and from here on, if they do not fit the memory."""
+        loop = super().evaluation_loop
+
+        def evaluated(batch: int) -> EvalLoopOutput:
+            self.args.per_device_eval_batch_size = batch
+            return loop(self.get_test_dataloader(dataloader.dataset), *args, **kwargs)
+
+        return in_memory(evaluated, self.args.per_device_eval_batch_size)
 
     def outputs_of(self, inputs: Dataset) -> Any:
         """The model's outputs for inputs; nothing is scored or logged."""
@@ -227,33 +234,6 @@ def quietly() -> None:
     """From here on `transformers` prints no warnings and no progress bars."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-
-
-def _in_memory(run: Callable[[int], T], batch_size: int) -> T:
-    """What `run` returns, called with half as many rows for the device at once until they fit its memory.
-
-    Raises:
-        StudentError: one row does not fit, or there are other processes, which would not know of the halving.
-    """
-    batch = batch_size
-    while True:
-        try:
-            return run(batch)
-        except torch.OutOfMemoryError as error:
-            if batch == 1 or PartialState().num_processes > 1:
-                raise out_of_memory(error, batch) from error
-        batch //= 2
-        logger.warning("the GPU has too little memory: going on with %d rows at once", batch)
-        release_memory()  # outside of `except`, whose traceback holds the tensors
-
-
-def out_of_memory(error: torch.OutOfMemoryError, batch: int) -> StudentError:
-    """The error to raise where so many rows at once do not fit."""
-    detail = " ".join(str(error).split())[:200]
-    return StudentError(
-        f"batches must fit the memory of the GPU, found that {batch} rows do not ({detail}); lower "
-        "training.max_length or training.batch_size, or take a smaller student"
-    )
 
 
 def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:

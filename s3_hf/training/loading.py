@@ -42,6 +42,7 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
             num_labels=len(names),
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
+            problem_type="single_label_classification" if job.label_names else None,  # whatever it was before
             trust_remote_code=False,
         )
         model, found = _loaded(

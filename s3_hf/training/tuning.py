@@ -16,9 +16,10 @@ from transformers import set_seed
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import LocalError
 from s3_hf.locking import first_process
-from s3_hf.training.fit import out_of_memory, quietly, trainer_of
+from s3_hf.training.fit import quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
+from s3_hf.training.memory import out_of_memory
 
 if TYPE_CHECKING:
     import optuna

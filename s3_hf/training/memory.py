@@ -1,0 +1,45 @@
+"""Batches that do not fit the memory of the GPU: computed in parts, or told in one sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import release_memory
+
+from s3_hf.errors import StudentError
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def in_memory(run: Callable[[int], T], batch_size: int) -> T:
+    """What `run` returns, called with ever smaller even parts of `batch_size` rows until they fit the memory.
+
+    Raises:
+        StudentError: one row does not fit, or there are other processes, which would not know of the parts.
+    """
+    batch, drawn = batch_size, torch.get_rng_state()
+    while True:
+        try:
+            return run(batch)
+        except torch.OutOfMemoryError as error:
+            if batch == 1 or PartialState().num_processes > 1:
+                raise out_of_memory(error, batch) from error
+        batch = max(part for part in range(1, batch) if batch_size % part == 0)
+        logger.warning("the GPU has too little memory: going on with %d rows at once", batch)
+        torch.set_rng_state(drawn)  # so that rows come in the order in which they would have come
+        release_memory()  # outside of `except`, whose traceback holds the tensors
+
+
+def out_of_memory(error: torch.OutOfMemoryError, batch: int) -> StudentError:
+    """The error to raise where so many rows at once do not fit."""
+    detail = " ".join(str(error).split())[:200]
+    return StudentError(
+        f"batches must fit the memory of the GPU, found that {batch} rows do not ({detail}); lower "
+        "training.max_length or training.batch_size, or take a smaller student"
+    )
