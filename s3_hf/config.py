@@ -167,7 +167,7 @@ class RunConfig(Settings):
     llm: str | tuple[str, ...] = LOCAL
     """`local`, a model id, a URL or several URLs."""
     llm_model: str | None = None
-    """Model name to ask a URL endpoint for, where it serves several."""
+    """Model that the URL is asked for; None takes the one that it serves."""
     student: str = LOCAL
     """`local`, a Hub id or a folder of an encoder."""
     seed_size: Positive = 400
