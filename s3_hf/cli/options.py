@@ -30,7 +30,7 @@ def checked_folder(folder: Path | None) -> Path | None:
 
 
 TASK = typer.Argument(help="Registered task (see `s3-hf tasks`) or path of a recipe file.", show_default=False)
-CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win over it.")
+CONFIG = typer.Option(None, "--config", help="YAML file of settings, or `run.yaml` of another run; flags win over it.")
 LLM = typer.Option(
     None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 )

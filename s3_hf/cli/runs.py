@@ -52,10 +52,15 @@ def run(
     assignments: list[str] = options.SET,
     run_dir: Path = options.RUN_DIR,
     push_to: str = typer.Option(None, help="Publish each round under this namespace (HF_ENDPOINT) as it finishes."),
-    print_config: bool = typer.Option(False, "--print-config", help="Print the settings as YAML and do nothing."),
+    print_config: bool = typer.Option(
+        False, "--print-config", help="Print the settings as YAML, with what they mean, and do nothing."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Run the S3 loop on a task: seed data, student, errors, more data; the same command goes on after a stop."""
+    from s3_hf.cli import display
+    from s3_hf.settings import commented
+
     given = {
         "task": task,
         "strategy": strategy,
@@ -79,7 +84,7 @@ def run(
     }
     settings = options.settings(config, given, assignments)
     if print_config:
-        _print_config(settings)
+        display.show_text(commented(settings))
         return
     run_and_show(settings, run_dir, as_json=as_json, push_to=push_to)
 
@@ -209,14 +214,6 @@ def run_and_show(
     if result.push_error is not None:
         result.push_error.add_note(f"the run is complete, only its push failed: s3-hf push {result.path}")
         raise result.push_error
-
-
-def _print_config(settings: RunConfig) -> None:
-    import yaml
-
-    from s3_hf.cli import display
-
-    display.show_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False).rstrip())
 
 
 def _priced(settings: RunConfig) -> bool:
