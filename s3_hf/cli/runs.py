@@ -28,7 +28,7 @@ def run(
     task: str = options.TASK,
     config: Path = options.CONFIG,
     strategy: str = typer.Option(None, help="s3, zerogen, progen, goldgen or gold. [default: s3]"),
-    llm: list[str] = options.LLM,
+    llm: list[str] = options.LLM_OR_LOCAL,
     student: str = typer.Option(None, help="Encoder: `local`, Hub id or folder. [default: local]"),
     seed_size: int = typer.Option(None, help="Rows of the seed dataset. [default: 400]"),
     rounds: int = typer.Option(None, help="Rounds of error extrapolation. [default: 2]"),
@@ -43,7 +43,7 @@ def run(
         None, help="Share of gold validation that chooses the epoch, with no errors found on it. [default: 0]"
     ),
     no_rationales: bool = typer.Option(
-        False, "--no-rationales", help="No rationales in prompts, of extrapolations neither."
+        False, "--no-rationales", help="No rationales in prompts, nor in those of extrapolations."
     ),
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
@@ -94,7 +94,7 @@ def synthesize(
     config: Path = options.CONFIG,
     strategy: str = options.STRATEGY,
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
-    llm: list[str] = options.LLM,
+    llm: list[str] = options.LLM_OR_LOCAL,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
