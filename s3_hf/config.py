@@ -6,41 +6,30 @@ dearly or with which limits it is made (`RunConfig.OPERATIONAL`) are not, so the
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from s3_hf.errors import ConfigError
+from s3_hf.settings import SEE, Settings, first_fault
 
 LOCAL = "local"
 """The value of `llm` and `student` that stands for the embedded defaults."""
-
-SEE = "see `s3-hf run TASK --print-config`"
 
 _URLS = ("http://", "https://")
 
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
-_UNION = re.compile(r"(str|int|constrained-int|tuple\[.*)$")
-"""What pydantic puts into the place of a fault for one of several allowed types."""
-
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Money = Annotated[float, Field(ge=0)]
-
-
-class Settings(BaseModel):
-    """Base of the groups: immutable; an unknown key, an empty text and an infinite number are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_min_length=1, allow_inf_nan=False)
 
 
 class ProGenConfig(Settings):
@@ -68,7 +57,7 @@ class SynthesisConfig(Settings):
     max_tokens: Positive | None = None
     """Longest answer in tokens; None takes the recipe's."""
     rationales: bool = True
-    """False: prompts without rationales, those of extrapolations too (Table 4)."""
+    """Rationales in the prompts; `false` leaves them out of extrapolations too (Table 4)."""
     rationales_per_label: Positive = 12
     """K of Algorithm 1: rationales kept for each label."""
     rationales_per_example: Positive = 3
@@ -94,16 +83,21 @@ class LLMConfig(Settings):
     provider: str = "auto"
     """Inference Provider for a model id; ignored for a URL."""
     bill_to: str | None = None
+    """Organization on the Hub that pays for a model id."""
     api_key_env: str | None = None
     """Environment variable with the key for a URL endpoint; the Hub token is never sent there."""
     concurrency: Positive = 16
+    """Requests under way at once, at all URLs together."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
     """Seconds until one request is given up and tried again."""
     retries: Natural = 8
     """How often one request is tried again after 429, 5xx, a timeout or a refused connection."""
     max_requests: Positive | None = None
+    """Stop after so many requests, those of earlier starts included, and keep what is made."""
     max_tokens: Positive | None = None
+    """Stop after so many tokens of prompts and completions."""
     max_cost: Money | None = None
+    """Stop at this cost, by the two prices."""
     price_prompt: Money = 0.0
     """Price of a million prompt tokens."""
     price_completion: Money = 0.0
@@ -114,8 +108,11 @@ class TrainingConfig(Settings):
     """How the student is fine-tuned; defaults are what worked for MiniLM on short texts."""
 
     epochs: Positive = 3
+    """Passes over the rows; the student is the one of the epoch that is best on gold validation."""
     batch_size: Positive = 32
+    """Rows of a step, on each GPU of a launch."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Highest learning rate of the encoder."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = 1e-3
     """Learning rate of the freshly initialised head; None uses `learning_rate`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
@@ -164,10 +161,11 @@ class RunConfig(Settings):
     prompts: str | None = None
     """Name of one of the recipe's other prompts, such as `chat`; None takes its own."""
     strategy: str = "s3"
+    """`s3`, `zerogen`, `progen`, `goldgen` or `gold`."""
     llm: str | tuple[str, ...] = LOCAL
     """`local`, a model id, a URL or several URLs."""
     llm_model: str | None = None
-    """Model name to ask a URL endpoint for, where it serves several."""
+    """Model that the URL is asked for; None takes the one that it serves."""
     student: str = LOCAL
     """`local`, a Hub id or a folder of an encoder."""
     seed_size: Positive = 400
@@ -186,6 +184,7 @@ class RunConfig(Settings):
     patience: Positive | None = None
     """Stop after so many rounds without gain on gold validation."""
     seed: Natural = 0
+    """Seed of every random choice."""
     metric: str | None = None
     """Metric that chooses the best epoch and decides on convergence; None takes accuracy, or F1 for answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -253,16 +252,18 @@ def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConf
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(first_fault(error, source)) from error
+        raise ConfigError(first_fault(error, source, RunConfig)) from error
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a YAML file; `overrides` (nested dicts, from flags) win over it.
+    """Read a YAML file, or the `run.yaml` of a run directory; `overrides` (nested dicts, from flags) win over it.
 
     Raises:
         ConfigError: the file is missing, is not a YAML mapping, or holds a wrong setting.
     """
-    return parse_config(merge(read_mapping(path), overrides or {}), source=str(path))
+    values = read_mapping(path)
+    made = values.get("config") if "fingerprint" in values else None  # the record of a run, which holds more
+    return parse_config(merge(made if isinstance(made, dict) else values, overrides or {}), source=str(path))
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -291,30 +292,3 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def first_fault(error: ValidationError, source: str, model: type[BaseModel] = RunConfig, see: str = SEE) -> str:
-    """One sentence about the first fault that `model` found in `source`; `see` tells where its keys are listed."""
-    fault = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"] if not _UNION.match(str(part))) or "settings"
-    if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"{see} for all keys"
-        return f"unknown setting {where!r} in {source}; {hint}"
-    if fault["type"] == "missing":
-        return f"the setting {where!r} is required in {source} and was not given; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
-
-
-def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))  # none for a key of a mapping of models
-        inner = [one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)] if field else []
-        model = inner[0] if inner else model
-    return list(model.model_fields)
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

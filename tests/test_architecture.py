@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "s3_hf"
 RANKS = [
-    {"errors"},
+    {"errors", "settings"},
     {"records", "config", "files", "locking", "texts", "templates"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},

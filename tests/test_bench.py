@@ -278,6 +278,15 @@ def test_the_small_variant(films):
         load_bench(films.write(small=None), small=True)
 
 
+def test_the_example_of_the_docs_is_small_under_small(tmp_path):
+    text = (EXAMPLES.parent.parent / "docs" / "bench.md").read_text()
+    path = tmp_path / "b.yaml"
+    path.write_text(text.split("```yaml\n")[1].split("```")[0])
+    sizes = {cell.size for cell in cells_of(load_bench(path, small=True))}
+    assert sizes == {None, 300}
+    assert 21_200 in {cell.size for cell in cells_of(load_bench(path))}
+
+
 def test_flags_win_over_all_settings_of_the_file(films):
     values = {
         "tasks": {"films": {"settings": {"training": {"epochs": 5}}}},

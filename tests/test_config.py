@@ -2,6 +2,7 @@ import pytest
 
 from s3_hf.config import load_config, merge, parse_config
 from s3_hf.errors import ConfigError
+from s3_hf.store import create_run
 
 
 def test_defaults_are_the_papers():
@@ -35,6 +36,8 @@ def test_defaults_are_the_papers():
         ({"task": "imdb", "llm": "http://[::1"}, "invalid IPv6 URL"),
         ({"task": "imdb", "llm": []}, "or several URLs, found []"),
         ({"task": "imdb", "llm": ""}, "at least 1 character, found ''"),
+        ({"task": "imdb", "llm": 5}, "'llm' in settings is wrong: input should be a valid string, found 5"),
+        ({"task": "imdb", "llm": ["http://127.0.0.1:1", 5]}, "'llm.1' in settings is wrong"),
         (
             {"task": "imdb", "llm": "localhost:8080/v1"},
             "must begin with http:// or https://, found 'localhost:8080/v1'",
@@ -53,6 +56,12 @@ def test_yaml_and_overrides(tmp_path):
     path.write_text("task: imdb\ntraining: {epochs: 5, batch_size: 8}\n")
     config = load_config(path, {"training": {"epochs": 1}})
     assert (config.training.epochs, config.training.batch_size) == (1, 8)
+
+
+def test_the_record_of_a_run_is_a_config(tmp_path):
+    made = create_run(tmp_path / "run", parse_config({"task": "imdb", "rounds": 5}), {"student": {"name": "x"}})
+    again = load_config(made.path / "run.yaml", {"task": "rte"})
+    assert (again.task, again.rounds) == ("rte", 5)
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("- a\n- b\n", "mapping"), ("a: [", "not valid YAML")])

@@ -318,7 +318,8 @@ def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm
         ({"training": {"args": {"lerning_rate": 1}}}, "did you mean 'learning_rate'"),
         ({"training": {"args": {"learning_rate": 1}}}, "use `training.learning_rate`"),
         ({"training": {"args": {"lr_scheduler_type": "cosin"}}}, "cosin is not a valid SchedulerType"),
-        ({"llm": "local"}, "embedded LLM"),
+        ({"llm": "local"}, r"s3_hf.loop.Services\(server.urls, server.model\)"),
+        ({"student": "local"}, r"set student to .* such as str\(s3_hf.local.assets.minilm_dir\(\)\)"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             loop.run(changed(films_config, **values), tmp_path / "run")

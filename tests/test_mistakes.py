@@ -85,12 +85,15 @@ def typed(typed, monkeypatch, tmp_path):
         (("predict", "damaged", "x"), "found the run directory 'damaged'; name the model of one of its rounds"),
         (("predict", "ok.csv", "x"), "found 'ok.csv'"),
         (("predict", "model", "--file", "empty.csv"), "must hold rows"),
-        (("predict", "model", "--file", "semicolon.csv"), "found ['text;label']"),
+        (
+            ("predict", "model", "--file", "semicolon.csv"),
+            "must separate cells by commas, found ';' in the header ['text;label']",
+        ),
         (("predict", "model", "--file", "recipe.py"), "Is a directory"),
         (("predict", "model", "x", "--url", "nope"), "--url must be the URL of an endpoint, found 'nope'"),
         (("predict", "model", "x", "--url", "http://[::1"), "Invalid IPv6 URL"),
         ((*NEW, "empty.csv"), "must have rows"),
-        ((*NEW, "semicolon.csv"), "['text;label']"),
+        ((*NEW, "semicolon.csv"), "line 1, must separate cells by commas, found ';' in the header ['text;label']"),
         (
             (*NEW, "ok.txt"),
             "must be a file that ends in .csv, .json, .jsonl, .parquet, a folder or a Hub id, found the",

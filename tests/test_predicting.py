@@ -277,7 +277,7 @@ def test_contexts_that_are_not_given(typed, span_model, tmp_path, monkeypatch, a
         ("in.csv", "text\n", "must hold rows, found none in"),
         ("in.csv", "text,text\na,b\n", r"line 1, must name each column once, found \['text', 'text'\]"),
         ("in.csv", 'text\n"a\nb\n', "line 2, must be CSV"),
-        ("in.csv", "text\na,b\n", "line 2, must have 1 cells"),
+        ("in.csv", "text\na,b\n", "line 2, must have 1 cell, for"),
         ("in.parquet", "PAR1", "must be a readable CSV"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 from s3_hf.bench.grid import Cell
 from s3_hf.bench.running import BenchObserver, CellResult, kept_result, run_cell, told_failures
 from s3_hf.config import LOCAL
-from s3_hf.errors import ClusterError, S3Error, SynthesisError
+from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing
 from s3_hf.loop import Observer, Services
 from s3_hf.strategies import strategy_named
 
@@ -70,7 +70,7 @@ def run_cells_on_ray(
     try:
         import ray
     except ImportError as error:
-        raise ClusterError("--engine ray needs Ray, which is not installed; run `pip install 's3-hf[ray]'`") from error
+        raise ClusterError(f"--engine ray needs Ray, which is not installed; {installing('ray')}") from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     try:

@@ -30,10 +30,10 @@ def checked_folder(folder: Path | None) -> Path | None:
 
 
 TASK = typer.Argument(help="Registered task (see `s3-hf tasks`) or path of a recipe file.", show_default=False)
-CONFIG = typer.Option(None, "--config", help="YAML file of settings; flags win over it.")
-LLM = typer.Option(
-    None, "--llm", help="`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
-)
+CONFIG = typer.Option(None, "--config", help="YAML file of settings, or `run.yaml` of another run; flags win over it.")
+_LLM = "`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
+LLM = typer.Option(None, "--llm", help=_LLM)
+LLM_OR_LOCAL = typer.Option(None, "--llm", help=f"{_LLM} [default: local]")
 STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]")
 RUN_DIR = typer.Option(
     None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"

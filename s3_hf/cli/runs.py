@@ -28,7 +28,7 @@ def run(
     task: str = options.TASK,
     config: Path = options.CONFIG,
     strategy: str = typer.Option(None, help="s3, zerogen, progen, goldgen or gold. [default: s3]"),
-    llm: list[str] = options.LLM,
+    llm: list[str] = options.LLM_OR_LOCAL,
     student: str = typer.Option(None, help="Encoder: `local`, Hub id or folder. [default: local]"),
     seed_size: int = typer.Option(None, help="Rows of the seed dataset. [default: 400]"),
     rounds: int = typer.Option(None, help="Rounds of error extrapolation. [default: 2]"),
@@ -43,7 +43,7 @@ def run(
         None, help="Share of gold validation that chooses the epoch, with no errors found on it. [default: 0]"
     ),
     no_rationales: bool = typer.Option(
-        False, "--no-rationales", help="No rationales in prompts, of extrapolations neither."
+        False, "--no-rationales", help="No rationales in prompts, nor in those of extrapolations."
     ),
     concurrency: int = typer.Option(None, help="Requests under way at once. [default: 16]", rich_help_panel=ENDPOINT),
     max_requests: int = typer.Option(None, help="Stop after so many requests.", rich_help_panel=ENDPOINT),
@@ -52,10 +52,15 @@ def run(
     assignments: list[str] = options.SET,
     run_dir: Path = options.RUN_DIR,
     push_to: str = typer.Option(None, help="Publish each round under this namespace (HF_ENDPOINT) as it finishes."),
-    print_config: bool = typer.Option(False, "--print-config", help="Print the settings as YAML and do nothing."),
+    print_config: bool = typer.Option(
+        False, "--print-config", help="Print the settings as YAML, with what they mean, and do nothing."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Run the S3 loop on a task: seed data, student, errors, more data; the same command goes on after a stop."""
+    from s3_hf.cli import display
+    from s3_hf.settings import commented
+
     given = {
         "task": task,
         "strategy": strategy,
@@ -79,7 +84,7 @@ def run(
     }
     settings = options.settings(config, given, assignments)
     if print_config:
-        _print_config(settings)
+        display.show_text(commented(settings))
         return
     run_and_show(settings, run_dir, as_json=as_json, push_to=push_to)
 
@@ -89,7 +94,7 @@ def synthesize(
     config: Path = options.CONFIG,
     strategy: str = options.STRATEGY,
     n: int = typer.Option(None, "--n", help="Rows to make. [default: 400]"),
-    llm: list[str] = options.LLM,
+    llm: list[str] = options.LLM_OR_LOCAL,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
@@ -209,14 +214,6 @@ def run_and_show(
     if result.push_error is not None:
         result.push_error.add_note(f"the run is complete, only its push failed: s3-hf push {result.path}")
         raise result.push_error
-
-
-def _print_config(settings: RunConfig) -> None:
-    import yaml
-
-    from s3_hf.cli import display
-
-    display.show_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False).rstrip())
 
 
 def _priced(settings: RunConfig) -> bool:

@@ -8,6 +8,10 @@ import typer
 
 from s3_hf.cli import options
 
+NO_DESCRIPTION = (
+    "without --description the prompts tell the LLM only the names of task and columns; say in them what the texts are"
+)
+
 tasks = typer.Typer(help="List tasks and show what one consists of.", invoke_without_command=True)
 
 
@@ -67,6 +71,9 @@ def new(
     answers: str = typer.Option(None, help="Column of the answers to find in the context."),
     config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
     description: str = typer.Option("", help="A sentence on the texts; it goes into the prompts and on the cards."),
+    test_share: float = typer.Option(
+        None, help="Share of the rows that are the test, where data of one split is divided. [default: 0.5]"
+    ),
     out: Path = typer.Option(
         Path(),
         callback=options.checked_folder,
@@ -80,16 +87,18 @@ def new(
     from s3_hf.records import Columns
     from s3_hf.task.authoring import Wanted, counted, write_recipe
 
-    written = write_recipe(Wanted(name, data, Columns(text, label, context, answers), config, description), out)
+    columns = Columns(text, label, context, answers)
+    written = write_recipe(Wanted(name, data, columns, config, description, test_share), out)
     found, path = written.found, written.path
+    notes = [*found.notes, *([] if description else [NO_DESCRIPTION])]
     if as_json:
-        display.show_json({"recipe": path, "splits": found.config.splits, "rows": found.counts, "notes": found.notes})
+        display.show_json({"recipe": path, "splits": found.config.splits, "rows": found.counts, "notes": notes})
         return
     lines = []
     for split, counts in found.counts.items():
         labels, of = counted(counts), found.config.splits[split]
         lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
-    lines += [f"note        {note}" for note in found.notes]
+    lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
     lines += [f"  s3-hf tasks preview {path} --llm URL", f"  s3-hf run {path} --llm URL"]
     display.show_text("\n".join(lines))

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from s3_hf.errors import LocalError
+from s3_hf.errors import LocalError, installing
 from s3_hf.local.assets import default_gguf
 
 
@@ -134,9 +134,7 @@ def _running(
     gguf: Path | None, processes: int | None, options: ServerOptions
 ) -> Iterator[tuple[LocalServer, list[_Worker]]]:
     if importlib.util.find_spec("xllamacpp") is None:
-        raise LocalError(
-            "the embedded LLM needs `xllamacpp`, which is not installed; run `pip install 's3-hf[local]'`"
-        )
+        raise LocalError(f"the embedded LLM needs `xllamacpp`, which is not installed; {installing('local')}")
     gguf = gguf or default_gguf()
     count = available_cores() if processes is None else processes
     if not gguf.is_file() or count < 1:

@@ -223,7 +223,10 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     """
     strategy = strategy_named(config.strategy)
     if strategy.asks_llm and config.llm == LOCAL and not services.llm_urls and first_process():
-        raise ConfigError("the embedded LLM must be started first (`s3_hf.local.llm.serve`), found llm='local' alone")
+        raise ConfigError(
+            "only the command line starts what is 'local', found llm='local' without a server; set llm, or run inside "
+            "`with s3_hf.local.llm.serve() as server` with services=s3_hf.loop.Services(server.urls, server.model)"
+        )
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
@@ -249,7 +252,10 @@ def _check_training(config: RunConfig, services: Services, columns: Columns) -> 
     from s3_hf.training import check_arguments, check_student, check_tuning
 
     if config.student == LOCAL and not services.student:
-        raise ConfigError("the embedded student must be named (`s3_hf.local.assets`), found student='local' alone")
+        raise ConfigError(
+            "only the command line finds what is 'local', found student='local' without its weights; set student to a "
+            "Hub id or folder, such as str(s3_hf.local.assets.minilm_dir())"
+        )
     if config.metric is not None:
         check_metric(config.metric, columns)
     check_arguments(config.training, config.metric or columns.metrics[0])

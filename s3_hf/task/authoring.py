@@ -30,13 +30,17 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user says of a task: its name, its data and the columns; `description` is a sentence on the texts."""
+    """What the user says of a task: its name, its data and the columns.
+
+    `description` is a sentence on the texts, `test_share` the share of data of one split that is the test.
+    """
 
     name: str
     data: str
     columns: Columns
     config: str | None = None
     description: str = ""
+    test_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def write_recipe(wanted: Wanted, folder: Path) -> Written:
             f"--out must be another folder than the data's for a task of its name, since `datasets` would take {path} "
             f"for a script, found {str(folder)!r}; give another folder or name"
         )
-    found = inferred(wanted.name, wanted.data, wanted.config, wanted.columns)
+    found = inferred(wanted.name, wanted.data, wanted.config, wanted.columns, wanted.test_share)
     relative = Path(os.path.relpath(local, folder.resolve())).as_posix() if local else None
     write_text(path, recipe_text(wanted, found, relative))
     return Written(path, found)
@@ -105,6 +109,8 @@ def _check(wanted: Wanted) -> None:
     if bool(columns.label) == bool(columns.answers):
         found = f"--label {columns.label!r} and --answers {columns.answers!r}" if columns.label else "neither"
         raise ConfigError(f"one of --label and --answers must name what is to be learned, found {found}; give one")
+    if wanted.test_share is not None and not 0 < wanted.test_share < 1:
+        raise ConfigError(f"--test-share must lie between 0 and 1, found {wanted.test_share!r}; correct it")
     if columns.answers and not columns.context:
         raise ConfigError("--answers needs --context, the column that the answers stand in, found none; name it")
     named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]

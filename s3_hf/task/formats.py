@@ -79,8 +79,9 @@ def _csv_rows(path: Path, where: str) -> Generator[Row]:
                 header = _header(place, cells)
             elif cells:
                 if len(cells) != len(header):
+                    wanted = "1 cell" if len(header) == 1 else f"{len(header)} cells"
                     raise TaskError(
-                        f"{place}, must have {len(header)} cells, for the columns {header}, found {len(cells)}: "
+                        f"{place}, must have {wanted}, for the columns {header}, found {len(cells)}: "
                         f"{brief(cells)}; put quotes around cells with commas, or complete the line"
                     )
                 yield place, _text(place, dict(zip(header, cells, strict=True)))
@@ -104,6 +105,12 @@ def _records(file: IO[bytes], where: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _header(place: str, cells: Sequence[str]) -> list[str]:
+    other = next((sign for sign in ";\t" if len(cells) == 1 and sign in cells[0]), None)
+    if other:
+        raise TaskError(
+            f"{place}, must separate cells by commas, found {other!r} in the header {brief(list(cells))}; "
+            "save the file with commas"
+        )
     twice = {cell for cell in cells if cells.count(cell) > 1}
     if twice or not all(cells):
         raise TaskError(

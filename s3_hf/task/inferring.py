@@ -55,14 +55,16 @@ class _Split:
     titles: bool
 
 
-def inferred(name: str, source: str, source_config: str | None, columns: Columns) -> Found:
+def inferred(
+    name: str, source: str, source_config: str | None, columns: Columns, test_share: float | None = None
+) -> Found:
     """Return the task that `columns` of the data make; every row of the splits that it uses is checked.
 
     Validation and test splits are used where there are some; with train and one of them, train is the gold validation
-    data, as in the paper; else one split is divided.
+    data, as in the paper; else one split is divided, and `test_share` of it is the test.
 
     Raises:
-        ConfigError: a column is not there.
+        ConfigError: a column is not there, or there are two splits and a share.
         TaskError: the data cannot be read, has a fault, or cannot be made a task of.
     """
     splits = [_look(source, source_config, split, columns) for split in splits_of(source, source_config)]
@@ -75,6 +77,11 @@ def inferred(name: str, source: str, source_config: str | None, columns: Columns
     if not usable:
         raise TaskError(f"gold data {source!r} must have rows with labels or answers, found none; give such data")
     roles = _roles(list(usable))
+    if test_share is not None and roles["validation"] != roles["test"]:
+        raise ConfigError(
+            f"--test-share needs gold data with one split to divide, found {roles['validation']!r} and "
+            f"{roles['test']!r} in {source!r}; leave it out"
+        )
     used = [usable[of] for of in dict.fromkeys(roles.values())]
     notes += [f"split {split!r} is not used" for split in usable if split not in roles.values()]
     config = TaskConfig(
@@ -86,6 +93,7 @@ def inferred(name: str, source: str, source_config: str | None, columns: Columns
         label=columns.label,
         context=columns.context,
         answers=columns.answers,
+        test_share=TaskConfig.test_share if test_share is None else test_share,
         labels={label: readable_label(label) for _, label in sorted(set().union(*(each.labels for each in used)))},
     )
     _features(config, used)

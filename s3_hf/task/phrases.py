@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from s3_hf.errors import LocalError, TaskError
+from s3_hf.errors import LocalError, TaskError, installing
 from s3_hf.records import Answer, Context
 
 LONGEST = 4
@@ -25,7 +25,7 @@ def with_phrases(contexts: Sequence[Context], task: str) -> tuple[Context, ...]:
         import yake
     except ImportError as error:
         raise LocalError(
-            "synthesis.answers 'phrases' needs `yake`, which is not installed; run `pip install 's3-hf[phrases]'`"
+            f"synthesis.answers 'phrases' needs `yake`, which is not installed; {installing('phrases')}"
         ) from error
     extractor = yake.KeywordExtractor(n=LONGEST, top=PER_CONTEXT)
     found = tuple(

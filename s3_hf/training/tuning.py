@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import LocalError
+from s3_hf.errors import LocalError, installing
 from s3_hf.locking import first_process
 from s3_hf.training.fit import quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
@@ -30,7 +30,7 @@ STUDY = "s3-hf"
 def check_tuning(settings: TrainingConfig) -> None:
     """Raise LocalError if a search is asked for and Optuna is not installed."""
     if settings.trials and importlib.util.find_spec("optuna") is None:
-        raise LocalError("training.trials needs `optuna`, which is not installed; run `pip install 's3-hf[tune]'`")
+        raise LocalError(f"training.trials needs `optuna`, which is not installed; {installing('tune')}")
 
 
 def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None) -> dict[str, Any]:

@@ -139,4 +139,6 @@ def test_without_its_packages_it_is_one_sentence(tmp_path):
     command = [sys.executable, "-c", code, "hub", "serve", "--data", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: the local Hub needs `dulwich`, which is not installed")
+    assert done.stderr.startswith(
+        "error: the local Hub needs `dulwich`, which is not installed; install the extra 'local' of"
+    )

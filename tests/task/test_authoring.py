@@ -127,6 +127,20 @@ def test_recipes_are_as_agreed(tmp_path, name):
     assert str(tmp_path) not in text
 
 
+def test_the_share_of_the_test_is_given(typed, tmp_path):
+    new = ("tasks", "new", "films", "--text", "review", "--label", "verdict", "--out", tmp_path, "--data")
+    code, out, _ = typed(*new, film_csv(tmp_path / "films.csv"), "--test-share", "0.2")
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines()[:2]] == ["32", "8"]
+    assert "note        without --description" in out
+    assert len(load_task(str(tmp_path / "films.py")).test) == 8
+    columns = Columns("claim", "label", "premise")
+    with pytest.raises(ConfigError, match="one split to divide, found 'train' and 'validation' in"):
+        written(tmp_path, "claims", pair_folder(tmp_path / "pairs"), columns, test_share=0.2)
+    with pytest.raises(ConfigError, match="between 0 and 1, found 1"):
+        written(tmp_path, "claims", tmp_path / "pairs", columns, test_share=1)
+
+
 def test_labels_in_unequal_numbers_are_on_both_sides(tmp_path):
     made = written(tmp_path, "intents", intent_lines(tmp_path / "i.jsonl"), Columns("utterance", "intent"))
     for counts in made.found.counts.values():

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from s3_hf.errors import LocalError
+from s3_hf.errors import LocalError, installing
 
 if TYPE_CHECKING:
     from s3_hf.local.hub.importer import Imported
@@ -21,7 +21,7 @@ __all__ = ["add_user", "import_tree", "running", "serve"]
 
 for _package in ("dulwich", "lz4", "starlette", "uvicorn"):
     if importlib.util.find_spec(_package) is None:
-        raise LocalError(f"the local Hub needs `{_package}`, which is not installed; run `pip install 's3-hf[local]'`")
+        raise LocalError(f"the local Hub needs `{_package}`, which is not installed; {installing('local')}")
 
 
 def serve(data: Path, host: str = "127.0.0.1", port: int = 8765) -> None:
