@@ -33,7 +33,7 @@ __all__ = [
 
 def run(
     config: RunConfig,
-    run_dir: Path | None = None,
+    run_dir: Path | str | None = None,
     services: Services | None = None,
     observer: Observer | None = None,
     push_to: str | None = None,
@@ -70,7 +70,7 @@ def run(
 
 def synthesize(
     config: RunConfig,
-    run_dir: Path | None = None,
+    run_dir: Path | str | None = None,
     services: Services | None = None,
     observer: Observer | None = None,
 ) -> RoundDir:

@@ -49,7 +49,7 @@ class Rounds:
     def begin(
         cls,
         config: RunConfig,
-        run_dir: Path | None,
+        run_dir: Path | str | None,
         services: Services,
         observer: Observer,
         *,
@@ -59,7 +59,7 @@ class Rounds:
         task = check(config, services, trains=trains)
         strategy = strategy_named(config.strategy)
         student_name = services.student_name or (config.student if trains else Path(config.student).name)
-        path = run_dir or default_run_dir(config)
+        path = Path(run_dir) if run_dir else default_run_dir(config)
         facts: dict[str, Any] = {}
         if first_process():
             facts = {
