@@ -143,7 +143,7 @@ class Client:
     async def _admit(self) -> Endpoint:
         """Wait for a slot and count the request as in flight, unless a limit forbids it."""
         while True:
-            endpoint = await self._balancer.take()
+            endpoint = await self._slot()
             limit = self._limit_reached()
             if limit is None:
                 break
@@ -155,6 +155,14 @@ class Client:
         self._admitted += 1
         self._unanswered += 1
         self._idle.clear()
+        return endpoint
+
+    async def _slot(self, *, first: bool = False) -> Endpoint:
+        """Wait for a slot; the request that just failed for all may have freed this one."""
+        endpoint = await self._balancer.take(first=first)
+        if self._failure is not None:
+            self._balancer.give_back(endpoint)
+            self._raise_failure()
         return endpoint
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Completion:
@@ -175,7 +183,7 @@ class Client:
                 raise self._given_up(endpoint, outcome, attempt)
             self._notify()
             await self._pause(max(outcome.wait, backoff(attempt)))
-            endpoint = await self._balancer.take(first=True)
+            endpoint = await self._slot(first=True)
         raise AssertionError("unreachable")
 
     async def _send(self, endpoint: Endpoint, request: Request) -> Completion | Failure:

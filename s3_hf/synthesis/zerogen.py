@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
+from s3_hf.synthesis.asking import all_of
 from s3_hf.synthesis.checks import REFUSAL
 from s3_hf.synthesis.plan import Shown
 
@@ -38,13 +38,13 @@ class Pool:
         return tuple(draw.sample(rows, min(self.size, len(rows))))
 
 
-async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion]]) -> tuple[str, ...]:
+async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion | None]]) -> tuple[str, ...]:
     """Return up to `wanted` distinct names that the LLM gives when asked one at a time, in order.
 
     Args:
         prompt: what it is asked.
         wanted: names; fewer come if it repeats itself.
-        ask: sends the prompt for the name of that number.
+        ask: sends the prompt for the name of that number; None where the endpoint refuses it.
 
     Raises:
         SynthesisError: no answer holds a name.
@@ -53,8 +53,8 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
     asked = 0
     for _ in range(NAME_BATCHES):
         missing = wanted - len(names)
-        for completion in await asyncio.gather(*(ask(number) for number in range(asked, asked + missing))):
-            if (name := _name(completion, prompt)) is not None:
+        for completion in await all_of(ask(number) for number in range(asked, asked + missing)):
+            if completion and (name := _name(completion, prompt)) is not None:
                 names.setdefault(name.lower(), name)
         asked += missing
         if len(names) >= wanted:
