@@ -100,6 +100,8 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
         ('This is the latest film in the "Jaws" series', "stop", None),
         ("The Lord of the Rings: The Return of", "length", None),
         ("I'm sorry, I cannot", "length", None),
+        ("<think>\nA film.\n</think>\n\nJaws", "stop", "Jaws"),
+        ("<think>\nA film, as", "length", None),
         ("", "stop", None),
     ],
 )

@@ -11,6 +11,7 @@ from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
 from s3_hf.synthesis.asking import all_of
 from s3_hf.synthesis.checks import REFUSAL
+from s3_hf.synthesis.parsing import said
 from s3_hf.synthesis.plan import Shown
 
 NAME_TOKENS = 16
@@ -69,7 +70,7 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
 
 def _name(completion: Completion, prompt: str) -> str | None:
     """The name in the first line: up to the closing quotation mark if there is one; None if it was cut off."""
-    line, more, _ = completion.text.strip().removeprefix(prompt.splitlines()[-1]).strip().partition("\n")
+    line, more, _ = (said(completion.text) or "").removeprefix(prompt.splitlines()[-1]).strip().partition("\n")
     if REFUSAL.search(line):
         return None
     found = QUOTED.match(line) or UNOPENED.match(line)
