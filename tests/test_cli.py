@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from s3_hf.errors import StorageError
-from s3_hf.files import storage_errors
+from s3_hf.files import read_rows, storage_errors
+from tests.conftest import film_reply
 from tests.llm_server import Fault, LLMServer
 
 
@@ -269,6 +270,20 @@ def test_status_tells_what_a_stopped_run_spent(typed, recipe, films_llm, tmp_pat
     assert usage["cost"] == usage["completion_tokens"] > 0
     assert f"spent: 5 requests, {usage['prompt_tokens']} prompt" in typed("status", tmp_path / "run")[1]
     assert f"tokens, cost {usage['cost']:.4f}" in typed("status", tmp_path / "run")[1]
+
+
+def test_a_server_that_checks_names_is_asked_for_the_model_it_serves(typed, recipe, tmp_path):
+    with LLMServer(reply=film_reply, models=["qwen/qwen3"]) as server:
+        run_dir = tmp_path / "run"
+        assert typed("synthesize", recipe, "--llm", server.url, "--n", "4", "--run-dir", run_dir)[0] == 0
+        assert set(read_rows(run_dir / "round-0" / "data.parquet")["s3_model"][:]) == {"qwen/qwen3"}
+        assert yaml.safe_load((run_dir / "run.yaml").read_text())["config"]["llm_model"] is None
+        assert typed("tasks", "preview", recipe, "--llm", server.url)[0] == 0
+        server.models = ["qwen/qwen3", "gpt-oss"]
+        asked = ("synthesize", recipe, "--llm", server.url, "--n", "8")
+        code, _, err = typed(*asked, "--run-dir", tmp_path / "other")
+        assert (code, "found it unset and 'qwen/qwen3', 'gpt-oss'; choose one" in " ".join(err.split())) == (2, True)
+        assert typed(*asked, "--set", "llm_model=gpt-oss", "--run-dir", tmp_path / "named")[0] == 0
 
 
 def test_doctor(typed, films_llm):
