@@ -84,6 +84,7 @@ class LLMServer:
         self.requests: list[Received] = []
         self.lookups: list[Received] = []
         self.models = models
+        self.lookup_status = 404 if models is None else 200
         self.most_outstanding = 0
         self.port = port
         self._faults = list(faults)
@@ -149,7 +150,7 @@ class LLMServer:
         if head[0].startswith("GET "):
             self.lookups.append(received)
             listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models or ()]}
-            self._send(writer, 404 if self.models is None else 200, {}, json.dumps(listed))
+            self._send(writer, self.lookup_status, {}, json.dumps(listed))
             return True
         if self.record:
             self.requests.append(received)

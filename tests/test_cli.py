@@ -286,9 +286,39 @@ def test_a_server_that_checks_names_is_asked_for_the_model_it_serves(typed, reci
         assert typed(*asked, "--set", "llm_model=gpt-oss", "--run-dir", tmp_path / "named")[0] == 0
 
 
-def test_doctor(typed, films_llm):
-    code, out, _ = typed("doctor", "--llm", films_llm.url, "--json")
+def findings(typed, *arguments):
+    code, out, _ = typed("doctor", "--json", *arguments)
     assert code == 0
-    found = json.loads(out)
+    return json.loads(out)
+
+
+def test_doctor(typed):
+    with LLMServer(models=["qwen/qwen3", "gpt-oss"]) as server:
+        found = findings(typed, "--llm", server.url)
     assert found["torch"]["ok"]
     assert found["training precision"]["found"] in ("bf16", "fp32")
+    assert found["LLM endpoint"] == {
+        "ok": True,
+        "found": f"{server.url} serves 'qwen/qwen3', 'gpt-oss'; choose one with --set llm_model=NAME",
+    }
+    assert "all-MiniLM-L6-v2" in found["embedded student"]["found"]
+    assert found["extra 'plot'"]["found"].startswith("matplotlib 3")
+
+
+def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-wrong")
+    with LLMServer() as silent, LLMServer() as locked:
+        locked.lookup_status = 401
+        found = findings(typed, "--llm", silent.url, "--llm", locked.url + "/v1")
+        assert not found["LLM endpoint 1"]["ok"]
+        assert "answers with 404: no list of models; check" in found["LLM endpoint 1"]["found"]
+        assert not found["LLM endpoint 2"]["ok"]
+        assert found["LLM endpoint 2"]["found"].endswith("401; name the variable of its key: --api-key-env")
+        told = findings(typed, "--llm", locked.url, "--api-key-env", "MY_KEY")["LLM endpoint"]["found"]
+        assert told.endswith("answers with 401; correct the key in 'MY_KEY'")
+        assert [received.headers.get("authorization") for received in locked.lookups] == [None, "Bearer sk-wrong"]
+    monkeypatch.delenv("MY_KEY")
+    assert findings(typed, "--api-key-env", "MY_KEY")["LLM key"] == {
+        "ok": False,
+        "found": "'MY_KEY' is not set; export it",
+    }

@@ -52,8 +52,9 @@ class Client:
     `urls` empty: `model` is a model id on Inference Providers. Otherwise OpenAI-compatible endpoints, asked
     for `model`, or for the only one that they say they serve where it is None; requests go to the one with the
     fewest outstanding. A failed attempt is repeated up to `settings.retries` times after a growing pause; "wait"
-    (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. When an endpoint counts as dead is told at
-    `Endpoint`; the client fails when all are. A request that waits to be repeated holds no slot.
+    (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. When an
+    endpoint counts as dead is told at `Endpoint`; the client fails when all are. A request that waits to be
+    repeated holds no slot.
 
     Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from
     answers (0 where the server tells none), so `max_tokens` and `max_cost` are passed by what is in flight.
