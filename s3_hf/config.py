@@ -223,6 +223,11 @@ class RunConfig(Settings):
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
 
+    def written_by(self) -> str:
+        """The settings that decide which LLM is asked, as text; completions of another one are not used."""
+        identity = self.identity()
+        return f"llm={identity['llm']!r} and llm_model={identity['llm_model']!r}"
+
     def fingerprint(self) -> str:
         """12 hex digits that change with any setting that decides what is made."""
         text = json.dumps(self.identity(), sort_keys=True)

@@ -36,7 +36,9 @@ CREATE TABLE IF NOT EXISTS completions (
 CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL);
 INSERT OR IGNORE INTO spent VALUES (1, 0, 0, 0, 0.0);
+CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, llm TEXT);
 """
+_WRITTEN_BY = "SELECT llm FROM written_by WHERE EXISTS (SELECT 1 FROM completions)"
 _GET = (
     "SELECT text, finish_reason, model, requests, prompt_tokens, completion_tokens, cost "
     "FROM completions WHERE slot = ? AND sha = ?"
@@ -58,19 +60,20 @@ Entry = tuple[str, Completion, asyncio.Future[None]]
 class Journal:
     """The completions of one run directory, open for reading and writing by this process alone.
 
-    Opening makes the file if it is not there. Memory does not grow with the rows.
+    Opening makes the file if it is not there. Memory does not grow with the rows. `llm` says by which settings the LLM
+    is asked; a journal that says nothing of it yet keeps it from then on.
 
     Raises:
-        RunDirError: another process has the journal open, or the file is damaged.
+        RunDirError: another process has the journal open, another LLM wrote it, or the file is damaged.
         StorageError: the disk is full or refuses to be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, llm: str | None = None) -> None:
         self.path = path
         self._lock = hold(path.with_name(path.name + ".lock"), path)
         try:
             with _translated(path):
-                self._writer, self._reader = _open(path)
+                self._writer, self._reader = _open(path, llm)
                 self._spent = Usage(*self._reader.execute(_SPENT).fetchone())
         except BaseException:
             os.close(self._lock)
@@ -197,7 +200,7 @@ def _row(sha: str, completion: Completion) -> tuple[str | int | float, ...]:
     )
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """A connection that writes and one that reads without waiting for it."""
     writer = sqlite3.connect(path, check_same_thread=False)
     try:
@@ -210,10 +213,23 @@ def _open(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
         writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        if llm is not None:
+            _check_llm(writer, path, llm)
         return writer, sqlite3.connect(path, check_same_thread=False)
     except BaseException:
         writer.close()
         raise
+
+
+def _check_llm(writer: sqlite3.Connection, path: Path, llm: str) -> None:
+    for (other,) in writer.execute(_WRITTEN_BY).fetchall():
+        if other != llm:
+            raise RunDirError(
+                f"{str(path)!r} should be the journal of the LLM with {llm}, found completions of the one with "
+                f"{other}; set these back, or name another --run-dir and leave this journal out of it"
+            )
+    with writer:
+        writer.execute("INSERT OR REPLACE INTO written_by VALUES (1, ?)", (llm,))
 
 
 @contextlib.contextmanager

@@ -234,9 +234,10 @@ def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key)
     ]
+    same_llm = old.written_by() == new.written_by()
     raise RunDirError(
-        f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name "
-        "another --run-dir, where a copy of this one's journal.sqlite keeps what was paid for"
+        f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
+        + (", where a copy of this one's journal.sqlite keeps what was paid for" if same_llm else "")
     )
 
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,10 @@ def review(payload: Mapping[str, Any]) -> str:
 
 
 class LLMServer:
-    """Serves in a thread of its own; `faults` are used up one per request, `fault_for` is asked for each."""
+    """Serves in a thread of its own; `faults` are used up one per request, `fault_for` is asked for each.
+
+    With `models` it lists them and, as vLLM does, knows no other name; without, it does not tell.
+    """
 
     def __init__(
         self,
@@ -75,16 +78,19 @@ class LLMServer:
         fault_for: Callable[[Mapping[str, Any], int], Fault | None] | None = None,
         port: int = 0,
         reply: Callable[[Mapping[str, Any]], str] = review,
-        record: bool = True,
+        models: Sequence[str] | None = None,
     ) -> None:
         self.delay = delay
         self.requests: list[Received] = []
+        self.lookups: list[Received] = []
+        self.models = models
+        self.lookup_status = 404 if models is None else 200
         self.most_outstanding = 0
         self.port = port
         self._faults = list(faults)
         self._fault_for = fault_for
         self._reply = reply
-        self._record = record
+        self.record = True
         self._outstanding = 0
         self._attempts: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
@@ -140,8 +146,14 @@ class LLMServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         payload = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
-        if self._record:
-            self.requests.append(Received(head[0].split(" ")[1], headers, payload, time.monotonic()))
+        received = Received(head[0].split(" ")[1], headers, payload, time.monotonic())
+        if head[0].startswith("GET "):
+            self.lookups.append(received)
+            listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models or ()]}
+            self._send(writer, self.lookup_status, {}, json.dumps(listed))
+            return True
+        if self.record:
+            self.requests.append(received)
         self._outstanding += 1
         self.most_outstanding = max(self.most_outstanding, self._outstanding)
         try:
@@ -162,6 +174,8 @@ class LLMServer:
     def _next_fault(self, payload: Mapping[str, Any]) -> Fault | None:
         if self._faults:
             return self._faults.pop(0)
+        if self.models is not None and payload["model"] not in self.models:
+            return Fault(404, {}, json.dumps({"error": {"message": f"The model `{payload['model']}` does not exist"}}))
         if self._fault_for is None:
             return None
         key = json.dumps(payload, sort_keys=True)
@@ -213,7 +227,9 @@ def main() -> None:
     parser.add_argument("--broken", type=float, default=0.0)
     options = parser.parse_args()
     faulty = share_of_first_attempts(options.busy, options.broken) if options.busy or options.broken else None
-    LLMServer(options.delay, fault_for=faulty, port=options.port, record=False).serve_forever()
+    server = LLMServer(options.delay, fault_for=faulty, port=options.port)
+    server.record = False
+    server.serve_forever()
 
 
 if __name__ == "__main__":

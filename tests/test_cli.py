@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from s3_hf.errors import StorageError
-from s3_hf.files import storage_errors
+from s3_hf.files import read_rows, storage_errors
+from tests.conftest import film_reply
 from tests.llm_server import Fault, LLMServer
 
 
@@ -273,9 +274,53 @@ def test_status_tells_what_a_stopped_run_spent(typed, recipe, films_llm, tmp_pat
     assert f"tokens, cost {usage['cost']:.4f}" in typed("status", tmp_path / "run")[1]
 
 
-def test_doctor(typed, films_llm):
-    code, out, _ = typed("doctor", "--llm", films_llm.url, "--json")
+def test_a_server_that_checks_names_is_asked_for_the_model_it_serves(typed, recipe, tmp_path):
+    with LLMServer(reply=film_reply, models=["qwen/qwen3"]) as server:
+        run_dir = tmp_path / "run"
+        assert typed("synthesize", recipe, "--llm", server.url, "--n", "4", "--run-dir", run_dir)[0] == 0
+        assert set(read_rows(run_dir / "round-0" / "data.parquet")["s3_model"][:]) == {"qwen/qwen3"}
+        assert yaml.safe_load((run_dir / "run.yaml").read_text())["config"]["llm_model"] is None
+        assert typed("tasks", "preview", recipe, "--llm", server.url)[0] == 0
+        server.models = ["qwen/qwen3", "gpt-oss"]
+        asked = ("synthesize", recipe, "--llm", server.url, "--n", "8")
+        code, _, err = typed(*asked, "--run-dir", tmp_path / "other")
+        assert (code, "found it unset and 'qwen/qwen3', 'gpt-oss'; choose one" in " ".join(err.split())) == (2, True)
+        assert typed(*asked, "--set", "llm_model=gpt-oss", "--run-dir", tmp_path / "named")[0] == 0
+
+
+def findings(typed, *arguments):
+    code, out, _ = typed("doctor", "--json", *arguments)
     assert code == 0
-    found = json.loads(out)
+    return json.loads(out)
+
+
+def test_doctor(typed):
+    with LLMServer(models=["qwen/qwen3", "gpt-oss"]) as server:
+        found = findings(typed, "--llm", server.url)
     assert found["torch"]["ok"]
     assert found["training precision"]["found"] in ("bf16", "fp32")
+    assert found["LLM endpoint"] == {
+        "ok": True,
+        "found": f"{server.url} serves 'qwen/qwen3', 'gpt-oss'; choose one with --set llm_model=NAME",
+    }
+    assert "all-MiniLM-L6-v2" in found["embedded student"]["found"]
+    assert found["extra 'plot'"]["found"].startswith("matplotlib 3")
+
+
+def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-wrong")
+    with LLMServer() as silent, LLMServer() as locked:
+        locked.lookup_status = 401
+        found = findings(typed, "--llm", silent.url, "--llm", locked.url + "/v1")
+        assert not found["LLM endpoint 1"]["ok"]
+        assert "answers with 404: no list of models; check" in found["LLM endpoint 1"]["found"]
+        assert not found["LLM endpoint 2"]["ok"]
+        assert found["LLM endpoint 2"]["found"].endswith("401; name the variable of its key: --api-key-env")
+        told = findings(typed, "--llm", locked.url, "--api-key-env", "MY_KEY")["LLM endpoint"]["found"]
+        assert told.endswith("answers with 401; correct the key in 'MY_KEY'")
+        assert [received.headers.get("authorization") for received in locked.lookups] == [None, "Bearer sk-wrong"]
+    monkeypatch.delenv("MY_KEY")
+    assert findings(typed, "--api-key-env", "MY_KEY")["LLM key"] == {
+        "ok": False,
+        "found": "'MY_KEY' is not set; export it",
+    }

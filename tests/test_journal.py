@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -204,6 +205,30 @@ def test_put_after_close_is_refused(path):
     journal.close()
     with pytest.raises(ValueError, match="closed journal"):
         asyncio.run(journal.put(SHA, ANSWER))
+
+
+def test_the_completions_of_another_llm_are_refused(path):
+    Journal(path, "llm='a/wrong-name'").close()  # which answered nothing
+    with Journal(path, "llm='a/b'") as journal:
+        asyncio.run(journal.put(SHA, ANSWER))
+    with pytest.raises(
+        RunDirError, match=r"LLM with llm='c/d', found completions of the one with llm='a/b'; set these"
+    ):
+        Journal(path, "llm='c/d'")
+    for llm in (None, "llm='a/b'"):
+        with Journal(path, llm) as journal:
+            assert journal.get(ANSWER.slot, SHA) == ANSWER
+    assert paid(path).requests == 1
+
+
+def test_a_journal_of_before_the_llm_was_noted_goes_on(path):
+    with Journal(path) as journal:
+        asyncio.run(journal.put(SHA, ANSWER))
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.execute("DROP TABLE written_by")
+    Journal(path, "llm='a/b'").close()
+    with pytest.raises(RunDirError, match="another --run-dir"):
+        Journal(path, "llm='c/d'")
 
 
 @pytest.fixture

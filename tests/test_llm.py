@@ -21,6 +21,7 @@ from s3_hf.journal import Journal
 from s3_hf.llm import Client, balance, client, failures
 from s3_hf.llm.balance import Balancer, Endpoint
 from s3_hf.llm.failures import Address
+from s3_hf.llm.served import names_in
 from s3_hf.records import Completion, Request, Usage
 from tests.llm_server import Fault, LLMServer, review, share_of_first_attempts
 
@@ -261,6 +262,63 @@ def test_a_url_that_comes_back_is_used_again(journal):
 
     with LLMServer(delay=0.05) as server:
         assert asyncio.run(run()) > 20
+
+
+# --- which model is asked for ---
+
+
+@pytest.mark.parametrize("end", ["", "/v1", "/v1/", "/v1/chat/completions"])
+def test_the_only_model_served_is_asked_for(journal, monkeypatch, end):
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    with LLMServer(models=["qwen/qwen3"]) as server:
+        outcomes, _ = generate(journal, server.url + end, 20, api_key_env="MY_KEY")
+        generate(journal, server.url + end, 20)  # from the journal
+        assert {outcome.model for outcome in outcomes} == {"qwen/qwen3"}
+        assert {received.payload["model"] for received in server.requests} == {"qwen/qwen3"}
+        (lookup,) = server.lookups
+    assert (lookup.path, lookup.headers["authorization"]) == ("/v1/models", "Bearer sk-secret")
+
+
+def test_one_of_several_models_must_be_named(journal):
+    with LLMServer(models=["a", "b", "b"]) as server:
+        error = fail(journal, server.url, 20)
+        assert isinstance(error, ConfigError)
+        assert str(error) == (
+            f"llm_model must name one of the models of the endpoint '{server.url}', found it unset and 'a', 'b'; "
+            "choose one with --set llm_model=NAME"
+        )
+        assert not server.requests
+        outcomes, _ = generate(journal, server.url, 20, model="b")
+    assert {outcome.model for outcome in outcomes} == {"b"}
+    assert "hf_" not in repr(server.lookups)
+
+
+def test_urls_must_serve_the_same_model(journal):
+    with LLMServer(models=["a"]) as one, LLMServer(models=["b"]) as two, LLMServer(models=["a"]) as three:
+        assert f"found 'a' at the endpoint '{one.url}', 'b' at" in str(fail(journal, (one.url, two.url), 20))
+        assert not one.requests + two.requests
+        outcomes, _ = generate(journal, (one.url, three.url, dead_url()), 20)
+        assert one.requests
+        assert three.requests
+    assert {outcome.model for outcome in outcomes} == {"a"}
+
+
+def test_a_server_that_comes_up_late_is_asked_then(journal):
+    port = free_port()
+
+    async def run():
+        async with Client(None, (f"http://127.0.0.1:{port}",), LLMConfig(), journal) as llm:
+            asked = asyncio.gather(*(llm.generate(ask(number)) for number in range(4)))
+            await asyncio.sleep(0.3)
+            with LLMServer(port=port, models=["a"]):
+                return await asked
+
+    assert {outcome.model for outcome in asyncio.run(run())} == {"a"}
+
+
+@pytest.mark.parametrize("body", [None, [], {"data": "x"}, {"data": [1, {"id": 2}]}, {"object": "list", "data": []}])
+def test_what_is_no_list_of_models(body):
+    assert names_in(body) == ()
 
 
 # --- retries ---

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from s3_hf.config import LLMConfig, SynthesisConfig
-from s3_hf.errors import SynthesisError
+from s3_hf.errors import EndpointError, SynthesisError
 from s3_hf.journal import Journal
 from s3_hf.llm import Client
 from s3_hf.synthesis import Checks, Synthesizer
@@ -116,6 +116,34 @@ def test_a_request_that_the_endpoint_refuses_costs_its_slot_only(tmp_path, recip
         examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False))
     assert len(examples) == 20
     assert synthesizer.tally.rejected["refused by the endpoint"] == synthesizer.tally.given_up > 0
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_what_is_under_way_when_the_endpoint_refuses_is_awaited_and_kept(tmp_path, recipe, status):
+    faults = [Fault(status, {}, "no"), *[None] * 100]
+    with LLMServer(delay=0.3, reply=film_reply, faults=faults) as server:
+        with pytest.raises(EndpointError, match=f"HTTP {status}"):
+            made(server, tmp_path, recipe, lambda s: s.examples(40, rationales=False))
+        assert len(server.requests) == 8  # no new one after the refusal
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            assert journal.usage().requests == 7
+        examples, _ = made(server, tmp_path, recipe, lambda s: s.examples(40, rationales=False))
+        asked = collections.Counter(request.payload["seed"] for request in server.requests)
+    assert len(examples) == 40
+    assert sorted(asked.values())[-2:] == [1, 2]
+
+
+def test_a_refused_list_of_rationales_costs_nothing_else(tmp_path, recipe):
+    def refused(payload, attempt):
+        return Fault(400, {}, "filtered") if payload["seed"] == first[0] else None
+
+    with LLMServer(reply=film_reply) as server:
+        made(server, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="other.sqlite")
+        first = [server.requests[0].payload["seed"]]
+    with LLMServer(reply=film_reply, fault_for=refused) as server:
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(4, rationales=True))
+    assert len(examples) == 4
+    assert synthesizer.tally.rejected == {"refused by the endpoint": 1}
 
 
 def test_slots_given_up_are_replaced(tmp_path, recipe):

@@ -39,6 +39,8 @@ def asked(text, finish="stop", **known):
         ("**The film was a joy to watch.**", "The film was a joy to watch."),
         ('"The film was a joy to watch.', "The film was a joy to watch."),
         ("The film was a joy to watch.\nIt was long.", "The film was a joy to watch."),
+        ("<think>\nWhat is dull?\n</think>\n\nThe film was a joy to watch.", "The film was a joy to watch."),
+        ("It opens in the prompt.\n</think>The film was a joy to watch.", "The film was a joy to watch."),
         ('He calls it "art" and so do I, "mostly"', 'He calls it "art" and so do I, "mostly"'),
     ],
 )
@@ -50,6 +52,8 @@ def test_wrapping_is_stripped(answer, text):
     ("answer", "reason"),
     [
         ("   ", "empty"),
+        ("<think>\n\n</think>\n\n", "empty"),
+        ("<think>\nThe film was a joy to watch.", "cut off"),
         ("I'm sorry, but I cannot write that.", "refusal"),
         ("I cannot generate a review of this kind.", "refusal"),
         ("Sorry, no can do today.", "refusal"),
@@ -138,6 +142,11 @@ def test_a_gold_row_is_its_context_too():
     assert asked(text, test=digests([text])).reason == "in the test split"
 
 
+def test_a_question_in_a_models_thoughts_is_not_taken():
+    thoughts = "<think>\nWhat would a reader ask here about it?\n</think>\n\n"
+    assert asked(f"{thoughts}What lies to the north of Newcastle?") == "What lies to the north of Newcastle?"
+
+
 def test_normalise():
     assert normalise(" It's  GOOD, really! ") == "it s good really"
 
@@ -158,3 +167,5 @@ def test_parse_list():
         "CGI that works",
     ]
     assert parse_list("no list here") == []
+    assert parse_list("<think>\n1. a plan\n</think>\n1. Great acting") == ["great acting"]
+    assert parse_list("<think>\n1. a plan") == []

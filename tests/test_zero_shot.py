@@ -10,8 +10,9 @@ import pytest
 
 from s3_hf import loop
 from s3_hf.config import parse_config
-from s3_hf.errors import ConfigError, SynthesisError, TaskError
+from s3_hf.errors import ConfigError, EndpointError, SynthesisError, TaskError
 from s3_hf.files import read_json
+from s3_hf.journal import Journal
 from s3_hf.records import Completion, Usage
 from s3_hf.store import open_run
 from s3_hf.strategies import _checkpoints
@@ -22,7 +23,7 @@ from s3_hf.task import Prompts, load_task
 from s3_hf.texts import covers
 from tests.conftest import RECIPE, film_reply
 from tests.kinds import kind_reply, pairs_recipe, spans_recipe  # noqa: F401 - fixtures
-from tests.llm_server import LLMServer
+from tests.llm_server import Fault, LLMServer
 from tests.test_loop import changed
 from tests.test_synthesis import made
 
@@ -99,6 +100,8 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
         ('This is the latest film in the "Jaws" series', "stop", None),
         ("The Lord of the Rings: The Return of", "length", None),
         ("I'm sorry, I cannot", "length", None),
+        ("<think>\nA film.\n</think>\n\nJaws", "stop", "Jaws"),
+        ("<think>\nA film, as", "length", None),
         ("", "stop", None),
     ],
 )
@@ -114,6 +117,24 @@ def test_an_llm_that_repeats_its_names_gives_fewer(staged_recipe, tmp_path):
         examples, _ = made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(12, per_name=2))
     assert {example.rationales for example in examples} == {("Jaws",)}
     assert len(examples) == 12
+
+
+def test_a_name_that_is_refused_is_left_out(staged_recipe, tmp_path):
+    def refused(payload, attempt):
+        return Fault(400, {}, "filtered") if payload["max_tokens"] == 16 and payload["seed"] % 3 == 0 else None
+
+    with LLMServer(reply=staged_reply, fault_for=refused) as server:
+        examples, synthesizer = made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(48, per_name=2))
+    assert len(examples) == 48
+    assert synthesizer.tally.rejected["refused by the endpoint"] > 0
+
+
+def test_names_under_way_when_the_endpoint_refuses_are_kept(staged_recipe, tmp_path):
+    with LLMServer(delay=0.3, reply=staged_reply, faults=[Fault(401)]) as server:
+        with pytest.raises(EndpointError, match="HTTP 401"):
+            made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(48, per_name=2))
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            assert journal.usage().requests == len(server.requests) - 1 == 7
 
 
 def test_an_llm_without_names_is_told(staged_recipe, tmp_path):

@@ -101,27 +101,39 @@ def _submit(
 def _gather(
     ray: Any, tasks: dict[Any, Cell], cells: Sequence[Cell], folder: Path, observer: BenchObserver
 ) -> list[CellResult]:
+    """Wait for all tasks; what stops the cells of one journal is raised when those of the others have ended too."""
     failed: dict[str, S3Error] = {}
+    stopped: dict[str, S3Error] = {}
     waiting = list(tasks)
     while waiting:
         done, waiting = ray.wait(waiting, num_returns=1)
-        cell = tasks[done[0]]
-        try:
-            error = ray.get(done[0])
-        except ray.exceptions.RayError as lost:
-            detail = " ".join(str(lost).split())[:200]
-            raise ClusterError(
-                f"cell {cell.name!r} must end, but its worker was lost {RETRIES + 1} times or could not begin "
-                f"({detail}); look at memory and disk of the machines, then run the same command again"
-            ) from lost
+        name = tasks[done[0]].name
+        error = _error_of(ray, done[0], name)
         if isinstance(error, SynthesisError):
-            logger.warning("%s is left out: %s", cell.name, error)
-            failed[cell.name] = error
+            logger.warning("%s is left out: %s", name, error)
+            failed[name] = error
         elif error is not None:
-            raise error
+            if str(error) not in stopped:
+                logger.warning("%s stops: %s; cells of other journals go on", name, error)
+            stopped.setdefault(str(error), error)
         observer.finished([found for one in cells if (found := kept_result(one, folder))])
+    for first in stopped.values():
+        raise first
     told_failures(failed)
     return [found for one in cells if (found := kept_result(one, folder))]
+
+
+def _error_of(ray: Any, task: Any, name: str) -> S3Error | None:
+    try:
+        error: S3Error | None = ray.get(task)
+    except ray.exceptions.RayError as lost:
+        detail = " ".join(str(lost).split())[:200]
+        error = ClusterError(
+            f"cell {name!r} must end, but its worker was lost {RETRIES + 1} times or could not begin "
+            f"({detail}); look at memory and disk of the machines, then run the same command again"
+        )
+        error.__cause__ = lost
+    return error
 
 
 def _run(work: _Work, *before: S3Error | None) -> S3Error | None:

@@ -20,6 +20,7 @@ def bench(
     file: Path = typer.Argument(help="Bench file, such as examples/bench/table2.yaml.", show_default=False),
     small: bool = typer.Option(False, "--small", help="Run the file's section `small` in place of the whole."),
     llm: list[str] = options.LLM,
+    api_key_env: str = options.API_KEY_ENV,
     run_dir: Path = typer.Option(
         None, "--run-dir", callback=options.checked_folder, help="Folder of the bench. [default: runs/bench-NAME]"
     ),
@@ -38,7 +39,7 @@ def bench(
 
     if engine not in ("here", "ray"):
         raise ConfigError(f"--engine must be here or ray, found {engine!r}; name one of them")
-    given = {"llm": options.one_or_many(llm)}
+    given = {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     loaded = load_bench(file, small=small, settings=options.overrides(given, assignments))
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
     cells = cells_of(loaded)

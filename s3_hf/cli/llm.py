@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from s3_hf.cli import options
+
 llm = typer.Typer(help="The embedded LLM endpoint.", no_args_is_help=True)
 
 
@@ -39,13 +41,14 @@ def serve(
 
 def doctor(
     url: list[str] = typer.Option(None, "--llm", help="Endpoint URL to check (repeatable)."),
+    api_key_env: str = options.API_KEY_ENV,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
 ) -> None:
     """Check what is installed, which endpoints answer, whether a token is there, and what the hardware can do."""
     from s3_hf.cli import display
     from s3_hf.cli.checkup import checkup
 
-    findings = checkup(url or [])
+    findings = checkup(url or [], api_key_env)
     if as_json:
         display.show_json({one.name: {"ok": one.ok, "found": one.found} for one in findings})
     else:

@@ -34,6 +34,9 @@ CONFIG = typer.Option(None, "--config", help="YAML file of settings, or `run.yam
 _LLM = "`local`, a model id on Inference Providers, or an endpoint URL (repeat it for several)."
 LLM = typer.Option(None, "--llm", help=_LLM)
 LLM_OR_LOCAL = typer.Option(None, "--llm", help=f"{_LLM} [default: local]")
+API_KEY_ENV = typer.Option(
+    None, "--api-key-env", help="Environment variable with the endpoint's key; none is sent to a URL without it."
+)
 STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3]")
 RUN_DIR = typer.Option(
     None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"

@@ -109,6 +109,7 @@ def preview(
     task: str = options.TASK,
     n: int = typer.Option(3, "--n", min=1, help="Seed rows and extrapolations to show."),
     llm: list[str] = options.LLM,
+    api_key_env: str = options.API_KEY_ENV,
     strategy: str = options.STRATEGY,
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
@@ -126,7 +127,7 @@ def preview(
     from s3_hf.loop import preview as preview_run
 
     given = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
-    given["llm"] = options.one_or_many(llm)
+    given |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     settings = options.settings(None, given, assignments)
     with options.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))

@@ -43,6 +43,9 @@ class Endpoint:
 
     address: Address
     inference: AsyncInferenceClient
+    url: str = ""
+    serves: tuple[str, ...] | None = None
+    """Names of its models, as far as it tells; None until it was asked."""
     outstanding: int = 0
     sent: int = 0
     failures: int = 0

@@ -14,11 +14,12 @@ from typing import Self
 import httpx2
 
 from s3_hf.config import LLMConfig
-from s3_hf.errors import BudgetReached, EndpointError, RequestError, S3Error
+from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, S3Error
 from s3_hf.journal import Journal
 from s3_hf.llm.balance import BUSY_AFTER, MANY, Balancer, Endpoint, backoff
 from s3_hf.llm.connect import check_limits, connect, open_pools
 from s3_hf.llm.failures import Failure, Kind, classify, read
+from s3_hf.llm.served import Served
 from s3_hf.records import Completion, Request, Usage
 
 logger = logging.getLogger(__name__)
@@ -49,10 +50,11 @@ class Client:
     """Answers requests from the journal or an LLM endpoint: `async with Client(...) as client`.
 
     `urls` empty: `model` is a model id on Inference Providers. Otherwise OpenAI-compatible endpoints, asked
-    for `model` where it is given; requests go to the one with the fewest outstanding. A failed attempt is
-    repeated up to `settings.retries` times after a growing pause; "wait" (429, or 503 with Retry-After) is no
-    failure of the request and is repeated for up to 10 minutes. When an endpoint counts as dead is told at
-    `Endpoint`; the client fails when all are. A request that waits to be repeated holds no slot.
+    for `model`, or for the only one that they say they serve where it is None; requests go to the one with the
+    fewest outstanding. A failed attempt is repeated up to `settings.retries` times after a growing pause; "wait"
+    (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. When an
+    endpoint counts as dead is told at `Endpoint`; the client fails when all are. A request that waits to be
+    repeated holds no slot.
 
     Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from
     answers (0 where the server tells none), so `max_tokens` and `max_cost` are passed by what is in flight.
@@ -74,6 +76,7 @@ class Client:
         self._pools = open_pools(urls, settings.concurrency)
         self._endpoints = connect(model, urls, settings, self._pools)
         self._balancer = Balancer(self._endpoints, settings.concurrency)
+        self._served = Served(self._endpoints, self._pools[0])
         self._failure: S3Error | None = None
         self._failed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -89,6 +92,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._balancer.close()
+        self._served.close()
         for pool in self._pools:
             await pool.aclose()
 
@@ -116,6 +120,7 @@ class Client:
             RequestError: it refuses or keeps failing this request; others may go through.
             EndpointError: the endpoint is dead, refuses, or does not answer with chat completions; every later
                 call raises the same at once.
+            ConfigError: an endpoint serves several models, and none was named.
             BudgetReached: a limit is reached; raised when what was in flight is in the journal.
             StorageError: the journal cannot be written.
         """
@@ -143,7 +148,7 @@ class Client:
     async def _admit(self) -> Endpoint:
         """Wait for a slot and count the request as in flight, unless a limit forbids it."""
         while True:
-            endpoint = await self._balancer.take()
+            endpoint = await self._slot()
             limit = self._limit_reached()
             if limit is None:
                 break
@@ -155,6 +160,14 @@ class Client:
         self._admitted += 1
         self._unanswered += 1
         self._idle.clear()
+        return endpoint
+
+    async def _slot(self, *, first: bool = False) -> Endpoint:
+        """Wait for a slot; the request that just failed for all may have freed this one."""
+        endpoint = await self._balancer.take(first=first)
+        if self._failure is not None:
+            self._balancer.give_back(endpoint)
+            self._raise_failure()
         return endpoint
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Completion:
@@ -175,7 +188,7 @@ class Client:
                 raise self._given_up(endpoint, outcome, attempt)
             self._notify()
             await self._pause(max(outcome.wait, backoff(attempt)))
-            endpoint = await self._balancer.take(first=True)
+            endpoint = await self._slot(first=True)
         raise AssertionError("unreachable")
 
     async def _send(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
@@ -183,8 +196,8 @@ class Client:
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         self._first_at = self._first_at or sent_at
-        asked_for = self._model if endpoint.address.is_url else None
         try:
+            asked_for = await self._asked_for(endpoint)
             async with asyncio.timeout(self._settings.timeout):
                 answer = await endpoint.inference.chat_completion(**request.payload(), model=asked_for)
             text, finish_reason, model, usage = read(answer)
@@ -193,11 +206,20 @@ class Client:
             if endpoint.failed(failure, sent_at, clock()) and len(self._endpoints) > 1:
                 logger.warning("%s is left out and tried again later: it %s", endpoint.address.name, failure.found)
             return failure
+        except ConfigError as error:
+            raise self._fail(error) from None
         else:
             endpoint.succeeded(clock())
-            return Completion(request.slot, text, finish_reason, self._priced(usage), self._model or model)
+            named = self._model or model or asked_for or ""
+            return Completion(request.slot, text, finish_reason, self._priced(usage), named)
         finally:
             self._balancer.give_back(endpoint)
+
+    async def _asked_for(self, endpoint: Endpoint) -> str | None:
+        """The model to name in a request; a model id is the endpoint's own."""
+        if not endpoint.address.is_url:
+            return None
+        return self._model or await self._served.name(endpoint)
 
     async def _record(self, sha: str, completion: Completion) -> None:
         try:

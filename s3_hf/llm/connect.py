@@ -121,9 +121,10 @@ def _url_endpoint(url: str, key: str | None, settings: LLMConfig, pools: Pools) 
     advice = (
         f"correct the key in {settings.api_key_env!r} (endpoint.api_key_env)"
         if key
-        else "set endpoint.api_key_env to the environment variable that holds its key"
+        else "set endpoint.api_key_env (--api-key-env) to the environment variable that holds its key"
     )
-    return Endpoint(Address(f"the endpoint {_shown(url)!r}", is_url=True, key=key, key_advice=advice), inference)
+    address = Address(f"the endpoint {_shown(url)!r}", is_url=True, key=key, key_advice=advice)
+    return Endpoint(address, inference, url)
 
 
 def _timeout() -> Any:

@@ -99,7 +99,8 @@ class Maker:
 
     async def _make_rows(self, number: int, keep: Callable[[Example], None]) -> Synthesizer:
         """Pass each example of the round to `keep`; the journal is open while this runs."""
-        with Journal(self.run.journal) as journal:
+        llm = self.config.written_by() if self.strategy.asks_llm else None
+        with Journal(self.run.journal, llm) as journal:
             async with client_of(self.config, self.services, journal, self.observer.status) as client:
                 synthesizer = Synthesizer(
                     task=self.task,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from s3_hf.records import Completion, Context, Rejected
+from s3_hf.synthesis.parsing import said
 from s3_hf.synthesis.plan import Plan
 from s3_hf.texts import copies, covers, digest_of, normalise, row_text
 
@@ -59,7 +60,9 @@ class Checks:
             plan: what it was asked for; a copy of the gold text or the context, or a question that names its own
                 answer, is rejected.
         """
-        raw = completion.text.strip()
+        raw = said(completion.text)
+        if raw is None:
+            return Rejected(completion.slot, "cut off", completion.text)
         if not raw:
             return Rejected(completion.slot, "empty", completion.text)
         if REFUSAL.search(raw) or SELF.search(raw):

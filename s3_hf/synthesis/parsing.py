@@ -1,4 +1,4 @@
-"""Reading a numbered list out of an LLM's answer."""
+"""Reading an LLM's answer: what comes after a reasoning model's thoughts, and a numbered list."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ _TITLED = re.compile(r"^([^:]{3,60}?)\s*[:–—]\s+\S")
 _LONGEST = 15
 
 
+def said(text: str) -> str | None:
+    """Return what follows the thoughts that a reasoning model puts before its answer, or None if they have no end."""
+    answer = text.rpartition("</think>")[2].strip()
+    return None if "<think>" in answer else answer
+
+
 def parse_list(text: str) -> list[str]:
     """Return the items of a numbered or bulleted list as short phrases, in order, without repetition.
 
     `**Great acting**: the cast…` and `Great acting: the cast…` give `great acting`. Items of more than 15
     words are left out: they are explanations, not reasons to be named in a prompt.
     """
-    phrases = (_phrase(item) for item in _items(text))
+    phrases = (_phrase(item) for item in _items(said(text) or ""))
     return list(dict.fromkeys(phrase for phrase in phrases if phrase and len(phrase.split()) <= _LONGEST))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rapidfuzz import fuzz, process
 from s3_hf.config import SynthesisConfig
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
+from s3_hf.synthesis.asking import all_of
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.task import Task
 from s3_hf.texts import COPY_RATIO
@@ -26,11 +26,11 @@ SPARE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class RationaleSearch:
-    """Asks for lists of rationales; `ask` takes a slot and the text of a prompt."""
+    """Asks for lists of rationales; `ask` takes a slot and the text of a prompt, and gives None if it is refused."""
 
     task: Task
     settings: SynthesisConfig
-    ask: Callable[[str, str], Awaitable[Completion]]
+    ask: Callable[[str, str], Awaitable[Completion | None]]
 
     async def found(self) -> dict[str, tuple[str, ...]]:
         """Return up to K rationales for each label name.
@@ -42,7 +42,7 @@ class RationaleSearch:
             SynthesisError: the answers hold fewer distinct rationales than one example draws.
         """
         numbers = range(len(self.task.label_names))
-        votes = await asyncio.gather(*(self._votes_for(number) for number in numbers))
+        votes = await all_of(self._votes_for(number) for number in numbers)
         return {self.task.label_names[number]: self._elected(number, votes) for number in numbers}
 
     async def _votes_for(self, label: int) -> Counter[str]:
@@ -54,8 +54,8 @@ class RationaleSearch:
         for batch in range(RATIONALE_BATCHES):
             numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
             asked = (self.ask(f"rationales/{name}/{number}", content) for number in numbers)
-            for completion in await asyncio.gather(*asked):
-                for phrase in parse_list(completion.text):
+            for completion in await all_of(asked):
+                for phrase in parse_list(completion.text) if completion else ():
                     if any(word in phrase.split() for word in self.task.label_words):
                         continue  # talk about the task, such as "a positive impression"
                     votes[_same(phrase, votes) or phrase] += 1

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from s3_hf.config import SynthesisConfig
-from s3_hf.errors import BudgetReached, RequestError, SynthesisError
+from s3_hf.errors import RequestError, S3Error, SynthesisError
 from s3_hf.records import Completion, Example, Request, Usage
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.plan import Plan, Planner, Shown
@@ -79,6 +79,8 @@ class Synthesizer:
     checks: Checks
     window: int = 64
     tally: Tally = field(default_factory=Tally)
+    stopped: S3Error | None = field(default=None, init=False)
+    """What ended the run; from then on nothing new is asked."""
 
     @cached_property
     def planner(self) -> Planner:
@@ -93,7 +95,7 @@ class Synthesizer:
         """
         if not self.tally.rationales:
 
-            def ask(slot: str, content: str) -> Awaitable[Completion]:
+            def ask(slot: str, content: str) -> Awaitable[Completion | None]:
                 return self._ask(self.request(slot, content, RATIONALE_TOKENS, ()))
 
             self.tally.rationales = await RationaleSearch(self.task, self.settings, ask).found()
@@ -202,37 +204,38 @@ class Synthesizer:
     async def _in_order(self, plans: Iterable[Plan], name: str, lost: list[int | None]) -> AsyncIterator[Example]:
         """Yield examples in the order of `plans`; labels of slots given up are added to `lost`.
 
-        When a limit is reached no new slot is begun, what is under way is still used, and then the
-        limit is reported: an answer that was paid for is never cancelled.
+        When the run cannot go on, be it for a limit or a dead endpoint, no new slot is begun, what is under way is
+        still used, and then the error is raised: an answer that is paid for is never cancelled.
         """
         template = getattr(self.task.prompts, name)
         self.tally.prompts[_hash(template)] = template
         waiting: deque[tuple[Plan, asyncio.Task[_Candidate | None]]] = deque()
-        stop: BudgetReached | None = None
         remaining = iter(plans)
         try:
             while True:
-                while stop is None and len(waiting) < self.window and (plan := next(remaining, None)) is not None:
+                while (
+                    self.stopped is None and len(waiting) < self.window and (plan := next(remaining, None)) is not None
+                ):
                     waiting.append((plan, asyncio.ensure_future(self._attempt(plan, template, 0))))
                 if not waiting:
                     break
                 plan, task = waiting.popleft()
                 try:
                     candidate = await self._unlike_any(plan, template, await task)
-                except BudgetReached as error:
-                    stop = stop or error
+                    if candidate is None:
+                        self._give_up(plan, lost)
+                except S3Error as error:
+                    self.stopped = self.stopped or error
                     continue
-                if candidate is None:
-                    self._give_up(plan, lost)
-                else:
+                if candidate is not None:
                     self.tally.accepted += 1
                     yield self._example(plan, template, candidate)
         finally:
             for _, task in waiting:
                 task.cancel()
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
-        if stop:
-            raise stop
+        if self.stopped:
+            raise self.stopped
 
     async def _unlike_any(self, plan: Plan, template: str, candidate: _Candidate | None) -> _Candidate | None:
         """Return the first candidate from here on that repeats no accepted text, or None."""
@@ -244,13 +247,11 @@ class Synthesizer:
     async def _attempt(self, plan: Plan, template: str, first: int) -> _Candidate | None:
         """Ask from attempt `first` on until the answer passes the checks of one text; None when out of attempts."""
         for attempt in range(first, self.settings.attempts):
+            if self.stopped:
+                raise self.stopped.with_traceback(None)
             slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
             request, drawn = self.compose(plan, template, slot)
-            try:
-                completion = await self._ask(request)
-            except RequestError as error:
-                logger.warning("%s is given up: %s", slot, error)
-                self.tally.rejected["refused by the endpoint"] += 1
+            if (completion := await self._ask(request)) is None:
                 return None
             text = self.checks.text_of(completion, template, plan)
             if isinstance(text, str):
@@ -287,8 +288,14 @@ class Synthesizer:
             seed=int.from_bytes(sha256(f"{self.seed}/{slot}".encode()).digest()[:4], "big") >> 1,
         )
 
-    async def _ask(self, request: Request) -> Completion:
-        completion = await self.generate(request)
+    async def _ask(self, request: Request) -> Completion | None:
+        """The answer, or None if the endpoint refuses this one request."""
+        try:
+            completion = await self.generate(request)
+        except RequestError as error:
+            logger.warning("%s is given up: %s", request.slot, error)
+            self.tally.rejected["refused by the endpoint"] += 1
+            return None
         self.tally.usage += completion.usage
         return completion
 

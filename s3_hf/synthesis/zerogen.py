@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,7 +9,9 @@ from dataclasses import dataclass
 
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
+from s3_hf.synthesis.asking import all_of
 from s3_hf.synthesis.checks import REFUSAL
+from s3_hf.synthesis.parsing import said
 from s3_hf.synthesis.plan import Shown
 
 NAME_TOKENS = 16
@@ -38,13 +39,13 @@ class Pool:
         return tuple(draw.sample(rows, min(self.size, len(rows))))
 
 
-async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion]]) -> tuple[str, ...]:
+async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion | None]]) -> tuple[str, ...]:
     """Return up to `wanted` distinct names that the LLM gives when asked one at a time, in order.
 
     Args:
         prompt: what it is asked.
         wanted: names; fewer come if it repeats itself.
-        ask: sends the prompt for the name of that number.
+        ask: sends the prompt for the name of that number; None where the endpoint refuses it.
 
     Raises:
         SynthesisError: no answer holds a name.
@@ -53,8 +54,8 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
     asked = 0
     for _ in range(NAME_BATCHES):
         missing = wanted - len(names)
-        for completion in await asyncio.gather(*(ask(number) for number in range(asked, asked + missing))):
-            if (name := _name(completion, prompt)) is not None:
+        for completion in await all_of(ask(number) for number in range(asked, asked + missing)):
+            if completion and (name := _name(completion, prompt)) is not None:
                 names.setdefault(name.lower(), name)
         asked += missing
         if len(names) >= wanted:
@@ -69,7 +70,7 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
 
 def _name(completion: Completion, prompt: str) -> str | None:
     """The name in the first line: up to the closing quotation mark if there is one; None if it was cut off."""
-    line, more, _ = completion.text.strip().removeprefix(prompt.splitlines()[-1]).strip().partition("\n")
+    line, more, _ = (said(completion.text) or "").removeprefix(prompt.splitlines()[-1]).strip().partition("\n")
     if REFUSAL.search(line):
         return None
     found = QUOTED.match(line) or UNOPENED.match(line)

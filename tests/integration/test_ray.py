@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from s3_hf.bench import BenchObserver
+from s3_hf.errors import BudgetReached
 from tests.conftest import film_reply
 from tests.llm_server import LLMServer
 
@@ -83,3 +86,30 @@ def test_a_lost_node_changes_nothing(films_config, cluster, tmp_path):
     assert sum(count - 1 for count in asked.values()) <= CONCURRENCY
     for name in ("results.csv", "cells.csv"):
         assert table(there, name) == table(here, name)
+
+
+def lane(error, ended, seconds):
+    time.sleep(seconds)
+    ended.touch()
+    return error
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_lane_that_reaches_its_share_of_a_limit_stops_no_other(tmp_path):
+    import ray
+
+    from s3_hf.bench.cluster import _gather
+
+    ray.init(num_cpus=2, log_to_driver=False)
+    try:
+        begin = ray.remote(lane)
+        limit = BudgetReached("the limit max_requests=8 is reached")
+        first = begin.remote(limit, tmp_path / "first", 0)
+        other = begin.remote(None, tmp_path / "other", 1.5)
+        tasks = {first: SimpleNamespace(name="first"), other: SimpleNamespace(name="other")}
+        with pytest.raises(BudgetReached, match="max_requests=8"):
+            _gather(ray, tasks, [], tmp_path, BenchObserver())
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "other").exists()
