@@ -311,6 +311,41 @@ def test_a_dataset_without_models_has_no_scores():
     assert "accuracy" not in card
 
 
+def given(**settings):
+    config = RunConfig(task="imdb", **settings).model_dump(mode="json")
+    return dataclasses.replace(RUN, settings=config)
+
+
+def test_rows_that_were_added_are_no_extrapolated_ones():
+    run = given(add_data=["human.jsonl", "more.csv"])
+    card, model = dataset_card(dataset_of(run)), model_card(dataclasses.replace(MODEL, run=run))
+    assert "131 taken over from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
+    assert "a rationale-guided seed dataset, then the rows taken over, then 1 round of data extrapolated" in card
+    assert "1. **Round 1.** Rows of `human.jsonl` and `more.csv`, taken over as they were." in card
+    assert "**Repeat** from the small model; 1 round so far." in card
+    assert "No human has checked the rows that the LLM wrote." in card
+    assert "500 synthetic and 131 taken over from `human.jsonl` and `more.csv`" in model
+    assert "a seed, rows taken over and 1 round of examples extrapolated" in model
+    assert "a single human-labelled one" not in model
+    assert "but for those taken over from" in model
+
+
+def test_a_dataset_without_a_row_of_the_llm_names_none():
+    run = dataclasses.replace(given(seed_data="one", add_data="two"), strategy="zerogen", rounds=ROUNDS[:2])
+    card = dataset_card(dataset_of(run, rationales={}, prompts={}, rejected={}))
+    model = model_card(dataclasses.replace(MODEL, run=run))
+    assert "531 training examples for IMDb (`neg`, `pos`), all taken over from `one` and `two` as they were." in card
+    assert "synthetic" not in card.split("## Rounds")[0]
+    assert RUN.llm not in card + model
+    assert "531 examples, all taken over from `one` and `two`" in model
+
+
+def test_before_the_round_of_added_rows_all_are_written():
+    run = dataclasses.replace(given(add_data="two"), rounds=ROUNDS[:1])
+    assert "`two`" not in dataset_card(dataset_of(run))
+    assert "a single human-labelled one" in model_card(dataclasses.replace(MODEL, run=run))
+
+
 def test_an_existing_seed_is_named():
     config = RunConfig(task="imdb", seed_data="someone/reviews").model_dump(mode="json")
     assert "`someone/reviews`, taken over as they were" in dataset_card(
