@@ -38,6 +38,11 @@ JOURNAL = "journal.sqlite"
 LOCK = "run.lock"
 BEFORE_THE_RUN = (JOURNAL, LOCK, ".run.yaml.tmp")
 """What the names in a folder that is no run directory yet may begin with."""
+NO_WEIGHTS = (
+    "a bench deletes those of a finished cell: set keep_models: true in its file, remove the cell's folder and run "
+    "the bench again, which keeps the answers that were paid for"
+)
+"""Why there may be a trained model without its weights, and what to do."""
 
 
 class Stage(Enum):
@@ -90,6 +95,11 @@ class RoundDir:
     def model(self) -> Path:
         """Folder of the student trained on the union of rounds 0 to this; renamed into place when complete."""
         return self.path / "model"
+
+    @property
+    def has_weights(self) -> bool:
+        """True if the model is there with its weights; see `NO_WEIGHTS`."""
+        return any(self.model.glob("*.safetensors"))
 
     @property
     def predictions(self) -> Path:

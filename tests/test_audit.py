@@ -5,14 +5,19 @@ import random
 import re
 from pathlib import Path
 
+import datasets
 import pytest
 from rapidfuzz import fuzz
 
+from s3_hf.config import parse_config
 from s3_hf.errors import HubError
 from s3_hf.files import RowWriter
 from s3_hf.hub import PushOptions, write_folders
 from s3_hf.hub.copies import near_copies
+from s3_hf.loop import synthesize
 from s3_hf.records import Example
+from s3_hf.store import open_run
+from s3_hf.task import load_task
 from s3_hf.texts import normalise
 from tests.run_maker import FEATURES, GOLD, add_round, make_run
 
@@ -36,6 +41,23 @@ def test_gold_test_text_does_not_leave(tmp_path, text):
     with pytest.raises(HubError, match=r"no row may hold a text of the gold test split, found 1 of 3 .* in row 2"):
         write_folders(run, tmp_path / "out", options=PushOptions(max_copies=1))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pair_is_a_test_row_by_both_its_texts(tmp_path, pairs_recipe):
+    """As it is when the rows are read: a claim of the test split about another premise is no test row."""
+    test = load_task(str(pairs_recipe)).test[0]
+    given = tmp_path / "given.csv"
+    given.write_text(f"premise,claim,label\nanother film,{test['claim']},neutral\na third film,a new claim,neutral\n")
+    config = parse_config({"task": str(pairs_recipe), "llm": "http://127.0.0.1:9", "strategy": "zerogen", "rounds": 0})
+    synthesize(config.model_copy(update={"seed_data": str(given)}), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    (published,) = write_folders(run, tmp_path / "out")
+    assert "| rows of the gold test split | 0 | – |" in (Path(published.url) / "README.md").read_text()
+    rows = run.round(0).rows().to_list()
+    rows[1] |= {"premise": test["premise"].upper(), "claim": test["claim"]}
+    datasets.Dataset.from_list(rows, features=run.round(0).rows().features).to_parquet(run.round(0).data)
+    with pytest.raises(HubError, match=r"gold test split, found 1 of 2 .* in row 1"):
+        write_folders(run, tmp_path / "out")
 
 
 def test_copies_of_validation_text_are_counted_and_shown(tmp_path):

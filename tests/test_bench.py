@@ -90,6 +90,21 @@ def test_a_grid_pays_once_for_the_rows_that_its_cells_share(films, films_llm):
     assert not list(films.folder.rglob("*.safetensors"))
 
 
+def test_a_cell_is_published_without_the_models_whose_weights_are_gone(films, typed, tmp_path, caplog):
+    films.run(arms={"s3": {}}, seeds=[0])
+    cell = folder_of(films, "s3")
+    code, out, err = typed("push", cell, "--to", tmp_path / "out")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert "left out, since they have no weights: 0, 1, 2; a bench deletes those" in caplog.text
+    assert not (tmp_path / "out" / "models").exists()
+    cards = [path.read_text() for path in (tmp_path / "out").rglob("README.md")]
+    assert len(cards) == 3
+    assert not any("published as" in card for card in cards)
+    code, out, err = typed("predict", cell / "round-2" / "model", "a film")
+    assert code == 2
+    assert "round-2/model' must have weights, found none; a bench deletes" in err
+
+
 def test_finished_cells_are_left_alone_and_new_ones_are_added(films, films_llm):
     films.run(arms={"s3": {}, "gold": {}}, seeds=[0])
     asked = len(films_llm.requests)

@@ -203,6 +203,11 @@ def dataset_of(run, **changes):
     return dataclasses.replace(DATASET, run=run, **changes)
 
 
+def given(**settings):
+    config = RunConfig(task="imdb", **settings).model_dump(mode="json")
+    return dataclasses.replace(RUN, settings=config)
+
+
 @pytest.mark.parametrize(
     ("name", "card"),
     [
@@ -299,6 +304,44 @@ def test_progen_is_described_as_such():
     assert "ye-etal-2022-progen" in card
 
 
+@pytest.mark.parametrize("strategy", ["s3", "goldgen"])
+def test_rounds_that_are_topped_up_say_so(strategy):
+    run = dataclasses.replace(given(round_size=900, synthesis={"top_up": True}), strategy=strategy)
+    card = dataset_card(dataset_of(run))
+    asked = (
+        "asked for a new example like it with that label. Rounds of 900 rows were wanted: where there were more of "
+    )
+    assert asked in card
+    assert "at most 900" not in card
+    assert strategy == "s3" or "For each of the 600 gold validation rows the LLM" in card
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(None, "each of the 600"), (700, "each of the 600"), ([20, 10], "20, 10 of the 600")]
+)
+def test_goldgen_says_how_many_rows_it_was_shown(size, said):
+    card = dataset_card(dataset_of(dataclasses.replace(given(round_size=size), strategy="goldgen")))
+    assert f"For {said} gold validation rows the LLM is shown" in card
+    assert "were wanted" not in card
+
+
+def test_with_held_out_rows_mistakes_are_of_the_others():
+    task = TASK | {"splits": {"validation": 450, "test": 2000}, "held_out": 150}
+    card = dataset_card(dataset_of(dataclasses.replace(RUN, task=task)))
+    assert "*mistakes* are what it got wrong of the 450 other validation rows." in card
+    assert "predicts the gold validation rows that did not choose the epoch." in card
+    assert "note that the validation figures above are of other rows, which chose the epoch;" in card
+    human = dataclasses.replace(HUMAN, task=task)
+    assert "got wrong of the 450 other validation rows, here after" in dataset_card(dataset_of(human, quality=None))
+    model = model_card(dataclasses.replace(MODEL, run=human))
+    assert "The validation rows chose the training epoch; other ones are the training data, so" in model
+
+
+def test_one_epoch_is_not_several():
+    training = TRAINING | {"settings": TRAINING["settings"] | {"epochs": 1}}
+    assert "**Settings:** 1 epoch, batch" in model_card(dataclasses.replace(MODEL, training=training))
+
+
 def test_goldgen_is_described_as_such():
     card = dataset_card(dataset_of(dataclasses.replace(RUN, strategy="goldgen")))
     assert "Gold extrapolation." in card
@@ -309,6 +352,36 @@ def test_a_dataset_without_models_has_no_scores():
     bare = tuple(RoundFacts(each.number, each.added, each.labels) for each in ROUNDS[:1])
     card = dataset_card(dataset_of(dataclasses.replace(PLAIN, rounds=bare), rationales={}))
     assert "accuracy" not in card
+
+
+def test_rows_that_were_added_are_no_extrapolated_ones():
+    run = given(add_data=["human.jsonl", "more.csv"])
+    card, model = dataset_card(dataset_of(run)), model_card(dataclasses.replace(MODEL, run=run))
+    assert "131 taken over from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
+    assert "a rationale-guided seed dataset, then the rows taken over, then 1 round of data extrapolated" in card
+    assert "1. **Round 1.** Rows of `human.jsonl` and `more.csv`, taken over as they were." in card
+    assert "**Repeat** from the small model; 1 round so far." in card
+    assert "No human has checked the rows that the LLM wrote." in card
+    assert "500 synthetic and 131 taken over from `human.jsonl` and `more.csv`" in model
+    assert "a seed, rows taken over and 1 round of examples extrapolated" in model
+    assert "a single human-labelled one" not in model
+    assert "but for those taken over from" in model
+
+
+def test_a_dataset_without_a_row_of_the_llm_names_none():
+    run = dataclasses.replace(given(seed_data="one", add_data="two"), strategy="zerogen", rounds=ROUNDS[:2])
+    card = dataset_card(dataset_of(run, rationales={}, prompts={}, rejected={}))
+    model = model_card(dataclasses.replace(MODEL, run=run))
+    assert "531 training examples for IMDb (`neg`, `pos`), all taken over from `one` and `two` as they were." in card
+    assert "synthetic" not in card.split("## Rounds")[0]
+    assert RUN.llm not in card + model
+    assert "531 examples, all taken over from `one` and `two`" in model
+
+
+def test_before_the_round_of_added_rows_all_are_written():
+    run = dataclasses.replace(given(add_data="two"), rounds=ROUNDS[:1])
+    assert "`two`" not in dataset_card(dataset_of(run))
+    assert "a single human-labelled one" in model_card(dataclasses.replace(MODEL, run=run))
 
 
 def test_an_existing_seed_is_named():

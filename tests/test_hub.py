@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from s3_hf.errors import HubError
 from s3_hf.hub import dataset_name, model_name, write_folders
+from s3_hf.hub.names import without_paths
 from s3_hf.records import PROVENANCE
 from s3_hf.store import open_run
 from tests.run_maker import FEATURES, LABELS, PROMPTS, add_model, add_round, make_full_run, make_run, recipe
@@ -215,3 +216,21 @@ def test_a_token_in_a_row_does_not_leave(tmp_path):
     add_round(run, 0, [("a bad film .", 0), ("my token is hf_" + "a1B2" * 8, 1)])
     with pytest.raises(HubError, match="column 'text'"):
         write_folders(run, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("place", "public"),
+    [
+        ("/somewhere/My Data/rows.jsonl", "rows.jsonl"),
+        ("My Data/rows.csv", "rows.csv"),
+        ("data/rows.jsonl", "rows.jsonl"),
+        ("My Data/seed/", "seed"),
+        ("../films-s3", "films-s3"),
+        ("someone/reviews", "someone/reviews"),
+        ("imdb", "imdb"),
+    ],
+)
+@pytest.mark.parametrize("name", ["seed_data", "add_data", "contexts", "gold", "task"])
+def test_no_folder_of_given_data_is_published(name, place, public):
+    assert without_paths({name: place}) == {name: public}
+    assert without_paths({"add_data": (place, "someone/reviews")}) == {"add_data": [public, "someone/reviews"]}

@@ -1,5 +1,7 @@
 """Recipes: found, checked, prepared; and what is said of broken ones."""
 
+import ast
+import json
 import shutil
 
 import datasets
@@ -149,6 +151,24 @@ def test_given_examples(recipe, tmp_path, name, content):
     assert [example.columns["label"] for example in found] == [1, 0, 1, 0]
     assert [example.id for example in found] == [f"s3-r1/given/0000{number}" for number in range(4)]
     assert {example.origin for example in found} == {"given"}
+
+
+@pytest.mark.parametrize("name", ["seed.csv", "seed.jsonl"])
+@pytest.mark.parametrize("labels", ['{"1": "pos", "0": "neg"}', '{"1": "*", "2": "**", "-1": "none"}'])
+def test_a_number_is_the_name_of_a_given_label_where_names_are_numbers(tmp_path, labels, name):
+    numbers = sorted(map(int, ast.literal_eval(labels)))
+    rows = [{"text": f"a film of {number}", "label": number} for number in numbers]
+    for split in ("validation", "test"):
+        gold = [json.dumps(row | {"text": f"{split} {row['text']}"}) for row in rows]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(gold))
+    task = load_task(recipe_file(tmp_path, tmp_path, ('{"neg": "negative", "pos": "positive"}', labels)))
+    as_csv = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows)
+    (tmp_path / name).write_text(as_csv if name.endswith("csv") else "\n".join(map(json.dumps, rows)))
+    for found in (task.gold["label"], [one.columns["label"] for one in given_examples(task, str(tmp_path / name))]):
+        assert [task.label_names[label] for label in found] == [str(number) for number in numbers]
+    (tmp_path / "unknown.jsonl").write_text('{"text": "a film", "label": 5}')
+    with pytest.raises(TaskError, match="known by their digits: give '5' a word"):
+        list(given_examples(task, str(tmp_path / "unknown.jsonl")))
 
 
 @pytest.mark.parametrize(("name", "content", "said"), [

@@ -82,6 +82,35 @@ class RunFacts:
         """Rows of all rounds up to the published one."""
         return sum(each.added for each in self.rounds)
 
+    @property
+    def given(self) -> Mapping[int, tuple[str, ...]]:
+        """The rounds whose rows were taken over from existing datasets, and from which."""
+        settings = {0: self.settings["seed_data"], 1: self.settings["add_data"]}
+        sources = {
+            each: (names,) if isinstance(names, str) else tuple(names or ()) for each, names in settings.items()
+        }
+        return {each.number: sources[each.number] for each in self.rounds if sources.get(each.number)}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The existing datasets that rows were taken over from."""
+        return tuple(dict.fromkeys(name for names in self.given.values() for name in names))
+
+    @property
+    def taken(self) -> int:
+        """Rows that were taken over."""
+        return sum(self.rounds[number].added for number in self.given)
+
+    @property
+    def written(self) -> int:
+        """Rows that the run's LLM wrote."""
+        return 0 if self.strategy == HUMAN else self.rows - self.taken
+
+    @property
+    def grown(self) -> int:
+        """Rounds after the seed whose rows the strategy made."""
+        return sum(each.number > 0 and each.number not in self.given for each in self.rounds)
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:

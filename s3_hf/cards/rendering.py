@@ -36,19 +36,19 @@ _METRICS = {
 def dataset_card(facts: DatasetFacts) -> str:
     """Return the README of a dataset repository: front matter that `load_dataset` understands, then the text."""
     human = facts.run.strategy == HUMAN
-    written_by = "found" if human else "machine-generated"
-    task = facts.run.task
+    written_by = ["found"] * bool(human or facts.run.taken) + ["machine-generated"] * bool(facts.run.written)
+    task, tags = facts.run.task, ["s3-hf", facts.run.strategy]
     data = DatasetCardData(
         pretty_name=facts.run.title,
         language=task["language"],
-        **_license(facts.run, ("gold", "llm")),
+        **_license(facts.run, ("gold", "given", "llm")),
         task_categories=[task["task_category"]],
         task_ids=list(task["task_ids"]) or None,
         size_categories=[size_category(facts.run.rows)],
-        annotations_creators=[written_by],
-        language_creators=[written_by],
+        annotations_creators=written_by,
+        language_creators=[*written_by],
         source_datasets=[task["source"]] if is_hub_id(task["source"]) else None,
-        tags=["s3-hf", facts.run.strategy] if human else ["synthetic", "s3-hf", facts.run.strategy],
+        tags=["synthetic", *tags] if facts.run.written else tags,
         **facts.structure,
     )
     return _rendered("dataset_card.md", DatasetCard, data, facts)
@@ -59,7 +59,7 @@ def model_card(facts: ModelFacts) -> str:
     run, name = facts.run, facts.repo.rsplit("/", 1)[-1]
     data = ModelCardData(
         language=run.task["language"],
-        **_license(run, ("gold", "llm", "student")),
+        **_license(run, ("gold", "given", "llm", "student")),
         library_name="transformers",
         pipeline_tag=run.task["task_category"],
         base_model=run.student if is_hub_id(run.student) else None,
@@ -92,13 +92,15 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 
 def terms(run: RunFacts, of: tuple[str, ...]) -> list[str]:
-    """One clause for each thing whose terms apply: `gold` data, `llm`, `student`."""
+    """One clause for each thing whose terms apply: `gold` data, `given` rows, `llm`, `student`."""
     task = run.task
     source = task["source"] or task["pretty_name"]
     stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {task['license']}"
+    given, written = " and ".join(run.sources), "other text" if run.sources else "the text"
     clauses = {
         "gold": f"the gold data ({source}) {stated}",
-        "llm": f"the text was written by {run.llm}, whose terms for generated text apply" if run.llm else "",
+        "given": f"rows were taken over from {given}, whose licence applies" if given else "",
+        "llm": f"{written} was written by {run.llm}, whose terms for generated text apply" if run.written else "",
         "student": f"the weights started from {run.student}, whose licence applies",
     }
     return [clauses[name] for name in of if clauses[name]]

@@ -23,12 +23,16 @@ def push(
     run_dir: Path = typer.Argument(help="Folder of a run.", show_default=False),
     namespace: str = typer.Option(None, help="User or organisation to publish under. [default: the token's owner]"),
     to: Path = typer.Option(
-        None, callback=options.checked_folder, help="Write the repositories as folders here and publish nothing."
+        None,
+        callback=options.checked_folder,
+        help="Write the repositories as folders here and publish nothing; no token is needed.",
     ),
     private: bool = typer.Option(False, "--private", help="Create private repositories."),
     create_pr: bool = typer.Option(False, "--create-pr", help="Open a pull request in each repository."),
     dry_run: bool = typer.Option(
-        False, "--dry-run", help="Publish nothing: write the folders, and tell what would change on the Hub."
+        False,
+        "--dry-run",
+        help="Publish nothing: write the folders, and with a token tell what would change on the Hub.",
     ),
     license_id: str = typer.Option(
         None, "--license", help="Licence id for the cards. [default: other, with its terms]"
@@ -72,6 +76,8 @@ def push(
 def _preview_text(preview: Preview) -> str:
     """One line for the repository, and one for each file that would not stay as it is."""
     changes = preview.changes
+    if changes is None:
+        return f"{preview.kind:8}{preview.repo}  not compared  {preview.folder}"
     state = "new" if preview.new else "changed" if changes.any else "unchanged"
     lines = [f"{preview.kind:8}{preview.repo}  {state}  {preview.folder}"]
     marks = (("+", changes.added), ("~", changes.changed), ("-", changes.removed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from s3_hf.hub.audit import MAX_COPIES, Audit, audit
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, run_facts
 from s3_hf.hub.names import dataset_name, model_name, repo_id, without_paths
 from s3_hf.hub.safety import check_folder, check_rows
-from s3_hf.store import RunDir, Stage
+from s3_hf.store import NO_WEIGHTS, RunDir, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Features
+
+logger = logging.getLogger(__name__)
 
 DATA = "data/train-00000-of-00001.parquet"
 CARD = "README.md"
@@ -86,15 +89,22 @@ class Repositories:
         found = audit(run, run.union(rounds[-1].number))
         for each in rounds:
             found.check(len(run.union(each.number)), options.max_copies)
-        return cls(run, namespace, options.license, found)
+        repositories = cls(run, namespace, options.license, found)
+        bare = ", ".join(str(each.number) for each in rounds if each.model.exists() and not each.has_weights)
+        if bare:
+            logger.warning(
+                "the models of these rounds are left out, since they have no weights: %s; %s", bare, NO_WEIGHTS
+            )
+        return repositories
 
     def rounds(self) -> list[int]:
         """The rounds that have data."""
         return [each.number for each in self.run.rounds()]
 
     def has_model(self, number: int) -> bool:
-        """True if the round's student is trained and scored."""
-        return self.run.round(number).stage() is Stage.DONE
+        """True if the round's student is trained and scored, and its weights were kept."""
+        folder = self.run.round(number)
+        return folder.stage() is Stage.DONE and folder.has_weights
 
     def dataset(self, number: int) -> str:
         """Id of the round's dataset."""

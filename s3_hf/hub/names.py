@@ -17,8 +17,10 @@ LONGEST = 96
 """Most characters of a repository name on the Hub."""
 
 _LOCAL_PATH = re.compile(r"^(/|~|\.{1,2}[/\\]|[A-Za-z]:[/\\])")
-_PLACES = ("task", "gold", "seed_data", "student", "source")
-"""Settings and facts that may be a path."""
+_PLACES = ("task", "gold", "seed_data", "add_data", "contexts", "student", "source")
+"""Settings and facts that may be a path, or several."""
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?|\w+://.*|")
+_FILE = re.compile(r"\.(py|csv|jsonl?|parquet)$", re.IGNORECASE)
 
 
 def dataset_name(run: RunDir, number: int) -> str:
@@ -57,15 +59,22 @@ def shown(place: str) -> str:
 def without_paths(value: Any) -> Any:
     """A plain value in which every path is cut to its last component."""
     if isinstance(value, Mapping):
-        return {
-            key: shown(item) if key in _PLACES and isinstance(item, str) else without_paths(item)
-            for key, item in value.items()
-        }
+        return {key: _without_folders(item) if key in _PLACES else without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [without_paths(item) for item in value]
     if isinstance(value, str) and _LOCAL_PATH.match(value) and len(value.split()) == 1:
         return shown(value)
     return value
+
+
+def _without_folders(value: Any) -> Any:
+    """As `without_paths`, for what is a name, a Hub id or a path, which may be relative or have spaces."""
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    if not isinstance(value, str):
+        return without_paths(value)
+    is_name = _NAME.fullmatch(value) and not _FILE.search(value)
+    return shown(value) if is_name else re.split(r"[/\\]", value.rstrip("/\\"))[-1]
 
 
 def _joined(run: RunDir, suffix: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from huggingface_hub.hf_api import RepoFile
 from s3_hf.cards import END
 from s3_hf.errors import HubError
 from s3_hf.hub.folders import CARD, RECORD, Kind, card_hash
+
+_OURS = re.compile(r"data/train-\d{5}-of-\d{5}\.parquet|model(-\d{5}-of-\d{5})?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _stale(present: set[str], files: Any) -> set[str]:
-    """Rows and weights that the folder no longer has."""
-    return {name for name in present - set(files) if name.endswith((".parquet", ".safetensors"))}
+    """Rows and weights that the folder no longer has; the owner's own have other names."""
+    return {name for name in present - set(files) if _OURS.fullmatch(name)}
 
 
 def _is(file: RepoFile, content: bytes) -> bool:

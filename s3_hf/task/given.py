@@ -26,7 +26,7 @@ def given_examples(task: Task, *sources: str, round: int = 0) -> Iterator[Exampl
     Args:
         task: names the columns that the datasets must have.
         sources: what gold data may be, too (`sources.opened`); their `train` split, or their only one. A label is
-            given by its name, or by its number in the task.
+            given by its name, or by its number in the task unless the names are numbers.
         round: the round that they belong to.
 
     Raises:

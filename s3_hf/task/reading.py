@@ -55,11 +55,12 @@ def checked_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
 def given_rows(config: TaskConfig, source: Source, test: frozenset[int]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a source that is not the recipe's, checked likewise, with label ids in place of names.
 
-    They need no ids of their own, an integer label without a name is its number in the task, and none may be a row
-    of the test split, whose digests `test` holds.
+    They need no ids of their own, and none may be a row of the test split, whose digests `test` holds. An integer
+    label without a name is its number in the task, but its digits where a label of the task is named by a number.
     """
     labels = list(config.labels)
-    names = _class_names(source, config.label) or labels
+    numbered = any(name.lstrip("-").isdecimal() for name in labels)
+    names = _class_names(source, config.label) or (None if numbered else labels)
     check = _Check(replace(config, id=None), config.gold_features(), names, test - {digest_of("")})
     for row in _checked(source, check):
         yield row | {config.label: labels.index(row[config.label])} if config.label else row

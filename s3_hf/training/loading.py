@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from s3_hf.errors import StudentError
 from s3_hf.records import Columns
+from s3_hf.store import NO_WEIGHTS
 from s3_hf.training.heads import Head
 from s3_hf.training.job import TrainingJob
 from s3_hf.training.labels import LabelHead
@@ -73,8 +75,10 @@ def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedM
         columns: of the task that it must be trained for; None takes either kind.
 
     Raises:
-        StudentError: there is no such model, or it is of another kind.
+        StudentError: there is no such model, it is of another kind, or its weights were deleted.
     """
+    if (Path(name) / "training.json").is_file() and not any(Path(name).glob("*.safetensors")):
+        raise StudentError(f"the model {name!r} must have weights, found none; {NO_WEIGHTS}")
     kinds = HEADS if columns is None else (_kind(columns),)
     try:
         found = AutoConfig.from_pretrained(name, trust_remote_code=False).architectures or ["no architecture"]

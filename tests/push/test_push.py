@@ -125,14 +125,15 @@ def test_an_edited_card_stops_the_push(run, hub):
 
 def test_stale_shards_are_removed(run, hub):
     repo = push_run(run, hub.name, **hub.login)[0].repo
-    for name in ("data/train-00001-of-00002.parquet", "notes.md"):
+    kept = {"notes.md", "extra/dev.parquet", "data/validation-00000-of-00001.parquet", "probe.safetensors"}
+    for name in ("data/train-00001-of-00002.parquet", *kept):
         hub.api.upload_file(path_or_fileobj=b"x", path_in_repo=name, repo_id=repo, repo_type="dataset")
     push_run(run, hub.name, **hub.login)
     assert set(hub.api.list_repo_files(repo, repo_type="dataset")) - {".gitattributes"} == {
         "README.md",
         "data/train-00000-of-00001.parquet",
-        "notes.md",
         "s3/run.json",
+        *kept,
     }
 
 

@@ -64,6 +64,25 @@ def test_a_dry_run_names_what_a_push_then_changes(half, hub, tmp_path):
     assert not any(each.changes.any for each in preview_push(half, tmp_path / "out", **hub.login))
 
 
+@pytest.mark.parametrize("to", [(), ("--to", "out")])
+def test_a_dry_run_without_a_token_writes_the_folders(half, tmp_path, typed, monkeypatch, caplog, to):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    code, out, _ = typed("push", half.path, "--dry-run", *to)
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[:4] for line in lines] == [
+        ["dataset", f"local/{DATASET}", "not", "compared"],
+        ["model", f"local/{MODEL}", "not", "compared"],
+    ]
+    assert all((Path(line[-1]) / "README.md").is_file() for line in lines)
+    assert "only the folders are written: to compare them with" in caplog.text
+    assert json.loads(typed("push", half.path, "--dry-run", *to, "--json")[1])[0]["changes"] is None
+
+
 def test_a_dry_run_stops_where_the_push_would(half, hub, tmp_path):
     with pytest.raises(HubError, match="found 'somebody'"):
         preview_push(half, tmp_path / "out", "somebody", **hub.login)
