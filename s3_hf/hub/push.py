@@ -208,7 +208,7 @@ def account_for(api: HfApi, wanted: str | None, *, foreign: bool = False) -> Acc
     """
     if not api.token:
         raise HubError(
-            f"a token is needed to publish on {api.endpoint}, found none; log in with `hf auth login` or set HF_TOKEN, "
+            f"a token is needed to publish on {api.endpoint}, found none; log in with `hf auth login`, set HF_TOKEN, "
             "or write folders with `s3-hf push --to`"
         )
     account = persistently(api.whoami, api.endpoint, tries=4)  # soon, if there is no Hub at all

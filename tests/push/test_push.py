@@ -145,7 +145,7 @@ def test_an_organisation_can_be_pushed_to(run, hub):
 def test_no_token(run, hub, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(HubError, match="found none; log in with `hf auth login` or set HF_TOKEN"):
+    with pytest.raises(HubError, match="found none; log in with `hf auth login`, set HF_TOKEN, or"):
         push_run(run, hub.name, endpoint=hub.endpoint)
 
 
