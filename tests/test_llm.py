@@ -189,8 +189,19 @@ def test_a_model_id_offline_is_one_sentence(tmp_path):
 
 def test_a_model_id_without_a_token_is_one_sentence(tmp_path):
     out = child(tmp_path, "owner/name", "", HF_TOKEN="")
-    assert out.startswith("EndpointError the model 'owner/name' should complete chats, but it cannot be asked: You")
-    assert "hf auth login" in out
+    assert out.splitlines()[0] == (
+        "EndpointError the model 'owner/name' should complete chats, but it cannot be asked without a token; log in "
+        "with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers"
+    )
+
+
+def test_a_provider_that_wants_a_key_is_one_sentence(journal):
+    async def run():
+        async with Client("gpt-4o", (), LLMConfig(provider="openai"), journal) as llm:
+            await llm.generate(ask(1))
+
+    with pytest.raises(EndpointError, match=r"an api_key to work with OpenAI API; correct llm or endpoint$"):
+        asyncio.run(run())
 
 
 def test_a_proxy_is_not_used_on_loopback(tmp_path):

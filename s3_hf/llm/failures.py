@@ -72,7 +72,11 @@ def classify(error: Exception, address: Address) -> Failure:
     if isinstance(error, ValueError):
         if address.is_url:
             return _garbage(error, address)
-        return Failure(Kind.FATAL, f"cannot be asked: {said(str(error), address)}", "correct llm or endpoint")
+        if "hf auth login" in str(error):
+            return Failure(Kind.FATAL, "cannot be asked without a token", address.key_advice)
+        return Failure(
+            Kind.FATAL, f"cannot be asked: {said(str(error), address).rstrip('.')}", "correct llm or endpoint"
+        )
     return Failure(Kind.DOWN, f"could not be reached ({said(str(error) or type(error).__name__, address)})")
 
 
