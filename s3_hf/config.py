@@ -55,7 +55,7 @@ class SynthesisConfig(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
     max_tokens: Positive | None = None
-    """Longest answer in tokens; None takes the recipe's."""
+    """Longest answer in tokens, thoughts included; None takes the recipe's."""
     rationales: bool = True
     """Rationales in the prompts; `false` leaves them out of extrapolations too (Table 4)."""
     rationales_per_label: Positive = 12

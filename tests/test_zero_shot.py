@@ -168,6 +168,12 @@ def test_answers_to_an_open_quotation_mark_are_cut_as_zerogen_does(answer, text)
     assert closed(answer) == text
 
 
+def test_a_model_that_thinks_has_room_for_names_and_rationales_too(staged_llm, staged_recipe, recipe, tmp_path):
+    made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(4, per_name=2), max_tokens=900)
+    made(staged_llm, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="other.sqlite", max_tokens=900)
+    assert {request.payload["max_tokens"] for request in staged_llm.requests} == {900}
+
+
 def test_examples_shown_are_of_the_label_and_come_before_half_of_the_prompts(staged_llm, staged_recipe, tmp_path):
     rows = {
         label: [Shown(f"{word} thing {n} seen", f"Film {n}") for n in range(12)] for label, word in enumerate("ab")

@@ -15,7 +15,7 @@ from s3_hf.loop.making import checks_of, client_of
 from s3_hf.loop.results import Services
 from s3_hf.records import Completion, Request
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.synthesis import RATIONALE_TOKENS, Generate, Plan, Synthesizer
+from s3_hf.synthesis import Generate, Plan, Synthesizer
 from s3_hf.task import Task, task_of
 
 REASONS, NAME = "<reasons that the LLM names>", "<name that the LLM gives>"
@@ -82,7 +82,7 @@ class _Preview:
             requests = list(self._rationale_requests())
             self.synthesizer.tally.rationales = dict.fromkeys(self.task.label_names, (REASONS,))
         if self.needs_names:
-            requests = [self.synthesizer.name_request(0)]
+            requests = [self.synthesizer.composer.name(0)]
         requests += [request for _, _, request in self._rows(n, NAME if self.needs_names else "")]
         return [Shown(request.slot, request.messages) for request in requests]
 
@@ -95,7 +95,7 @@ class _Preview:
                 shown.append(Shown(request.slot, request.messages, answer, f"kept of all lists: {', '.join(names)}"))
         if self.needs_names:
             (name,) = await self.synthesizer.names(1)
-            request = self.synthesizer.name_request(0)
+            request = self.synthesizer.composer.name(0)
             shown = [Shown(request.slot, request.messages, (await self.generate(request)).text, f"name: {name}")]
         rows = list(self._rows(n, name))
         answers = await asyncio.gather(*(self.generate(request) for _, _, request in rows))
@@ -109,7 +109,7 @@ class _Preview:
         task, count = self.task, self.settings.rationales_per_label
         for name, word in zip(task.label_names, task.label_words, strict=True):
             content = task.prompts.rationales.format(count=count, label=word)
-            yield self.synthesizer.request(f"rationales/{name}/0", content, RATIONALE_TOKENS, ())
+            yield self.synthesizer.composer.rationales(f"rationales/{name}/0", content)
 
     def _rows(self, n: int, name: str) -> Iterator[tuple[Plan, str, Request]]:
         """The first `n` seed rows, and extrapolations of `n` gold rows spread over all."""
@@ -124,7 +124,11 @@ class _Preview:
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
             rows += [(self.extrapolate, plan) for plan in planner.extrapolations(spread, "gold", range(1))]
         for template, plan in rows:
-            yield plan, template, synthesizer.compose(plan, template, plan.slot)[0]
+            yield (
+                plan,
+                template,
+                synthesizer.composer.example(plan, template, plan.slot, synthesizer.tally.rationales)[0],
+            )
 
 
 async def _nobody(request: Request) -> Completion:

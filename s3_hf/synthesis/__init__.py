@@ -3,11 +3,10 @@
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Planner, Shown
-from s3_hf.synthesis.synthesizer import RATIONALE_TOKENS, Generate, Synthesizer, Tally
+from s3_hf.synthesis.synthesizer import Generate, Synthesizer, Tally
 from s3_hf.synthesis.zerogen import Pool
 
 __all__ = [
-    "RATIONALE_TOKENS",
     "Checks",
     "Generate",
     "Plan",

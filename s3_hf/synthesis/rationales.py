@@ -54,12 +54,13 @@ class RationaleSearch:
         for batch in range(RATIONALE_BATCHES):
             numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
             asked = (self.ask(f"rationales/{name}/{number}", content) for number in numbers)
-            for completion in await all_of(asked):
-                for phrase in parse_list(completion.text) if completion else ():
+            answers = [answer for answer in await all_of(asked) if answer]
+            for answer in answers:
+                for phrase in parse_list(answer.text):
                     if any(word in phrase.split() for word in self.task.label_words):
                         continue  # talk about the task, such as "a positive impression"
                     votes[_same(phrase, votes) or phrase] += 1
-            if len(votes) >= wanted * SPARE:
+            if not answers or len(votes) >= wanted * SPARE:
                 break
         return votes
 

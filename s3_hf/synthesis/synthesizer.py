@@ -19,9 +19,10 @@ from s3_hf.config import SynthesisConfig
 from s3_hf.errors import RequestError, S3Error, SynthesisError
 from s3_hf.records import Completion, Example, Request, Usage
 from s3_hf.synthesis.checks import Checks
-from s3_hf.synthesis.plan import Plan, Planner, Shown
+from s3_hf.synthesis.composing import Composer
+from s3_hf.synthesis.plan import Plan, Planner
 from s3_hf.synthesis.rationales import RationaleSearch
-from s3_hf.synthesis.zerogen import NAME_TOKENS, Pool, found_names
+from s3_hf.synthesis.zerogen import Pool, found_names
 from s3_hf.task import Task
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ Generate = Callable[[Request], Awaitable[Completion]]
 Slots = tuple[str, Callable[[Iterable[int | None], int], Iterator[Plan]]]
 """The name of a prompt, and what makes slots for it: one for each label, numbered from a number on."""
 
-RATIONALE_TOKENS = 200
 REPLACEMENTS = 3
 """How often slots that were given up are replaced by fresh ones."""
 HOPELESS = 40
@@ -87,6 +87,11 @@ class Synthesizer:
         """Draws what the slots are for."""
         return Planner(self.task, self.settings, self.seed, self.round)
 
+    @cached_property
+    def composer(self) -> Composer:
+        """Makes the requests for the slots."""
+        return Composer(self.planner)
+
     async def rationales(self) -> Mapping[str, tuple[str, ...]]:
         """Return up to K rationales for each label name (Algorithm 1, lines 1 and 2); asked once in a run.
 
@@ -96,7 +101,7 @@ class Synthesizer:
         if not self.tally.rationales:
 
             def ask(slot: str, content: str) -> Awaitable[Completion | None]:
-                return self._ask(self.request(slot, content, RATIONALE_TOKENS, ()))
+                return self._ask(self.composer.rationales(slot, content))
 
             self.tally.rationales = await RationaleSearch(self.task, self.settings, ask).found()
         return self.tally.rationales
@@ -159,11 +164,7 @@ class Synthesizer:
         if not prompt:
             return ("",)
         self.tally.prompts[_hash(prompt)] = prompt
-        return await found_names(prompt, wanted, lambda number: self._ask(self.name_request(number)))
-
-    def name_request(self, number: int) -> Request:
-        """What is asked for the name of that number."""
-        return self.request(f"r{self.round}/name/{number:05d}", self.task.prompts.names, NAME_TOKENS, ())
+        return await found_names(prompt, wanted, lambda number: self._ask(self.composer.name(number)))
 
     async def _replaced(self, n: int, slots: Slots) -> AsyncIterator[Example]:
         """Yield up to `n` examples, from replacements too of slots that are given up."""
@@ -250,7 +251,7 @@ class Synthesizer:
             if self.stopped:
                 raise self.stopped.with_traceback(None)
             slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
-            request, drawn = self.compose(plan, template, slot)
+            request, drawn = self.composer.example(plan, template, slot, self.tally.rationales)
             if (completion := await self._ask(request)) is None:
                 return None
             text = self.checks.text_of(completion, template, plan)
@@ -258,35 +259,6 @@ class Synthesizer:
                 return _Candidate(text, attempt, drawn, completion.model)
             self.tally.rejected[text.reason] += 1
         return None
-
-    def compose(self, plan: Plan, template: str, slot: str) -> tuple[Request, tuple[str, ...]]:
-        """The request for one attempt at a slot, and the rationales drawn into it."""
-        drawn = (plan.name,) if plan.name else self._draw_rationales(plan, slot, template)
-        content = template.format(**plan.fields(self.task.label_words, drawn))
-        if plan.shown:
-            content = "\n\n".join([*map(self._shown, plan.shown), content])
-        config = self.task.config
-        return self.request(slot, content, self.settings.max_tokens or config.max_tokens, config.stop), drawn
-
-    def _shown(self, row: Shown) -> str:
-        """The row as it is shown before a prompt: by the recipe's template, or bare if it cannot be filled."""
-        template = self.task.prompts.shown
-        bare = not template or ("{name}" in template and not row.name)
-        return row.text if bare else template.format(text=row.text, name=row.name)
-
-    def request(self, slot: str, content: str, max_tokens: int, stop: tuple[str, ...]) -> Request:
-        """A request with the run's sampling settings and a seed of its own."""
-        system = self.task.prompts.system
-        messages = ({"role": "system", "content": system},) if system else ()
-        return Request(
-            slot=slot,
-            messages=(*messages, {"role": "user", "content": content}),
-            max_tokens=max_tokens,
-            temperature=self.settings.temperature,
-            top_p=self.settings.top_p,
-            stop=stop,
-            seed=int.from_bytes(sha256(f"{self.seed}/{slot}".encode()).digest()[:4], "big") >> 1,
-        )
 
     async def _ask(self, request: Request) -> Completion | None:
         """The answer, or None if the endpoint refuses this one request."""
@@ -298,12 +270,6 @@ class Synthesizer:
             return None
         self.tally.usage += completion.usage
         return completion
-
-    def _draw_rationales(self, plan: Plan, slot: str, template: str) -> tuple[str, ...]:
-        if plan.label is None or "{rationales}" not in template:
-            return ()
-        pool = self.tally.rationales.get(self.task.label_names[plan.label], ())
-        return tuple(self.planner.random(slot).sample(pool, min(self.settings.rationales_per_example, len(pool))))
 
     def _give_up(self, plan: Plan, lost: list[int | None]) -> None:
         lost.append(plan.label)

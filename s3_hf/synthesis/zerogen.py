@@ -14,8 +14,6 @@ from s3_hf.synthesis.checks import REFUSAL
 from s3_hf.synthesis.parsing import said
 from s3_hf.synthesis.plan import Shown
 
-NAME_TOKENS = 16
-"""ZeroGen's 10 and some for an LLM that begins its answer with the prompt's last line."""
 QUOTED = re.compile(r'(?:[^"“]{0,40}:\s*)?["“]([^"“”]+)["”]')
 UNOPENED = re.compile(r'([^"“”]*[^"“”\s])["”]')
 OPENED = re.compile(r'["“]\S')
