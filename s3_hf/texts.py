@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -16,9 +16,28 @@ COVERED = 0.9
 """Share of the words of a row shown in the prompt that a new row may not have."""
 
 
+class _Kept(dict[int, str]):
+    """For `str.translate`: letters, marks and digits stay, symbols are words of their own, the rest is a space."""
+
+    def __missing__(self, code: int) -> str:
+        kind = unicodedata.category(chr(code))
+        if kind[0] in "LMN" or kind == "Pc":
+            kept = chr(code)
+        else:
+            kept = f" {chr(code)} " if kind[0] == "S" and kind != "Sk" else " "
+        self[code] = kept
+        return kept
+
+
+_KEPT = _Kept()
+
+
 def normalise(text: str) -> str:
-    """The text in lower case, words separated by single spaces, without punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+    """The text without case, words and symbols separated by single spaces, without punctuation.
+
+    A letter with an accent is the same in one code point and in two (NFC).
+    """
+    return " ".join(unicodedata.normalize("NFC", text).casefold().translate(_KEPT).split())
 
 
 def digests(texts: Iterable[str]) -> frozenset[int]:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -62,6 +64,24 @@ def test_synthesize_never_imports_torch(recipe, films_llm, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "12 rows" in done.stdout
+
+
+def test_a_ctrl_c_tells_what_is_kept(recipe, tmp_path):
+    code = (  # tests that a shell runs in the background inherit an ignored SIGINT
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom s3_hf.cli import main\nmain()"
+    )
+    with LLMServer(reply=film_reply) as server:
+        arguments = ["synthesize", recipe, "--strategy", "zerogen", "--n", "100000", "--llm", server.url]
+        run = [sys.executable, "-c", code, *map(str, arguments), "--run-dir", str(tmp_path / "run")]
+        with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            while len(server.requests) < 100:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stopped; the same command goes on from here\n" in err
+    assert "rows so far: " in err
+    assert "Traceback" not in err
 
 
 def test_print_config_is_a_config(typed, tmp_path):

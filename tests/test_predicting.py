@@ -1,5 +1,6 @@
 """Using a student: over HTTP around a real pipeline, and on files of any format."""
 
+import _thread
 import json
 import os
 
@@ -126,6 +127,24 @@ def test_an_endpoint_that_wakes_up_is_waited_for(model):
 def test_a_refusal_is_one_sentence(model, refusals, sentence):
     with serving(model, refusals=refusals) as server, pytest.raises(StudentError, match=sentence):
         HostedClassifier("me/model", server.url).predict(TEXTS[:1])
+
+
+def test_a_ctrl_c_ends_the_asking(model, monkeypatch):
+    """The first thread waits to ask again for longer than a test may last."""
+    monkeypatch.setattr("s3_hf.predicting.hosted.PAUSE", 500)
+    monkeypatch.setattr("s3_hf.predicting.hosted._seconds", lambda asked, otherwise: otherwise)
+    with serving(model, refusals=(503,)) as server:
+        say = server.say
+
+        def said(payload):
+            if len(server.asked) == 20:
+                _thread.interrupt_main()
+            return say(payload)
+
+        server.say = said
+        with pytest.raises(KeyboardInterrupt):
+            HostedClassifier("me/model", server.url).predict(TEXTS[:1] * 2_000)
+    assert len(server.asked) < 1_000
 
 
 def test_an_endpoint_that_is_none(monkeypatch):

@@ -151,6 +151,21 @@ def test_normalise():
     assert normalise(" It's  GOOD, really! ") == "it s good really"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("caf\u00e9", "cafe\u0301", True),
+        ("Stra\u00dfe", "STRASSE", True),
+        ("the film's end", "the film\u00b4s end", True),
+        ("I like C++", "I like C", False),
+        ("2 + 3", "2 - 3", False),
+        ("\u0932\u0921\u093c\u0915\u093e", "\u0932\u0921\u093c\u0915\u0940", False),  # vowel signs: boy, girl
+    ],
+)
+def test_which_texts_are_the_same(one, other, same):
+    assert (normalise(one) == normalise(other)) is same
+
+
 def test_parse_list():
     answer = """Here are some reasons:
 1. **Great acting**: The cast is superb.

@@ -9,13 +9,28 @@ import errno
 import logging
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from s3_hf.cli import bench, hub, llm, predict, publishing, quickstart, runs, tasks
 from s3_hf.errors import ConfigError, S3Error
 
+
+class _Commands(TyperGroup):
+    """The commands; what was done before a Ctrl-C is told here, since Typer lets no KeyboardInterrupt out."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            _tell("stopped; the same command goes on from here", error)
+            sys.exit(130)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="s3-hf",
     help="From an LLM endpoint and a few hundred labelled examples to a published training set and a small model.",
     no_args_is_help=True,
@@ -40,18 +55,18 @@ def main() -> None:
         _check_arguments(sys.argv[1:])
         app()
     except S3Error as error:
-        for line in (f"error: {error}", *getattr(error, "__notes__", ())):
-            sys.stderr.write(line + "\n")
+        _tell(f"error: {error}", error)
         sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
         sys.stderr.write(f"error: a path must not be too long for the disk, found {error.filename!r}; shorten it\n")
         sys.exit(2)
-    except KeyboardInterrupt as error:
-        for line in ("stopped; the same command goes on from here", *getattr(error, "__notes__", ())):
-            sys.stderr.write(line + "\n")
-        sys.exit(130)
+
+
+def _tell(sentence: str, error: BaseException) -> None:
+    for line in (sentence, *getattr(error, "__notes__", ())):
+        sys.stderr.write(line + "\n")
 
 
 def _check_arguments(arguments: list[str]) -> None:

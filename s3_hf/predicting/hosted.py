@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -60,15 +61,17 @@ class _Hosted(ABC):
 
     def _all(self, rows: Iterable[tuple[str, ...]]) -> list[Said]:
         with ThreadPoolExecutor(CONCURRENCY) as pool:
-            asked = [pool.submit(self._persistently, row) for row in rows]
+            stopped = Event()
+            asked = [pool.submit(self._persistently, row, stopped) for row in rows]
             try:
                 return [each.result() for each in asked]
-            except StudentError:
+            except BaseException:  # a Ctrl-C too: nothing more is asked
+                stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _persistently(self, row: tuple[str, ...]) -> Said:
-        """Ask until there is an answer, or an error that does not pass."""
+    def _persistently(self, row: tuple[str, ...], stopped: Event) -> Said:
+        """Ask until there is an answer, an error that does not pass, or nobody who waits for it."""
         began, pause, tries = time.monotonic(), PAUSE, 0
         while True:
             tries += 1
@@ -83,7 +86,8 @@ class _Hosted(ABC):
                 if tries == TRIES:
                     raise self._refused(f"{type(error).__name__} ({_said(str(error))})") from error
                 wait = pause
-            time.sleep(min(wait, PATIENCE))
+            if stopped.wait(min(wait, PATIENCE)):
+                raise self._refused("that the others are not asked any more")
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _ask(self, row: tuple[str, ...]) -> Said:

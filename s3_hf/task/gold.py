@@ -270,7 +270,7 @@ class Task:
         except ValueError as error:
             raise TaskError(
                 f"a sample of {size} of {len(rows)} gold rows must hold each label in proportion, found that it "
-                f"cannot ({error}); give another size or none, or drop labels with a single row"
+                f"cannot ({error}); give none, or a size that leaves a row of each label, or drop labels of one row"
             ) from error
         kept = sample["train"]
         return kept.select(sorted(range(len(kept)), key=kept["s3_id"][:].__getitem__))
