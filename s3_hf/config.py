@@ -55,7 +55,9 @@ class SynthesisConfig(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
     max_tokens: Positive | None = None
-    """Longest answer in tokens, thoughts included; None takes the recipe's."""
+    """Longest answer in tokens; None takes the recipe's."""
+    thinking_tokens: Natural = 0
+    """Tokens that every answer may be longer, for a model that thinks first; its `<think>` part is left out."""
     rationales: bool = True
     """Rationales in the prompts; `false` leaves them out of extrapolations too (Table 4)."""
     rationales_per_label: Positive = 12

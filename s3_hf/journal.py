@@ -114,6 +114,12 @@ class Journal:
         self._waiting.put((sha, completion, done))
         await done
 
+    def model(self) -> str | None:
+        """The model that said it wrote the first completion, or None if there is none."""
+        with _translated(self.path):
+            row = self._reader.execute("SELECT model FROM completions LIMIT 1").fetchone()
+        return row[0] if row else None
+
     def usage(self) -> Usage:
         """Everything that was ever paid for, over all processes that wrote this journal."""
         return self._spent

@@ -27,7 +27,7 @@ import yaml
 
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import RunDirError
-from s3_hf.files import read_rows, storage_errors, write_text
+from s3_hf.files import read_json, read_rows, storage_errors, write_json, write_text
 from s3_hf.locking import hold
 
 if TYPE_CHECKING:
@@ -123,6 +123,13 @@ class RoundDir:
         if not self.model.exists():
             return Stage.TRAIN
         return Stage.DONE if self.metrics.exists() else Stage.SCORE
+
+    def once(self, name: str, found: Any) -> Any:
+        """Return what was first given under this name in this round, kept in `NAME.json`."""
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            write_json(path, found)
+        return read_json(path)
 
     def rows(self) -> Dataset:
         """The rows that this round added, memory-mapped by `datasets`."""
@@ -247,7 +254,7 @@ def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
     same_llm = old.written_by() == new.written_by()
     raise RunDirError(
         f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"
-        + (", where a copy of this one's journal.sqlite keeps what was paid for" if same_llm else "")
+        + (", where copies of this one's journal.sqlite* keep what was paid for" if same_llm else "")
     )
 
 

@@ -85,6 +85,7 @@ class LLMServer:
         self.lookups: list[Received] = []
         self.models = models
         self.lookup_status = 404 if models is None else 200
+        self.lookup_faults: list[int] = []
         self.most_outstanding = 0
         self.port = port
         self._faults = list(faults)
@@ -150,7 +151,8 @@ class LLMServer:
         if head[0].startswith("GET "):
             self.lookups.append(received)
             listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in self.models or ()]}
-            self._send(writer, self.lookup_status, {}, json.dumps(listed))
+            status = self.lookup_faults.pop(0) if self.lookup_faults else self.lookup_status
+            self._send(writer, status, {}, json.dumps(listed))
             return True
         if self.record:
             self.requests.append(received)

@@ -290,6 +290,23 @@ def test_the_only_model_served_is_asked_for(journal, monkeypatch, end):
     assert (lookup.path, lookup.headers["authorization"]) == ("/v1/models", "Bearer sk-secret")
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_list_of_models_that_is_busy_is_asked_for_again(journal, status):
+    with LLMServer(models=["qwen/qwen3"]) as server:
+        server.lookup_faults = [status]
+        outcomes, _ = generate(journal, server.url, 1)
+    assert [outcome.model for outcome in outcomes] == ["qwen/qwen3"]
+    assert len(server.lookups) == 2
+
+
+def test_of_several_models_the_journals_own_is_asked_again(journal):
+    with LLMServer(models=["a"]) as server:
+        generate(journal, server.url, 1)
+        server.models = ["b", "a"]
+        generate(journal, server.url, 20)
+    assert [request.payload["model"] for request in server.requests] == ["a"] * 20
+
+
 def test_one_of_several_models_must_be_named(journal):
     with LLMServer(models=["a", "b", "b"]) as server:
         error = fail(journal, server.url, 20)

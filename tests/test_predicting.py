@@ -1,8 +1,9 @@
 """Using a student: over HTTP around a real pipeline, and on files of any format."""
 
-import _thread
 import json
 import os
+import signal
+import threading
 
 import pyarrow as pa
 import pyarrow.csv
@@ -131,19 +132,21 @@ def test_a_refusal_is_one_sentence(model, refusals, sentence):
 
 def test_a_ctrl_c_ends_the_asking(model, monkeypatch):
     """The first thread waits to ask again for longer than a test may last."""
-    monkeypatch.setattr("s3_hf.predicting.hosted.PAUSE", 500)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    monkeypatch.setattr("s3_hf.predicting.hosted.PAUSE", 250)
     monkeypatch.setattr("s3_hf.predicting.hosted._seconds", lambda asked, otherwise: otherwise)
     with serving(model, refusals=(503,)) as server:
         say = server.say
 
         def said(payload):
             if len(server.asked) == 20:
-                _thread.interrupt_main()
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             return say(payload)
 
         server.say = said
         with pytest.raises(KeyboardInterrupt):
             HostedClassifier("me/model", server.url).predict(TEXTS[:1] * 2_000)
+    signal.signal(signal.SIGINT, before)
     assert len(server.asked) < 1_000
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from s3_hf import loop
 from s3_hf.config import parse_config
-from s3_hf.errors import ConfigError, EndpointError, SynthesisError, TaskError
+from s3_hf.errors import ConfigError, EndpointError, RequestError, SynthesisError, TaskError
 from s3_hf.files import read_json
 from s3_hf.journal import Journal
 from s3_hf.records import Completion, Usage
@@ -129,6 +129,30 @@ def test_a_name_that_is_refused_is_left_out(staged_recipe, tmp_path):
     assert synthesizer.tally.rejected["refused by the endpoint"] > 0
 
 
+@pytest.mark.parametrize("strategy", ["zerogen", "s3"])
+def test_what_was_refused_at_first_changes_no_prompt_later(staged, staged_llm, tmp_path, strategy):
+    """A name or a list of rationales that is answered on the next start would be in prompts that were paid for."""
+    config = changed(staged, strategy=strategy, rounds=0, seed_size=16)
+    refused = iter([Fault(400, {}, "filtered")])
+    staged_llm._fault_for = lambda payload, attempt: next(refused, None)
+    loop.synthesize(config, tmp_path / "run")
+    first = open_run(tmp_path / "run").round(0)
+    rows, asked = first.rows()["text"][:], len(staged_llm.requests)
+    first.facts.unlink()
+    loop.synthesize(config, tmp_path / "run")
+    assert open_run(tmp_path / "run").round(0).rows()["text"][:] == rows
+    assert len(staged_llm.requests) == asked + 1
+
+
+@pytest.mark.parametrize("strategy", ["zerogen", "s3"])
+def test_an_endpoint_that_refuses_everything_says_why(staged, tmp_path, strategy):
+    with (
+        LLMServer(fault_for=lambda payload, attempt: Fault(400, {}, "max_tokens is unknown")) as server,
+        pytest.raises(RequestError, match="max_tokens is unknown"),
+    ):
+        loop.synthesize(changed(staged, llm=server.url, strategy=strategy, rounds=0), tmp_path / "run")
+
+
 def test_names_under_way_when_the_endpoint_refuses_are_kept(staged_recipe, tmp_path):
     with LLMServer(delay=0.3, reply=staged_reply, faults=[Fault(401)]) as server:
         with pytest.raises(EndpointError, match="HTTP 401"):
@@ -168,10 +192,12 @@ def test_answers_to_an_open_quotation_mark_are_cut_as_zerogen_does(answer, text)
     assert closed(answer) == text
 
 
-def test_a_model_that_thinks_has_room_for_names_and_rationales_too(staged_llm, staged_recipe, recipe, tmp_path):
-    made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(4, per_name=2), max_tokens=900)
-    made(staged_llm, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="other.sqlite", max_tokens=900)
-    assert {request.payload["max_tokens"] for request in staged_llm.requests} == {900}
+def test_a_model_that_thinks_has_room_for_it_in_every_answer(staged_llm, staged_recipe, recipe, tmp_path):
+    made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(4, per_name=2), thinking_tokens=900)
+    made(staged_llm, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="b.sqlite", thinking_tokens=900)
+    asked = {request.payload["max_tokens"] for request in staged_llm.requests}
+    assert {916, 1100} < asked
+    assert min(asked) > 900
 
 
 def test_examples_shown_are_of_the_label_and_come_before_half_of_the_prompts(staged_llm, staged_recipe, tmp_path):

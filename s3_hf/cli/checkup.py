@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_hf.errors import S3Error
+from s3_hf.errors import S3Error, installing
 
 if TYPE_CHECKING:
     import httpx2
@@ -45,7 +45,7 @@ def _installed() -> Iterator[Finding]:
         try:
             yield Finding(f"extra {extra!r}", True, f"{name} {version(name)}")
         except PackageNotFoundError:
-            yield Finding(f"extra {extra!r}", False, f"{name} is not installed; pip install 's3-hf[{extra}]'")
+            yield Finding(f"extra {extra!r}", False, f"{name} is not installed; {installing(extra)}")
 
 
 def _embedded() -> Iterator[Finding]:

@@ -76,7 +76,7 @@ class Client:
         self._pools = open_pools(urls, settings.concurrency)
         self._endpoints = connect(model, urls, settings, self._pools)
         self._balancer = Balancer(self._endpoints, settings.concurrency)
-        self._served = Served(self._endpoints, self._pools[0])
+        self._served = Served(self._endpoints, self._pools[0], journal.model())
         self._failure: S3Error | None = None
         self._failed = asyncio.Event()
         self._idle = asyncio.Event()

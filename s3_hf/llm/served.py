@@ -11,6 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from s3_hf.errors import ConfigError
 from s3_hf.llm.balance import Endpoint
+from s3_hf.llm.failures import Kind, classify
 
 TIMEOUT = 10.0
 """Seconds that an endpoint has to tell what it serves."""
@@ -19,23 +20,31 @@ SHOWN = 12
 
 
 class Served:
-    """Asks all endpoints for their models before the first request, and those that were down once more later."""
+    """Asks all endpoints for their models before the first request, and those that were down or busy again later.
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], pool: httpx2.AsyncClient) -> None:
-        self._endpoints, self._pool = endpoints, pool
+    `before` is the model that the journal's completions are of; where there are several, it is asked for again.
+    """
+
+    def __init__(self, endpoints: tuple[Endpoint, ...], pool: httpx2.AsyncClient, before: str | None) -> None:
+        self._endpoints, self._pool, self._before = endpoints, pool, before
         self._lookup: asyncio.Task[None] | None = None
+        self._failed: dict[str | None, Exception] = {}
 
     async def name(self, endpoint: Endpoint) -> str | None:
-        """The only model that the endpoint serves, or None if it does not tell.
+        """The model to ask the endpoint for, or None if it does not tell what it serves.
 
         Raises:
             ConfigError: there are several, of it or of the endpoints together.
+            Exception: it was down or busy, in the words of its client, and no other endpoint tells.
         """
         if endpoint.serves is None and not endpoint.answered_at:
             if self._lookup is None or self._lookup.done():
                 self._lookup = asyncio.ensure_future(self._look())
             await asyncio.shield(self._lookup)
-        return endpoint.serves[0] if endpoint.serves else None
+        told = endpoint.serves or next((one.serves for one in self._endpoints if one.serves), ())
+        if endpoint.serves is None and not told and (failed := self._failed.get(endpoint.url)):
+            raise failed
+        return told[0] if told and endpoint.serves != () else None
 
     def close(self) -> None:
         """Leave no task behind."""
@@ -44,6 +53,9 @@ class Served:
 
     async def _look(self) -> None:
         await asyncio.gather(*(self._ask(one) for one in self._endpoints if one.serves is None))
+        for one in self._endpoints:
+            if one.serves and self._before in one.serves:
+                one.serves = (self._before,)
         telling = [(one.address.name, one.serves) for one in self._endpoints if one.serves]
         for where, names in telling:
             if len(names) > 1:
@@ -65,13 +77,11 @@ class Served:
             async with asyncio.timeout(TIMEOUT):
                 answer = await self._pool.get(models_url(endpoint.url), headers=headers)
             endpoint.serves = names_in(answer.json())
-        except HfHubHTTPError as error:
-            if error.response.status_code < 500:
+        except (HfHubHTTPError, httpx2.HTTPError, OSError, httpx2.InvalidURL, ValueError) as error:
+            if classify(error, endpoint.address).kind in (Kind.BUSY, Kind.DOWN):
+                self._failed[endpoint.url] = error
+            else:
                 endpoint.serves = ()
-        except (httpx2.HTTPError, OSError):
-            pass  # it is down, which the request that follows will find too
-        except (httpx2.InvalidURL, ValueError):
-            endpoint.serves = ()
 
 
 def models_url(url: str) -> str:

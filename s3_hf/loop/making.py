@@ -110,6 +110,7 @@ class Maker:
                     generate=client.generate,
                     checks=self._checks(number),
                     window=WINDOW * self.config.endpoint.concurrency,
+                    once=self.run.round(number).once,
                 )
                 examples, wanted = self._examples(synthesizer, number)
                 made = 0

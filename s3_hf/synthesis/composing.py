@@ -33,16 +33,12 @@ class Composer:
 
     def rationales(self, slot: str, content: str) -> Request:
         """The request for a list of rationales."""
-        return self._request(slot, content, self._at_least(RATIONALE_TOKENS), ())
+        return self._request(slot, content, RATIONALE_TOKENS, ())
 
     def name(self, number: int) -> Request:
         """The request for the name of that number."""
         slot = f"r{self.planner.round}/name/{number:05d}"
-        return self._request(slot, self.planner.task.prompts.names, self._at_least(NAME_TOKENS), ())
-
-    def _at_least(self, tokens: int) -> int:
-        """Longest answer where so many tokens do, unless the settings allow more: for a model that thinks first."""
-        return max(tokens, self.planner.settings.max_tokens or 0)
+        return self._request(slot, self.planner.task.prompts.names, NAME_TOKENS, ())
 
     def _drawn(
         self, plan: Plan, slot: str, template: str, rationales: Mapping[str, tuple[str, ...]]
@@ -65,7 +61,7 @@ class Composer:
         return Request(
             slot=slot,
             messages=(*messages, {"role": "user", "content": content}),
-            max_tokens=max_tokens,
+            max_tokens=max_tokens + settings.thinking_tokens,
             temperature=settings.temperature,
             top_p=settings.top_p,
             stop=stop,

@@ -11,7 +11,7 @@ from rapidfuzz import fuzz, process
 from s3_hf.config import SynthesisConfig
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
-from s3_hf.synthesis.asking import all_of
+from s3_hf.synthesis.asking import all_of, answers_of
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.task import Task
 from s3_hf.texts import COPY_RATIO
@@ -26,11 +26,11 @@ SPARE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class RationaleSearch:
-    """Asks for lists of rationales; `ask` takes a slot and the text of a prompt, and gives None if it is refused."""
+    """Asks for lists of rationales; `ask` takes a slot and the text of a prompt."""
 
     task: Task
     settings: SynthesisConfig
-    ask: Callable[[str, str], Awaitable[Completion | None]]
+    ask: Callable[[str, str], Awaitable[Completion]]
 
     async def found(self) -> dict[str, tuple[str, ...]]:
         """Return up to K rationales for each label name.
@@ -54,13 +54,12 @@ class RationaleSearch:
         for batch in range(RATIONALE_BATCHES):
             numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
             asked = (self.ask(f"rationales/{name}/{number}", content) for number in numbers)
-            answers = [answer for answer in await all_of(asked) if answer]
-            for answer in answers:
+            for answer in await answers_of(asked, needed=not votes):
                 for phrase in parse_list(answer.text):
                     if any(word in phrase.split() for word in self.task.label_words):
                         continue  # talk about the task, such as "a positive impression"
                     votes[_same(phrase, votes) or phrase] += 1
-            if not answers or len(votes) >= wanted * SPARE:
+            if len(votes) >= wanted * SPARE:
                 break
         return votes
 

@@ -69,6 +69,8 @@ class Synthesizer:
         generate: asks the LLM; usually `Client.generate`.
         checks: carries the texts seen so far, in earlier rounds too.
         window: slots under way at once; a few times the concurrency, so that one slow slot holds up nothing.
+        once: gives what was first found under a name, `rationales` or `names`, in all starts of the round: prompts
+            that were paid for name it, and a list that was refused may be answered when it is asked again.
     """
 
     task: Task
@@ -78,6 +80,7 @@ class Synthesizer:
     generate: Generate
     checks: Checks
     window: int = 64
+    once: Callable[[str, Any], Any] = lambda _, found: found
     tally: Tally = field(default_factory=Tally)
     stopped: S3Error | None = field(default=None, init=False)
     """What ended the run; from then on nothing new is asked."""
@@ -100,10 +103,11 @@ class Synthesizer:
         """
         if not self.tally.rationales:
 
-            def ask(slot: str, content: str) -> Awaitable[Completion | None]:
+            def ask(slot: str, content: str) -> Awaitable[Completion]:
                 return self._ask(self.composer.rationales(slot, content))
 
-            self.tally.rationales = await RationaleSearch(self.task, self.settings, ask).found()
+            found = self.once("rationales", await RationaleSearch(self.task, self.settings, ask).found())
+            self.tally.rationales = {label: tuple(kept) for label, kept in found.items()}
         return self.tally.rationales
 
     async def examples(self, n: int, *, rationales: bool) -> AsyncIterator[Example]:
@@ -164,7 +168,8 @@ class Synthesizer:
         if not prompt:
             return ("",)
         self.tally.prompts[_hash(prompt)] = prompt
-        return await found_names(prompt, wanted, lambda number: self._ask(self.composer.name(number)))
+        found = await found_names(prompt, wanted, lambda number: self._ask(self.composer.name(number)))
+        return tuple(self.once("names", found))
 
     async def _replaced(self, n: int, slots: Slots) -> AsyncIterator[Example]:
         """Yield up to `n` examples, from replacements too of slots that are given up."""
@@ -252,22 +257,26 @@ class Synthesizer:
                 raise self.stopped.with_traceback(None)
             slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
             request, drawn = self.composer.example(plan, template, slot, self.tally.rationales)
-            if (completion := await self._ask(request)) is None:
+            try:
+                completion = await self._ask(request)
+            except RequestError:
                 return None
+            if self.settings.thinking_tokens and completion.finish_reason == "length":
+                self.tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
+                continue
             text = self.checks.text_of(completion, template, plan)
             if isinstance(text, str):
                 return _Candidate(text, attempt, drawn, completion.model)
             self.tally.rejected[text.reason] += 1
         return None
 
-    async def _ask(self, request: Request) -> Completion | None:
-        """The answer, or None if the endpoint refuses this one request."""
+    async def _ask(self, request: Request) -> Completion:
         try:
             completion = await self.generate(request)
         except RequestError as error:
             logger.warning("%s is given up: %s", request.slot, error)
             self.tally.rejected["refused by the endpoint"] += 1
-            return None
+            raise
         self.tally.usage += completion.usage
         return completion
 

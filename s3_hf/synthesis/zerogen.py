@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
-from s3_hf.synthesis.asking import all_of
+from s3_hf.synthesis.asking import answers_of
 from s3_hf.synthesis.checks import REFUSAL
 from s3_hf.synthesis.parsing import said
 from s3_hf.synthesis.plan import Shown
@@ -37,23 +37,25 @@ class Pool:
         return tuple(draw.sample(rows, min(self.size, len(rows))))
 
 
-async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion | None]]) -> tuple[str, ...]:
+async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion]]) -> tuple[str, ...]:
     """Return up to `wanted` distinct names that the LLM gives when asked one at a time, in order.
 
     Args:
         prompt: what it is asked.
         wanted: names; fewer come if it repeats itself.
-        ask: sends the prompt for the name of that number; None where the endpoint refuses it.
+        ask: sends the prompt for the name of that number.
 
     Raises:
+        RequestError: all are refused.
         SynthesisError: no answer holds a name.
     """
     names: dict[str, str] = {}
     asked = 0
-    for _ in range(NAME_BATCHES):
+    for last in (*[False] * (NAME_BATCHES - 1), True):
         missing = wanted - len(names)
-        for completion in await all_of(ask(number) for number in range(asked, asked + missing)):
-            if completion and (name := _name(completion, prompt)) is not None:
+        requests = (ask(number) for number in range(asked, asked + missing))
+        for completion in await answers_of(requests, needed=last and not names):
+            if (name := _name(completion, prompt)) is not None:
                 names.setdefault(name.lower(), name)
         asked += missing
         if len(names) >= wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import LocalError, installing
+from s3_hf.errors import LocalError, StudentError, installing
 from s3_hf.locking import first_process
 from s3_hf.training.fit import quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
@@ -24,7 +25,11 @@ from s3_hf.training.memory import out_of_memory
 if TYPE_CHECKING:
     import optuna
 
+logger = logging.getLogger(__name__)
+
 STUDY = "s3-hf"
+TOO_LARGE = "too large"
+"""Where the study keeps how many trials did not fit the memory."""
 
 
 def check_tuning(settings: TrainingConfig) -> None:
@@ -46,7 +51,7 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         on_trial: told the trials done and the trials in all.
 
     Raises:
-        StudentError: the student cannot be loaded, or the GPU has too little memory for a trial.
+        StudentError: the student cannot be loaded, or the GPU has too little memory for every trial.
     """
     import optuna
 
@@ -84,10 +89,18 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
                 **where,
             )
         except torch.OutOfMemoryError as error:
-            raise out_of_memory(error, trainer.args.train_batch_size) from error
+            if trials is None or PartialState().num_processes > 1:  # the others do not know
+                raise out_of_memory(error, trainer.args.train_batch_size) from error
+            logger.warning("a trial is left out: the GPU has too little memory for it")
+            trials.set_user_attr(TOO_LARGE, trials.user_attrs.get(TOO_LARGE, 0) + 1)
         PartialState().wait_for_everyone()
         if first:
             shutil.rmtree(work, ignore_errors=True)
+    if not _told(trials, _completed):
+        raise StudentError(
+            f"a trial must fit the memory of the GPU, found none of {done} that does; lower training.max_length, "
+            "take a smaller student, or set training.trials=0"
+        )
     chosen = _told(trials, lambda study: study.best_trial.params)
     pace = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
     return {
@@ -113,5 +126,10 @@ def _told(study: optuna.Study | None, ask: Callable[[optuna.Study], Any]) -> Any
     return broadcast_object_list([ask(study) if study else None])[0]
 
 
-def _finished(study: optuna.Study) -> int:
+def _completed(study: optuna.Study) -> int:
     return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+
+
+def _finished(study: optuna.Study) -> int:
+    """Trials that need not be run again; one that was stopped must."""
+    return _completed(study) + int(study.user_attrs.get(TOO_LARGE, 0))

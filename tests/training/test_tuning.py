@@ -5,11 +5,13 @@ import pytest
 import yaml
 
 from s3_hf import loop
+from s3_hf.errors import StudentError
 from s3_hf.files import read_json
 from s3_hf.loop import Observer
 from s3_hf.store import open_run
 from tests.conftest import in_two_processes
 from tests.test_loop import changed
+from tests.training.test_training import at_once
 
 
 class StoppedError(Exception):
@@ -53,6 +55,15 @@ def test_the_same_seed_finds_the_same(tuned_config, tmp_path):
         loop.run(changed(tuned_config, rounds=0), tmp_path / name)
         found.append(read_json(open_run(tmp_path / name).round(0).tuned))
     assert found[0] == found[1]
+
+
+def test_trials_that_do_not_fit_the_memory_are_left_out(tuned_config, tmp_path, monkeypatch):
+    at_once(monkeypatch, 16)
+    loop.run(changed(tuned_config, rounds=0, training={"trials": 6}), tmp_path / "run")
+    assert read_json(open_run(tmp_path / "run").round(0).tuned)["batch_size"] in (8, 16)
+    at_once(monkeypatch, 1)
+    with pytest.raises(StudentError, match="found none of 2 that does"):
+        loop.run(changed(tuned_config, rounds=0, training={"trials": 2}), tmp_path / "small")
 
 
 @pytest.mark.slow
