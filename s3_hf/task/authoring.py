@@ -18,7 +18,7 @@ import jinja2
 
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
-from s3_hf.records import Columns
+from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.inferring import Found, inferred
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
@@ -116,6 +116,9 @@ def _check(wanted: Wanted) -> None:
     named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]
     if len(set(named)) < len(named):
         raise ConfigError(f"each flag must name another column, found {', '.join(named)}; correct them")
+    own = next((name for name in named if name in PROVENANCE), None)
+    if own:
+        raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
 
 
 def counted(labels: Mapping[str | None, int]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 
 from s3_hf.errors import ConfigError, TaskError
-from s3_hf.records import Columns
+from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
 from s3_hf.task.reading import answers_of, checked_rows, gold_rows, label_name
 from s3_hf.task.recipe import TaskConfig
@@ -195,7 +195,10 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
 
 
 def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
-    """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles."""
+    """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles.
+
+    Columns that this product adds are left out: a row that is made of the data has its own.
+    """
     asked = dict(config.gold_features())
     declared = used[0].features
     config.id = "id" if all(split.ids for split in used) and "id" not in asked else None
@@ -203,7 +206,8 @@ def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
     config.carried = ("title",) if titled else ()
     kept = {name: datasets.Value("string") for name in (config.id, *config.carried) if name} | asked
     if declared is not None:
-        kept = {name: kept.get(name, feature) for name, feature in declared.items() if name in kept or _plain(feature)}
+        own = {name: feature for name, feature in declared.items() if name not in PROVENANCE}
+        kept = {name: kept.get(name, feature) for name, feature in own.items() if name in kept or _plain(feature)}
     if list(kept) != list(asked):
         config.features = kept
 

@@ -17,6 +17,7 @@ from datasets.fingerprint import Hasher
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError
+from s3_hf.records import PROVENANCE
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 
@@ -114,6 +115,9 @@ def _faults(config: TaskConfig) -> Iterator[str]:
         yield "'context' must name the column that the answers are in, found None; name it"
     if config.label and len(config.labels) < 2:
         yield f"'labels' must map at least two label names to words, found {dict(config.labels)!r}; add them"
+    for name in config.gold_features():
+        if name in PROVENANCE:
+            yield f"its columns must not be named {', '.join(PROVENANCE)}, found {name!r}; leave it out or rename it"
     for name, word in config.labels.items():
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"

@@ -253,6 +253,20 @@ def test_a_label_of_the_test_alone(tmp_path):
         written(tmp_path, "t", tmp_path, Columns("text", "label"))
 
 
+def test_columns_that_the_product_adds_are_left_out(tmp_path):
+    rows = {"text": [f"a {n}" for n in range(8)], "label": ["x", "y"] * 4, "idx": list(range(8)), "s3_id": ["a"] * 8}
+    datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "a.parquet"))
+    made = written(tmp_path, "t", tmp_path / "a.parquet", Columns("text", "label"))
+    task = load_task(str(made.path))
+    assert task.gold.column_names == ["text", "label", "idx", "s3_id"]
+    assert task.gold["s3_id"][0] == "val-00000"
+    with pytest.raises(ConfigError, match="no flag may name a column that s3-hf adds itself, found 's3_id'"):
+        written(tmp_path, "other", tmp_path / "a.parquet", Columns("s3_id", "label"))
+    made.path.write_text(made.path.read_text().replace('"idx": Value', '"s3_model": Value'))
+    with pytest.raises(TaskError, match=r"its columns must not be named s3_id, .*found 's3_model'; leave it out"):
+        load_task(str(made.path))
+
+
 def test_nothing_is_overwritten(tmp_path):
     data = film_csv(tmp_path / "films.csv")
     made = written(tmp_path, "films", data, Columns("review", "verdict"))
