@@ -229,6 +229,11 @@ def _check_labels(config: TaskConfig, used: Sequence[_Split]) -> None:
             f"--label must name a column with at least two labels, each in several rows, found {count} different "
             f"values in {rows} rows of {config.label!r} ({labels}); name another column"
         )
+    first: dict[str, str] = {}
+    for name, word in config.labels.items():
+        other = first.setdefault(word.casefold(), name)
+        if other != name:
+            raise TaskError(f"labels {other!r} and {name!r} of column {config.label!r} read the same; make them one")
 
 
 def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:

@@ -118,9 +118,13 @@ def _faults(config: TaskConfig) -> Iterator[str]:
     for name in config.gold_features():
         if name in PROVENANCE:
             yield f"its columns must not be named {', '.join(PROVENANCE)}, found {name!r}; leave it out or rename it"
+    first: dict[str, str] = {}
     for name, word in config.labels.items():
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
+        other = first.setdefault(" ".join(word.split()).casefold(), name)
+        if other != name:
+            yield f"each label must have a word of its own, found {word!r} for {other!r} and {name!r}; write another"
     if config.prompts is None:
         yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"
         return

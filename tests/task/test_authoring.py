@@ -267,6 +267,16 @@ def test_columns_that_the_product_adds_are_left_out(tmp_path):
         load_task(str(made.path))
 
 
+@pytest.mark.parametrize("pair", [("pos", "pos "), ("not_spam", "not spam"), ("Pos", "pos")])
+def test_labels_that_read_the_same(tmp_path, pair):
+    rows = [{"text": f"text {n}", "label": (*pair, "other")[n % 3]} for n in range(30)]
+    with pytest.raises(
+        TaskError, match=r"labels '.*' and '.*' of column 'label' read the same; make them one"
+    ) as told:
+        written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    assert all(repr(name) in str(told.value) for name in pair)
+
+
 def test_nothing_is_overwritten(tmp_path):
     data = film_csv(tmp_path / "films.csv")
     made = written(tmp_path, "films", data, Columns("review", "verdict"))
