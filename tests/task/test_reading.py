@@ -58,6 +58,13 @@ def test_csv(csv):
     assert read(path) == GOOD
 
 
+@pytest.mark.parametrize("header", [",text,label", "text,label,", "text,label, ", "text,label,,", ",text,label,"])
+def test_csv_columns_without_a_name(csv, header):
+    """As pandas writes for the index, and spreadsheets for what was emptied."""
+    cells = [{"text": "a film", "label": "pos"}.get(name, "0") for name in header.split(",")]
+    assert read(csv(f"{header}\n{','.join(cells)}\n")) == [{"text": "a film", "label": "pos"}]
+
+
 def test_json_lines_json_and_parquet(tmp_path):
     assert read(json_lines(tmp_path / "a.jsonl", *GOOD)) == GOOD
     assert read(json_lines(tmp_path / "lines.json", *GOOD)) == GOOD
