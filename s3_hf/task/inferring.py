@@ -14,7 +14,7 @@ import datasets
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
-from s3_hf.task.reading import answers_of, checked_rows, gold_rows, label_name
+from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.task.sources import opened, splits_of
 
@@ -47,7 +47,7 @@ class _Split:
 
     name: str
     features: datasets.Features | None
-    labels: frozenset[tuple[int, str]]
+    labels: frozenset[tuple[float, str]]
     rows: int
     hidden: bool
     placed: bool
@@ -137,7 +137,7 @@ class _Look:
     columns: Columns
     names: list[str] | None
     rows: int = 0
-    labels: set[tuple[int, str]] = field(default_factory=set)
+    labels: set[tuple[float, str]] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     hidden: bool = True
     placed: bool = True
@@ -158,12 +158,14 @@ class _Look:
         self.hidden = self.hidden and (value is None or value in (-1, "-1"))
         label = label_name(value, self.names)
         if label is not None and label.strip():
-            self.labels.add((_place(value), label))
+            self.labels.add((_place(whole(value)), label))
 
 
-def _place(label: Any) -> int:
+def _place(label: Any) -> float:
     """Where a label is among others: numbers, also written ones, in their order; text after its letters."""
-    return int(label) if isinstance(label, int) or label.isdecimal() else 0
+    if isinstance(label, int):
+        return label
+    return float(label) if is_number(label) else 0
 
 
 def _pairs(answers: Any) -> Iterator[tuple[Any, Any]]:
@@ -255,7 +257,7 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
             f"{config.splits['validation']!r}; give data in one split, to be divided"
         )
     notes += [f"label {name!r} is not in the test rows" for name in config.labels if not counts["test"][name]]
-    if config.labels and all(name.lstrip("-").isdecimal() for name in config.labels):
+    if config.labels and all(map(is_number, config.labels)):
         notes.append("labels are numbers, which tell an LLM nothing: write what they mean in LABELS")
     if not placed:
         notes.append("answers without a start are taken to stand where their text stands first in the context")

@@ -277,6 +277,17 @@ def test_labels_that_read_the_same(tmp_path, pair):
     assert all(repr(name) in str(told.value) for name in pair)
 
 
+@pytest.mark.parametrize(("name", "labels"), [("a.csv", ["0.0", "2.0", "10.0"]), ("a.jsonl", ["0", "2", "10"])])
+def test_labels_that_pandas_made_floats(tmp_path, name, labels):
+    rows = [{"text": f"text {n}", "label": [0.0, 2.0, 10.0][n % 3]} for n in range(30)]
+    path = json_lines(tmp_path / name, rows)
+    if name == "a.csv":
+        path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    made = written(tmp_path, "t", path, Columns("text", "label"))
+    assert list(load_task(str(made.path)).label_names) == labels
+    assert made.found.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
+
+
 def test_nothing_is_overwritten(tmp_path):
     data = film_csv(tmp_path / "films.csv")
     made = written(tmp_path, "films", data, Columns("review", "verdict"))
