@@ -47,13 +47,15 @@ def show(
     from s3_hf.task import load_task
 
     loaded = load_task(task, gold)
-    facts = loaded.facts()
+    facts = loaded.facts() | {"shared_rows": loaded.shared_rows}
     if as_json:
         display.show_json(facts)
         return
     lines = [f"{facts['name']}: {facts['description']}", f"source   {facts['source'] or facts['homepage']}"]
     lines += [f"licence  {facts['license']}"]
     lines += [f"split    {split}: {size:,} rows" for split, size in facts["splits"].items()]
+    if facts["shared_rows"]:
+        lines += [f"shared   {facts['shared_rows']:,} test rows are validation rows too"]
     lines += [f"column   {name}: {feature}" for name, feature in loaded.builder.info.features.items()]
     lines += [f"label    {name}: {word!r} in prompts" for name, word in facts["labels"].items()]
     lines += [f"prompt   {name}:\n{text}\n" for name, text in facts["prompts"].items() if text]

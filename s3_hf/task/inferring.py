@@ -17,6 +17,8 @@ from s3_hf.task.formats import brief
 from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.task.sources import opened, splits_of
+from s3_hf.task.splitting import same
+from s3_hf.texts import row_text
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
 LENGTHS = (64, 128, 256, 512)
@@ -243,12 +245,14 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
     counts: dict[str, Mapping[str | None, int]] = {}
     texts: list[str] = []
     inputs: list[str] = []
+    keys: dict[str, list[int]] = {"validation": [], "test": []}
     for split in ("validation", "test"):
         labels: Counter[str | None] = Counter()
         for row in gold_rows(config, split):
             labels[row[config.label] if config.label else None] += 1
             texts.append(row[config.text])
-            inputs.append(f"{row[config.context]} {row[config.text]}" if config.context else row[config.text])
+            inputs.append(row_text(row[config.text], row[config.context] if config.context else None))
+            keys[split].append(same(inputs[-1]))
         counts[split] = {name: labels[name] for name in (config.labels if config.label else (None,))}
     lacking = [name for name in config.labels if not counts["validation"][name]]
     if lacking:
@@ -257,6 +261,13 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
             f"{config.splits['validation']!r}; give data in one split, to be divided"
         )
     notes += [f"label {name!r} is not in the test rows" for name in config.labels if not counts["test"][name]]
+    shared = sum(map(set(keys["validation"]).__contains__, keys["test"]))
+    if shared:
+        of = "rows" if config.context else "texts"
+        notes.append(
+            f"{shared:,} of {len(keys['test']):,} test {of} are validation {of} too: scores on them tell nothing of "
+            "new ones; drop them from one of the splits"
+        )
     if config.labels and all(map(is_number, config.labels)):
         notes.append("labels are numbers, which tell an LLM nothing: write what they mean in LABELS")
     if not placed:

@@ -288,6 +288,15 @@ def test_labels_that_pandas_made_floats(tmp_path, name, labels):
     assert made.found.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
 
 
+def test_texts_of_both_splits_are_told(typed, tmp_path):
+    for split, start in (("train", 0), ("test", 20)):
+        rows = [{"text": f"text {n + start}", "label": "xy"[n % 2]} for n in range(40)]
+        json_lines(tmp_path / f"{split}.jsonl", rows)
+    made = written(tmp_path, "t", tmp_path, Columns("text", "label"))
+    assert made.found.notes[0].startswith("20 of 40 test texts are validation texts too: ")
+    assert "shared   20 test rows are validation rows too\n" in typed("tasks", "show", made.path)[1]
+
+
 def test_nothing_is_overwritten(tmp_path):
     data = film_csv(tmp_path / "films.csv")
     made = written(tmp_path, "films", data, Columns("review", "verdict"))
