@@ -14,6 +14,7 @@ import datasets
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
+from s3_hf.task.lengths import set_lengths
 from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.task.sources import opened, splits_of
@@ -21,21 +22,19 @@ from s3_hf.task.splitting import same
 from s3_hf.texts import row_text
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
-LENGTHS = (64, 128, 256, 512)
-"""Tokens of input that a student is given room for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A task as its data tells it, without prompts.
 
-    `counts` has for validation and test the rows of each label (of the answers: of None), `words` is how many half of
-    the texts have at most, and `notes` what the user should know.
+    `counts` has for validation and test the rows of each label (of the answers: of None), `size` is how long half of
+    the texts are at most, as in "12 words", and `notes` what the user should know.
     """
 
     config: TaskConfig
     counts: Mapping[str, Mapping[str | None, int]]
-    words: int
+    size: str
     notes: tuple[str, ...]
 
 
@@ -241,7 +240,7 @@ def _check_labels(config: TaskConfig, used: Sequence[_Split]) -> None:
 
 
 def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
-    """Set what depends on the length of texts, and count the rows."""
+    """Set what depends on the texts, and count the rows."""
     counts: dict[str, Mapping[str | None, int]] = {}
     texts: list[str] = []
     inputs: list[str] = []
@@ -260,32 +259,23 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
             f"every label must occur in the gold validation data, found none of {lacking[0]!r} in split "
             f"{config.splits['validation']!r}; give data in one split, to be divided"
         )
-    notes += [f"label {name!r} is not in the test rows" for name in config.labels if not counts["test"][name]]
     shared = sum(map(set(keys["validation"]).__contains__, keys["test"]))
-    if shared:
-        of = "rows" if config.context else "texts"
-        notes.append(
-            f"{shared:,} of {len(keys['test']):,} test {of} are validation {of} too: scores on them tell nothing of "
-            "new ones; drop them from one of the splits"
-        )
-    if config.labels and all(map(is_number, config.labels)):
-        notes.append("labels are numbers, which tell an LLM nothing: write what they mean in LABELS")
-    if not placed:
-        notes.append("answers without a start are taken to stand where their text stands first in the context")
-    longest = _tokens(inputs)
-    room = next((length for length in LENGTHS if longest <= length), LENGTHS[-1])
-    config.max_length = min(room, 384) if config.answers else room
-    config.stride = config.max_length // 4
-    config.max_tokens = max(32, min(1024, -(-2 * _tokens(texts) // 32) * 32))
-    words = sorted(len(text.split()) for text in texts)
-    config.min_words = max(1, min(5, words[len(words) // 20]))
+    notes += _notes(config, counts["test"], shared, placed=placed)
     config.one_line = not any("\n" in text.strip() for text in texts)
     asked = sum(text.rstrip().endswith("?") for text in texts)
     config.question = bool(config.answers) and asked >= 0.9 * len(texts)
-    return Found(config, counts, max(1, words[len(words) // 2]), tuple(notes))
+    return Found(config, counts, set_lengths(config, texts, inputs), tuple(notes))
 
 
-def _tokens(texts: Sequence[str]) -> int:
-    """About how many tokens all but one in twenty of the texts have at most."""
-    sizes = sorted(max(1.5 * len(text.split()), len(text) / 4) for text in texts)
-    return int(sizes[len(sizes) * 19 // 20]) + 4
+def _notes(config: TaskConfig, test: Mapping[str | None, int], shared: int, *, placed: bool) -> Iterator[str]:
+    yield from (f"label {name!r} is not in the test rows" for name in config.labels if not test[name])
+    if shared:
+        of = "rows" if config.context else "texts"
+        yield (
+            f"{shared:,} of {sum(test.values()):,} test {of} are validation {of} too: scores on them tell nothing of "
+            "new ones; drop them from one of the splits"
+        )
+    if config.labels and all(map(is_number, config.labels)):
+        yield "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
+    if not placed:
+        yield "answers without a start are taken to stand where their text stands first in the context"

@@ -297,6 +297,24 @@ def test_texts_of_both_splits_are_told(typed, tmp_path):
     assert "shared   20 test rows are validation rows too\n" in typed("tasks", "show", made.path)[1]
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "min_words", "max_tokens", "max_length"),
+    [
+        ("这家餐厅的服务非常好我们一家人都很满意下次还会再来并且推荐给朋友" * 4, "129 characters", 1, 288, 256),
+        ("この映画はとても面白かったです。", "17 characters", 1, 64, 64),
+        ("อาหารอร่อยมาก บริการดี ", "24 characters", 1, 64, 64),
+        ("이 영화는 정말 재미있고 배우들의 연기가 좋았습니다 ", "8 words", 5, 64, 64),
+        ("the film was good and its actors were too ", "10 words", 5, 64, 64),
+    ],
+)
+def test_lengths_with_and_without_spaces(tmp_path, text, size, min_words, max_tokens, max_length):
+    rows = [{"text": f"{text}{'abcdefgh'[n]}", "label": "xy"[n % 2]} for n in range(8)]
+    made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    config = load_task(str(made.path)).config
+    assert f"one text of about {size} with" in config.prompts.seed_plain
+    assert (config.min_words, config.max_tokens, config.max_length) == (min_words, max_tokens, max_length)
+
+
 def test_nothing_is_overwritten(tmp_path):
     data = film_csv(tmp_path / "films.csv")
     made = written(tmp_path, "films", data, Columns("review", "verdict"))
