@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -102,7 +103,8 @@ def new(
         lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
-    lines += [f"  s3-hf tasks preview {path} --llm URL", f"  s3-hf run {path} --llm URL"]
+    typed = shlex.quote(str(path))
+    lines += [f"  s3-hf tasks preview {typed} --llm URL", f"  s3-hf run {typed} --llm URL"]
     display.show_text("\n".join(lines))
 
 

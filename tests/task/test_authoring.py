@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -313,6 +314,13 @@ def test_lengths_with_and_without_spaces(tmp_path, text, size, min_words, max_to
     config = load_task(str(made.path)).config
     assert f"one text of about {size} with" in config.prompts.seed_plain
     assert (config.min_words, config.max_tokens, config.max_length) == (min_words, max_tokens, max_length)
+
+
+def test_the_commands_can_be_typed(typed, tmp_path):
+    out = tmp_path / "my data's"
+    told = typed("tasks", "new", "films", "--data", film_csv(tmp_path / "films.csv"), "--text", "review", "--label",
+                 "verdict", "--out", out)[1]  # fmt: skip
+    assert shlex.split(told.splitlines()[-1]) == ["s3-hf", "run", str(out / "films.py"), "--llm", "URL"]
 
 
 def test_nothing_is_overwritten(tmp_path):
