@@ -46,9 +46,10 @@ def show(
     """Show a task's splits, sizes, features and prompts."""
     from s3_hf.cli import display
     from s3_hf.task import load_task
+    from s3_hf.task.splitting import shared_rows
 
     loaded = load_task(task, gold)
-    facts = loaded.facts() | {"shared_rows": loaded.shared_rows}
+    facts = loaded.facts() | {"shared_rows": shared_rows(loaded.gold, loaded.test, loaded.columns)}
     if as_json:
         display.show_json(facts)
         return

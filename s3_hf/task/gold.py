@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ from s3_hf.errors import S3Error, TaskError
 from s3_hf.records import Answer, Columns, Context
 from s3_hf.task.given import given_contexts
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
-from s3_hf.task.splitting import divided, same
+from s3_hf.task.splitting import divided
 from s3_hf.texts import digest_of, digests, row_text
 
 PROVENANCE_FEATURES = {
@@ -147,12 +146,6 @@ class Task:
             return 0
         return len(digests(self._validation[column][:]) & digests(self.test[column][:]))
 
-    @cached_property
-    def shared_rows(self) -> int:
-        """How many test rows are gold validation rows too, whatever their labels."""
-        seen = set(map(same, self._row_texts(self._validation)))
-        return sum(same(text) in seen for text in self._row_texts(self.test))
-
     def context_of(self, row: Mapping[str, Any]) -> Context | None:
         """What a gold row is about; None in a task of single texts."""
         config = self.config
@@ -206,7 +199,9 @@ class Task:
 
     def row_digests(self, rows: datasets.Dataset) -> frozenset[int]:
         """Digests of what makes each row the same as another one (`texts.row_text`)."""
-        return digests(self._row_texts(rows))
+        texts, context = rows[self.config.text][:], self.config.context
+        contexts = rows[context][:] if context else [None] * len(texts)
+        return digests(row_text(*row) for row in zip(texts, contexts, strict=True))
 
     def content_digests(self) -> dict[str, str]:
         """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""
@@ -219,11 +214,6 @@ class Task:
             "labels": _digest(config.labels.items()),
             "prompts": _digest(item for item in asdict(self.prompts).items() if item[1]),
         }
-
-    def _row_texts(self, rows: datasets.Dataset) -> Iterator[str]:
-        texts, context = rows[self.config.text][:], self.config.context
-        contexts = rows[context][:] if context else [None] * len(texts)
-        return itertools.starmap(row_text, zip(texts, contexts, strict=True))
 
     @cached_property
     def _validation(self) -> datasets.Dataset:
