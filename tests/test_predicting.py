@@ -210,6 +210,31 @@ def test_a_text_with_rare_line_breaks_is_one_row(tmp_path, name):
     assert [row for _, row in rows] == table.to_pylist()
 
 
+def test_the_index_of_pandas_is_kept(tmp_path):
+    (tmp_path / "x.csv").write_text(",text\n7,a\n8,b\n")
+    table = read_texts(tmp_path / "x.csv", "text")
+    assert table.to_pydict() == {"": ["7", "8"], "text": ["a", "b"]}
+    write_rows(tmp_path / "y.csv", table)
+    assert read_texts(tmp_path / "y.csv", "text") == table
+    (tmp_path / "x.csv").write_text("text,,\na,,\n")
+    assert read_texts(tmp_path / "x.csv", "text").column_names == ["text"]
+
+
+def test_a_categorical_column_is_text(tmp_path):
+    table = pa.table({"text": pa.array(["a", "b", "a"]).dictionary_encode(), "n": [1, 2, 3]})
+    pa.parquet.write_table(table, tmp_path / "x.parquet")
+    assert read_texts(tmp_path / "x.parquet", "text").to_pydict() == {"text": ["a", "b", "a"], "n": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_no_number_is_null_in_json(tmp_path, name):
+    nan = float("nan")
+    write_rows(tmp_path / name, pa.table({"text": ["a"], "n": [nan], "all": [[nan, 1.0]], "in": [{"n": nan}]}))
+    assert "NaN" not in (tmp_path / name).read_text()
+    row = {"text": "a", "n": None, "all": [None, 1.0], "in": {"n": None}}
+    assert read_texts(tmp_path / name, "text").to_pylist() == [row]
+
+
 def test_json_lines_in_a_json_file_end_in_a_newline_alone(tmp_path):
     table = pa.table({"text": BREAKS})
     write_rows(tmp_path / "x.jsonl", table)

@@ -79,6 +79,7 @@ def test_a_changed_recipe_is_prepared_anew(tmp_path, gold_folder):
         ([(" like: {text}", " like that")], "lacks the field {text}"),
         ([("a {label} sentence", "a {label sentence")], "unbalanced braces"),
         ([('"pos": "positive"', '"pos": ""')], "must have a word"),
+        ([('"pos": "positive"', '"pos": " Negative"')], "a word of its own, found ' Negative' for 'neg' and 'pos'"),
         ([('"neg": "negative", ', "")], "at least two label names"),
         ([("class Films(TaskBuilder)", "class Films(Nothing)")], "NameError, line 5: name 'Nothing'"),
         ([("max_tokens=40", "max_toks=40")], "TypeError, line 7: TaskConfig.__init__() got an unexpected"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -45,15 +46,18 @@ def show(
     """Show a task's splits, sizes, features and prompts."""
     from s3_hf.cli import display
     from s3_hf.task import load_task
+    from s3_hf.task.splitting import shared_rows
 
     loaded = load_task(task, gold)
-    facts = loaded.facts()
+    facts = loaded.facts() | {"shared_rows": shared_rows(loaded.gold, loaded.test, loaded.columns)}
     if as_json:
         display.show_json(facts)
         return
     lines = [f"{facts['name']}: {facts['description']}", f"source   {facts['source'] or facts['homepage']}"]
     lines += [f"licence  {facts['license']}"]
     lines += [f"split    {split}: {size:,} rows" for split, size in facts["splits"].items()]
+    if facts["shared_rows"]:
+        lines += [f"shared   {facts['shared_rows']:,} test rows are validation rows too"]
     lines += [f"column   {name}: {feature}" for name, feature in loaded.builder.info.features.items()]
     lines += [f"label    {name}: {word!r} in prompts" for name, word in facts["labels"].items()]
     lines += [f"prompt   {name}:\n{text}\n" for name, text in facts["prompts"].items() if text]
@@ -100,7 +104,8 @@ def new(
         lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
-    lines += [f"  s3-hf tasks preview {path} --llm URL", f"  s3-hf run {path} --llm URL"]
+    typed = shlex.quote(str(path))
+    lines += [f"  s3-hf tasks preview {typed} --llm URL", f"  s3-hf run {typed} --llm URL"]
     display.show_text("\n".join(lines))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
                 f"{option}"
             )
         kind = table[name].type
+        if pa.types.is_dictionary(kind):  # what pandas writes for a categorical column
+            kind = kind.value_type
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
         if table[name].null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise ConfigError(
                 f"column {name!r} of {str(path)!r} must hold a text in each row, found {kind} with "
@@ -97,7 +101,7 @@ def write_rows(path: Path, table: pa.Table) -> None:
             elif _format(path) == ".csv":
                 pa.csv.write_csv(table, temporary)
             else:
-                rows = [json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist()]
+                rows = [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
                 text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
                 temporary.write_text(text, encoding="utf-8")
     except pa.ArrowInvalid as error:
@@ -105,6 +109,15 @@ def write_rows(path: Path, table: pa.Table) -> None:
             f"{str(path)!r} must be of a format that holds every column, found that CSV does not ({_brief(error)}); "
             "write .jsonl or .parquet"
         ) from error
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for the numbers that JSON has none of: NaN and the infinite ones."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _format(path: Path) -> str:

@@ -18,7 +18,7 @@ import jinja2
 
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
-from s3_hf.records import Columns
+from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.inferring import Found, inferred
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
@@ -94,7 +94,7 @@ def recipe_text(wanted: Wanted, found: Found, path: str | None) -> str:
             path=path,
             imported=[name for name in ("ClassLabel", "List", "Value") if f"{name}(" in code],
             divided=config.splits["validation"] == config.splits["test"],
-            prompts=_prompts(wanted, found.words),
+            prompts=_prompts(wanted, found.size),
         )
     )
 
@@ -116,6 +116,9 @@ def _check(wanted: Wanted) -> None:
     named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]
     if len(set(named)) < len(named):
         raise ConfigError(f"each flag must name another column, found {', '.join(named)}; correct them")
+    own = next((name for name in named if name in PROVENANCE), None)
+    if own:
+        raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
 
 
 def counted(labels: Mapping[str | None, int]) -> str:
@@ -158,12 +161,12 @@ def _described(columns: Columns, words: str, labels: int) -> str:
     return f"{title}: each {text}{about} has one of {labels} labels."
 
 
-def _prompts(wanted: Wanted, size: int) -> Prompts:
-    """Prompts that suit any texts of a kind; `size` is how many words a text has."""
+def _prompts(wanted: Wanted, size: str) -> Prompts:
+    """Prompts that suit any texts of a kind; `size` is how long a text is."""
     columns = wanted.columns
     text, context = (_literal_braces(noun) for noun in _nouns(columns))
     topic = _literal_braces(wanted.description or f'The task is called "{_words(wanted.name)}".')
-    one, only = f"one {text} of about {size} words", f"Reply with the {text} only."
+    one, only = f"one {text} of about {size}", f"Reply with the {text} only."
     if columns.answers:
         return Prompts(
             seed=f'{{context}}\n\n{topic} Write {one} about this {context} to which the answer is "{{answer}}", '

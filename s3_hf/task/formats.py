@@ -71,6 +71,7 @@ def _csv(path: Path, where: str) -> Source:
 
 
 def _csv_rows(path: Path, where: str) -> Generator[Row]:
+    """Rows without the columns that have no name, unless it is a single one, as that of pandas' index."""
     csv.field_size_limit(max(csv.field_size_limit(), _CSV_CELL))  # the default refuses cells of 128 KiB
     header: list[str] | None = None
     with path.open("rb") as file:
@@ -84,7 +85,8 @@ def _csv_rows(path: Path, where: str) -> Generator[Row]:
                         f"{place}, must have {wanted}, for the columns {header}, found {len(cells)}: "
                         f"{brief(cells)}; put quotes around cells with commas, or complete the line"
                     )
-                yield place, _text(place, dict(zip(header, cells, strict=True)))
+                row = {name: cell for name, cell in zip(header, cells, strict=True) if name or header.count("") == 1}
+                yield place, _text(place, row)
 
 
 def _records(file: IO[bytes], where: str) -> Iterator[tuple[str, list[str]]]:
@@ -111,12 +113,13 @@ def _header(place: str, cells: Sequence[str]) -> list[str]:
             f"{place}, must separate cells by commas, found {other!r} in the header {brief(list(cells))}; "
             "save the file with commas"
         )
-    twice = {cell for cell in cells if cells.count(cell) > 1}
-    if twice or not all(cells):
+    names = [cell if cell.strip() else "" for cell in cells]
+    if any(name and names.count(name) > 1 for name in names):
         raise TaskError(
             f"{place}, must name each column once, found {brief(list(cells))}; correct the header of the file"
         )
-    return list(_text(place, {cell: cell for cell in cells}))
+    _text(place, dict.fromkeys(names))
+    return names
 
 
 def _json_lines(path: Path, where: str) -> Source:

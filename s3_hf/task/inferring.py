@@ -12,28 +12,29 @@ from typing import Any
 import datasets
 
 from s3_hf.errors import ConfigError, TaskError
-from s3_hf.records import Columns
+from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
-from s3_hf.task.reading import answers_of, checked_rows, gold_rows, label_name
+from s3_hf.task.lengths import set_lengths
+from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.task.sources import opened, splits_of
+from s3_hf.task.splitting import same
+from s3_hf.texts import row_text
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
-LENGTHS = (64, 128, 256, 512)
-"""Tokens of input that a student is given room for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A task as its data tells it, without prompts.
 
-    `counts` has for validation and test the rows of each label (of the answers: of None), `words` is how many half of
-    the texts have at most, and `notes` what the user should know.
+    `counts` has for validation and test the rows of each label (of the answers: of None), `size` is how long half of
+    the texts are at most, as in "12 words", and `notes` what the user should know.
     """
 
     config: TaskConfig
     counts: Mapping[str, Mapping[str | None, int]]
-    words: int
+    size: str
     notes: tuple[str, ...]
 
 
@@ -47,7 +48,7 @@ class _Split:
 
     name: str
     features: datasets.Features | None
-    labels: frozenset[tuple[int, str]]
+    labels: frozenset[tuple[float, str]]
     rows: int
     hidden: bool
     placed: bool
@@ -137,7 +138,7 @@ class _Look:
     columns: Columns
     names: list[str] | None
     rows: int = 0
-    labels: set[tuple[int, str]] = field(default_factory=set)
+    labels: set[tuple[float, str]] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     hidden: bool = True
     placed: bool = True
@@ -158,12 +159,14 @@ class _Look:
         self.hidden = self.hidden and (value is None or value in (-1, "-1"))
         label = label_name(value, self.names)
         if label is not None and label.strip():
-            self.labels.add((_place(value), label))
+            self.labels.add((_place(whole(value)), label))
 
 
-def _place(label: Any) -> int:
+def _place(label: Any) -> float:
     """Where a label is among others: numbers, also written ones, in their order; text after its letters."""
-    return int(label) if isinstance(label, int) or label.isdecimal() else 0
+    if isinstance(label, int):
+        return label
+    return float(label) if is_number(label) else 0
 
 
 def _pairs(answers: Any) -> Iterator[tuple[Any, Any]]:
@@ -195,7 +198,10 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
 
 
 def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
-    """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles."""
+    """Set the gold columns: all that a dataset declares, and of a file those asked for, its ids and titles.
+
+    Columns that this product adds are left out: a row that is made of the data has its own.
+    """
     asked = dict(config.gold_features())
     declared = used[0].features
     config.id = "id" if all(split.ids for split in used) and "id" not in asked else None
@@ -203,7 +209,8 @@ def _features(config: TaskConfig, used: Sequence[_Split]) -> None:
     config.carried = ("title",) if titled else ()
     kept = {name: datasets.Value("string") for name in (config.id, *config.carried) if name} | asked
     if declared is not None:
-        kept = {name: kept.get(name, feature) for name, feature in declared.items() if name in kept or _plain(feature)}
+        own = {name: feature for name, feature in declared.items() if name not in PROVENANCE}
+        kept = {name: kept.get(name, feature) for name, feature in own.items() if name in kept or _plain(feature)}
     if list(kept) != list(asked):
         config.features = kept
 
@@ -225,19 +232,26 @@ def _check_labels(config: TaskConfig, used: Sequence[_Split]) -> None:
             f"--label must name a column with at least two labels, each in several rows, found {count} different "
             f"values in {rows} rows of {config.label!r} ({labels}); name another column"
         )
+    first: dict[str, str] = {}
+    for name, word in config.labels.items():
+        other = first.setdefault(word.casefold(), name)
+        if other != name:
+            raise TaskError(f"labels {other!r} and {name!r} of column {config.label!r} read the same; make them one")
 
 
 def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
-    """Set what depends on the length of texts, and count the rows."""
+    """Set what depends on the texts, and count the rows."""
     counts: dict[str, Mapping[str | None, int]] = {}
     texts: list[str] = []
     inputs: list[str] = []
+    keys: dict[str, list[int]] = {"validation": [], "test": []}
     for split in ("validation", "test"):
         labels: Counter[str | None] = Counter()
         for row in gold_rows(config, split):
             labels[row[config.label] if config.label else None] += 1
             texts.append(row[config.text])
-            inputs.append(f"{row[config.context]} {row[config.text]}" if config.context else row[config.text])
+            inputs.append(row_text(row[config.text], row[config.context] if config.context else None))
+            keys[split].append(same(inputs[-1]))
         counts[split] = {name: labels[name] for name in (config.labels if config.label else (None,))}
     lacking = [name for name in config.labels if not counts["validation"][name]]
     if lacking:
@@ -245,25 +259,23 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
             f"every label must occur in the gold validation data, found none of {lacking[0]!r} in split "
             f"{config.splits['validation']!r}; give data in one split, to be divided"
         )
-    notes += [f"label {name!r} is not in the test rows" for name in config.labels if not counts["test"][name]]
-    if config.labels and all(name.lstrip("-").isdecimal() for name in config.labels):
-        notes.append("labels are numbers, which tell an LLM nothing: write what they mean in LABELS")
-    if not placed:
-        notes.append("answers without a start are taken to stand where their text stands first in the context")
-    longest = _tokens(inputs)
-    room = next((length for length in LENGTHS if longest <= length), LENGTHS[-1])
-    config.max_length = min(room, 384) if config.answers else room
-    config.stride = config.max_length // 4
-    config.max_tokens = max(32, min(1024, -(-2 * _tokens(texts) // 32) * 32))
-    words = sorted(len(text.split()) for text in texts)
-    config.min_words = max(1, min(5, words[len(words) // 20]))
+    shared = sum(map(set(keys["validation"]).__contains__, keys["test"]))
+    notes += _notes(config, counts["test"], shared, placed=placed)
     config.one_line = not any("\n" in text.strip() for text in texts)
     asked = sum(text.rstrip().endswith("?") for text in texts)
     config.question = bool(config.answers) and asked >= 0.9 * len(texts)
-    return Found(config, counts, max(1, words[len(words) // 2]), tuple(notes))
+    return Found(config, counts, set_lengths(config, texts, inputs), tuple(notes))
 
 
-def _tokens(texts: Sequence[str]) -> int:
-    """About how many tokens all but one in twenty of the texts have at most."""
-    sizes = sorted(max(1.5 * len(text.split()), len(text) / 4) for text in texts)
-    return int(sizes[len(sizes) * 19 // 20]) + 4
+def _notes(config: TaskConfig, test: Mapping[str | None, int], shared: int, *, placed: bool) -> Iterator[str]:
+    yield from (f"label {name!r} is not in the test rows" for name in config.labels if not test[name])
+    if shared:
+        of = "rows" if config.context else "texts"
+        yield (
+            f"{shared:,} of {sum(test.values()):,} test {of} are validation {of} too: scores on them tell nothing of "
+            "new ones; drop them from one of the splits"
+        )
+    if config.labels and all(map(is_number, config.labels)):
+        yield "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
+    if not placed:
+        yield "answers without a start are taken to stand where their text stands first in the context"

@@ -17,6 +17,7 @@ from datasets.fingerprint import Hasher
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError
+from s3_hf.records import PROVENANCE
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 
@@ -112,17 +113,28 @@ def _faults(config: TaskConfig) -> Iterator[str]:
         yield f"either 'label' or 'answers' must name a column, found {config.label!r} and {config.answers!r}"
     if config.answers and not config.context:
         yield "'context' must name the column that the answers are in, found None; name it"
-    if config.label and len(config.labels) < 2:
-        yield f"'labels' must map at least two label names to words, found {dict(config.labels)!r}; add them"
-    for name, word in config.labels.items():
-        if not word.strip():
-            yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
+    for name in config.gold_features():
+        if name in PROVENANCE:
+            yield f"its columns must not be named {', '.join(PROVENANCE)}, found {name!r}; leave it out or rename it"
+    yield from _label_faults(config)
     if config.prompts is None:
         yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"
         return
     yield from config.prompts.faults(config.columns)
     for name, other in config.other_prompts.items():
         yield from (f"in other_prompts {name!r}, {fault}" for fault in other.faults(config.columns))
+
+
+def _label_faults(config: TaskConfig) -> Iterator[str]:
+    if config.label and len(config.labels) < 2:
+        yield f"'labels' must map at least two label names to words, found {dict(config.labels)!r}; add them"
+    first: dict[str, str] = {}
+    for name, word in config.labels.items():
+        if not word.strip():
+            yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
+        other = first.setdefault(" ".join(word.split()).casefold(), name)
+        if other != name:
+            yield f"each label must have a word of its own, found {word!r} for {other!r} and {name!r}; write another"
 
 
 def _registered(name: str) -> type[TaskBuilder]:

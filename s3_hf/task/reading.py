@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from s3_hf.task.recipe import TaskConfig
 
 TEST = "test"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def gold_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
@@ -59,7 +61,7 @@ def given_rows(config: TaskConfig, source: Source, test: frozenset[int]) -> Iter
     label without a name is its number in the task, but its digits where a label of the task is named by a number.
     """
     labels = list(config.labels)
-    numbered = any(name.lstrip("-").isdecimal() for name in labels)
+    numbered = any(map(is_number, labels))
     names = _class_names(source, config.label) or (None if numbered else labels)
     check = _Check(replace(config, id=None), config.gold_features(), names, test - {digest_of("")})
     for row in _checked(source, check):
@@ -135,10 +137,15 @@ class _Check:
             )
         if _missing(value):
             raise TaskError(f"{where} must have a label, found {value!r}; write it or drop the row")
+        value = whole(value)
+        if not isinstance(value, str | int):
+            raise TaskError(
+                f"{where} must have a label that is text or a whole number, found {brief(value)}; write it so"
+            )
         name = label_name(value, self.names)
         if name is not None and name in self.config.labels:
             return name
-        known = ", ".join(list(self.config.labels)[:20])
+        known = ", ".join((list(self.config.labels) or self.names or [])[:20])
         if self.names is not None or value == -1:
             hint = "a label of -1 is hidden: use another split" if value == -1 else "correct the row or the recipe"
         elif isinstance(value, int):
@@ -175,8 +182,19 @@ class _Check:
             ) from error
 
 
+def whole(value: Any) -> Any:
+    """The integer that a whole float is, as pandas makes of it beside an empty cell; others as they are."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_number(name: str) -> bool:
+    """True for a label name that says nothing but a number, such as `-1` or `2.0`."""
+    return _NUMBER.fullmatch(name) is not None
+
+
 def label_name(value: Any, names: list[str] | None) -> str | None:
     """The name of a label as it stands in a row; `names` are those of its `ClassLabel`. None if it can have none."""
+    value = whole(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and names and value not in names and value.isdecimal():
@@ -229,7 +247,7 @@ def _answers(where: str, value: Any, context: str) -> dict[str, list[Any]]:
 
 def _start(where: str, text: str, start: Any, context: str) -> int:
     """Where the answer stands; one without a start is taken to stand at the first place."""
-    place = context.find(text)
+    place, start = context.find(text), whole(start)
     if start is None and place >= 0:
         return place
     if isinstance(start, int) and start >= 0 and context.startswith(text, start):

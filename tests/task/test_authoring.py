@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -251,6 +252,75 @@ def test_a_label_of_the_test_alone(tmp_path):
     json_lines(tmp_path / "test.jsonl", [{"text": f"b {n}", "label": "xyz"[n % 3]} for n in range(9)])
     with pytest.raises(TaskError, match="found none of 'z' in split 'train'"):
         written(tmp_path, "t", tmp_path, Columns("text", "label"))
+
+
+def test_columns_that_the_product_adds_are_left_out(tmp_path):
+    rows = {"text": [f"a {n}" for n in range(8)], "label": ["x", "y"] * 4, "idx": list(range(8)), "s3_id": ["a"] * 8}
+    datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "a.parquet"))
+    made = written(tmp_path, "t", tmp_path / "a.parquet", Columns("text", "label"))
+    task = load_task(str(made.path))
+    assert task.gold.column_names == ["text", "label", "idx", "s3_id"]
+    assert task.gold["s3_id"][0] == "val-00000"
+    with pytest.raises(ConfigError, match="no flag may name a column that s3-hf adds itself, found 's3_id'"):
+        written(tmp_path, "other", tmp_path / "a.parquet", Columns("s3_id", "label"))
+    made.path.write_text(made.path.read_text().replace('"idx": Value', '"s3_model": Value'))
+    with pytest.raises(TaskError, match=r"its columns must not be named s3_id, .*found 's3_model'; leave it out"):
+        load_task(str(made.path))
+
+
+@pytest.mark.parametrize("pair", [("pos", "pos "), ("not_spam", "not spam"), ("Pos", "pos")])
+def test_labels_that_read_the_same(tmp_path, pair):
+    rows = [{"text": f"text {n}", "label": (*pair, "other")[n % 3]} for n in range(30)]
+    with pytest.raises(
+        TaskError, match=r"labels '.*' and '.*' of column 'label' read the same; make them one"
+    ) as told:
+        written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    assert all(repr(name) in str(told.value) for name in pair)
+
+
+@pytest.mark.parametrize(("name", "labels"), [("a.csv", ["0.0", "2.0", "10.0"]), ("a.jsonl", ["0", "2", "10"])])
+def test_labels_that_pandas_made_floats(tmp_path, name, labels):
+    rows = [{"text": f"text {n}", "label": [0.0, 2.0, 10.0][n % 3]} for n in range(30)]
+    path = json_lines(tmp_path / name, rows)
+    if name == "a.csv":
+        path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    made = written(tmp_path, "t", path, Columns("text", "label"))
+    assert list(load_task(str(made.path)).label_names) == labels
+    assert made.found.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
+
+
+def test_texts_of_both_splits_are_told(typed, tmp_path):
+    for split, start in (("train", 0), ("test", 20)):
+        rows = [{"text": f"text {n + start}", "label": "xy"[n % 2]} for n in range(40)]
+        json_lines(tmp_path / f"{split}.jsonl", rows)
+    made = written(tmp_path, "t", tmp_path, Columns("text", "label"))
+    assert made.found.notes[0].startswith("20 of 40 test texts are validation texts too: ")
+    assert "shared   20 test rows are validation rows too\n" in typed("tasks", "show", made.path)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "min_words", "max_tokens", "max_length"),
+    [
+        ("这家餐厅的服务非常好我们一家人都很满意下次还会再来并且推荐给朋友" * 4, "129 characters", 1, 288, 256),
+        ("この映画はとても面白かったです。", "17 characters", 1, 64, 64),
+        ("อาหารอร่อยมาก บริการดี ", "24 characters", 1, 64, 64),
+        ("이 영화는 정말 재미있고 배우들의 연기가 좋았습니다 ", "8 words", 5, 64, 64),
+        ("the film was good and its actors were too ", "10 words", 5, 64, 64),
+    ],
+)
+def test_lengths_with_and_without_spaces(tmp_path, text, size, min_words, max_tokens, max_length):
+    rows = [{"text": f"{text}{'abcdefgh'[n]}", "label": "xy"[n % 2]} for n in range(8)]
+    made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    config = load_task(str(made.path)).config
+    assert f"one text of about {size} with" in config.prompts.seed_plain
+    assert (config.min_words, config.max_tokens, config.max_length) == (min_words, max_tokens, max_length)
+
+
+def test_the_commands_can_be_typed(typed, tmp_path):
+    out = tmp_path / "my data's"
+    told = typed("tasks", "new", "films", "--data", film_csv(tmp_path / "films.csv"), "--text", "review", "--label",
+                 "verdict", "--out", out)[1]  # fmt: skip
+    assert shlex.split(told.splitlines()[-1]) == ["s3-hf", "run", str(out / "films.py"), "--llm", "URL"]
 
 
 def test_nothing_is_overwritten(tmp_path):

@@ -58,6 +58,13 @@ def test_csv(csv):
     assert read(path) == GOOD
 
 
+@pytest.mark.parametrize("header", [",text,label", "text,label,", "text,label, ", "text,label,,", ",text,label,"])
+def test_csv_columns_without_a_name(csv, header):
+    """As pandas writes for the index, and spreadsheets for what was emptied."""
+    cells = [{"text": "a film", "label": "pos"}.get(name, "0") for name in header.split(",")]
+    assert read(csv(f"{header}\n{','.join(cells)}\n")) == [{"text": "a film", "label": "pos"}]
+
+
 def test_json_lines_json_and_parquet(tmp_path):
     assert read(json_lines(tmp_path / "a.jsonl", *GOOD)) == GOOD
     assert read(json_lines(tmp_path / "lines.json", *GOOD)) == GOOD
@@ -83,6 +90,7 @@ def test_folders_with_and_without_a_card(tmp_path):
     [
         (["pos", "neg"], LABELS),
         ([1, 0], {"0": "negative", "1": "positive"}),
+        ([1.0, 0], {"0": "negative", "1": "positive"}),
         ([True, False], {"false": "negative", "true": "positive"}),
     ],
 )
@@ -153,6 +161,7 @@ def test_squad_layouts(tmp_path):
         ({"text": ["house"], "answer_start": [36]}, 36),
         ([{"text": "house", "answer_start": 36}], 36),
         ('{"text": ["house"], "answer_start": [36]}', 36),
+        ({"text": ["house"], "answer_start": [36.0]}, 36),
         ("house", 8),
     ],
 )
@@ -210,7 +219,7 @@ def bad(**values):
         (bad(label=["neg", "pos"]), "'label'", "several labels in a row are not supported"),
         (bad(label="great"), "'label'", "give the label a word in 'labels'"),
         (bad(label=1), "'label'", "integers without names are known by their digits: give '1' a word"),
-        (bad(label=1.5), "'label'", "found 1.5"),
+        (bad(label=1.5), "'label'", "must have a label that is text or a whole number, found 1.5"),
         (bad(label=-1), "'label'", "a label of -1 is hidden"),
         (bad(text="x" * 10_000_000), "'text'", "at most 1,000,000 characters, found 10,000,000"),
         (["c d", "neg"], "rows.jsonl", "must be a JSON object"),
