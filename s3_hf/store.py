@@ -45,6 +45,11 @@ NO_WEIGHTS = (
 """Why there may be a trained model without its weights, and what to do."""
 
 
+def has_weights(model: Path) -> bool:
+    """True if a model folder is there with its weights; see `NO_WEIGHTS`."""
+    return any(model.glob("*.safetensors"))
+
+
 class Stage(Enum):
     """What a round has to do next."""
 
@@ -95,11 +100,6 @@ class RoundDir:
     def model(self) -> Path:
         """Folder of the student trained on the union of rounds 0 to this; renamed into place when complete."""
         return self.path / "model"
-
-    @property
-    def has_weights(self) -> bool:
-        """True if the model is there with its weights; see `NO_WEIGHTS`."""
-        return any(self.model.glob("*.safetensors"))
 
     @property
     def predictions(self) -> Path:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 COPY_RATIO = 90.0
 """rapidfuzz ratio (0 to 100) of normalised texts from which one is a copy of the other."""
 
+
+BATCH = 1_000
 
 COVERED = 0.9
 """Share of the words of a row shown in the prompt that a new row may not have."""
@@ -53,6 +59,13 @@ def digest_of(text: str) -> int:
 def row_text(text: str, context: str | None) -> str:
     """What makes a row the same as another one: its text, and its context if it has one."""
     return text if context is None else f"{context} {text}"
+
+
+def row_texts(rows: Dataset, text: str, context: str | None) -> Iterator[str]:
+    """The `row_text` of each row, by its columns; contexts are long, so few are in memory at once."""
+    for batch in rows.select_columns([name for name in (text, context) if name]).iter(BATCH):
+        contexts = batch[context] if context else [None] * len(batch[text])
+        yield from map(row_text, batch[text], contexts)
 
 
 def covers(text: str, source: str) -> bool:

@@ -47,9 +47,12 @@ def show(
     from s3_hf.cli import display
     from s3_hf.task import load_task
     from s3_hf.task.splitting import shared_rows
+    from s3_hf.texts import row_texts
 
     loaded = load_task(task, gold)
-    facts = loaded.facts() | {"shared_rows": shared_rows(loaded.gold, loaded.test, loaded.columns)}
+    columns = loaded.columns
+    rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.gold, loaded.test))
+    facts = loaded.facts() | {"shared_rows": shared_rows(rows, test)}
     if as_json:
         display.show_json(facts)
         return

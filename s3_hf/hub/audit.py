@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,11 @@ from s3_hf.errors import HubError, TaskError
 from s3_hf.hub.copies import Bools, near_copies
 from s3_hf.records import Quality
 from s3_hf.store import RunDir
-from s3_hf.texts import digest_of, digests, normalise, row_text
+from s3_hf.texts import digest_of, digests, normalise, row_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-BATCH = 1_000
 MAX_COPIES = 0.01
 """Share of the rows that may copy gold validation text."""
 HUMAN = "human"
@@ -103,18 +102,11 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     places = {name: number for number, name in enumerate(gold["s3_id"][:])}
     parents = [places.get(parent, -1) for parent in rows["s3_parent"][:]]
     gold_texts = [normalise(text) for text in gold[column][:]]
-    known, forbidden = (digests(each) - {digest_of("")} for each in (gold_texts, _row_texts(test, column, context)))
+    known, forbidden = (digests(each) - {digest_of("")} for each in (gold_texts, row_texts(test, column, context)))
     exact = np.fromiter((digest_of(text) in known for text in texts), bool, len(texts))
-    leaked = np.fromiter((digest_of(row) in forbidden for row in _row_texts(rows, column, context)), bool, len(texts))
+    leaked = np.fromiter((digest_of(row) in forbidden for row in row_texts(rows, column, context)), bool, len(texts))
     copied = near_copies(texts, gold_texts, parents)
     return Audit(texts, gold_texts, written, copied & written, exact & written, leaked & written)
-
-
-def _row_texts(rows: Dataset, text: str, context: str | None) -> Iterator[str]:
-    """What makes each row the same as another one; contexts are long, so few are in memory at once."""
-    for batch in rows.select_columns([name for name in (text, context) if name]).iter(BATCH):
-        contexts = batch[context] if context else [None] * len(batch[text])
-        yield from map(row_text, batch[text], contexts)
 
 
 def _mean_words(texts: Sequence[str]) -> float:

@@ -18,7 +18,7 @@ from s3_hf.hub.audit import MAX_COPIES, Audit, audit
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, run_facts
 from s3_hf.hub.names import dataset_name, model_name, repo_id, without_paths
 from s3_hf.hub.safety import check_folder, check_rows
-from s3_hf.store import NO_WEIGHTS, RunDir, Stage
+from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +90,7 @@ class Repositories:
         for each in rounds:
             found.check(len(run.union(each.number)), options.max_copies)
         repositories = cls(run, namespace, options.license, found)
-        bare = ", ".join(str(each.number) for each in rounds if each.model.exists() and not each.has_weights)
+        bare = ", ".join(str(each.number) for each in rounds if each.model.exists() and not has_weights(each.model))
         if bare:
             logger.warning(
                 "the models of these rounds are left out, since they have no weights: %s; %s", bare, NO_WEIGHTS
@@ -104,7 +104,7 @@ class Repositories:
     def has_model(self, number: int) -> bool:
         """True if the round's student is trained and scored, and its weights were kept."""
         folder = self.run.round(number)
-        return folder.stage() is Stage.DONE and folder.has_weights
+        return folder.stage() is Stage.DONE and has_weights(folder.model)
 
     def dataset(self, number: int) -> str:
         """Id of the round's dataset."""

@@ -28,7 +28,7 @@ class Served:
     def __init__(self, endpoints: tuple[Endpoint, ...], pool: httpx2.AsyncClient, before: str | None) -> None:
         self._endpoints, self._pool, self._before = endpoints, pool, before
         self._lookup: asyncio.Task[None] | None = None
-        self._failed: dict[str | None, Exception] = {}
+        self._failed: dict[str, Exception] = {}
 
     async def name(self, endpoint: Endpoint) -> str | None:
         """The model to ask the endpoint for, or None if it does not tell what it serves.
@@ -41,10 +41,12 @@ class Served:
             if self._lookup is None or self._lookup.done():
                 self._lookup = asyncio.ensure_future(self._look())
             await asyncio.shield(self._lookup)
-        told = endpoint.serves or next((one.serves for one in self._endpoints if one.serves), ())
-        if endpoint.serves is None and not told and (failed := self._failed.get(endpoint.url)):
-            raise failed
-        return told[0] if told and endpoint.serves != () else None
+        told = endpoint.serves
+        if told is None:
+            told = next((one.serves for one in self._endpoints if one.serves), ())
+            if not told and (failed := self._failed.get(endpoint.url)):
+                raise failed
+        return told[0] if told else None
 
     def close(self) -> None:
         """Leave no task behind."""

@@ -124,11 +124,8 @@ class _Preview:
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
             rows += [(self.extrapolate, plan) for plan in planner.extrapolations(spread, "gold", range(1))]
         for template, plan in rows:
-            yield (
-                plan,
-                template,
-                synthesizer.composer.example(plan, template, plan.slot, synthesizer.tally.rationales)[0],
-            )
+            request, _ = synthesizer.composer.example(plan, template, plan.slot, synthesizer.tally.rationales)
+            yield plan, template, request
 
 
 async def _nobody(request: Request) -> Completion:

@@ -51,10 +51,10 @@ async def found_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[C
     """
     names: dict[str, str] = {}
     asked = 0
-    for last in (*[False] * (NAME_BATCHES - 1), True):
+    for batch in range(1, NAME_BATCHES + 1):
         missing = wanted - len(names)
         requests = (ask(number) for number in range(asked, asked + missing))
-        for completion in await answers_of(requests, needed=last and not names):
+        for completion in await answers_of(requests, needed=batch == NAME_BATCHES and not names):
             if (name := _name(completion, prompt)) is not None:
                 names.setdefault(name.lower(), name)
         asked += missing

@@ -17,7 +17,7 @@ from s3_hf.records import Answer, Columns, Context
 from s3_hf.task.given import given_contexts
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
 from s3_hf.task.splitting import divided
-from s3_hf.texts import digest_of, digests, row_text
+from s3_hf.texts import digest_of, digests, row_texts
 
 PROVENANCE_FEATURES = {
     "s3_id": datasets.Value("string"),
@@ -199,9 +199,7 @@ class Task:
 
     def row_digests(self, rows: datasets.Dataset) -> frozenset[int]:
         """Digests of what makes each row the same as another one (`texts.row_text`)."""
-        texts, context = rows[self.config.text][:], self.config.context
-        contexts = rows[context][:] if context else [None] * len(texts)
-        return digests(row_text(*row) for row in zip(texts, contexts, strict=True))
+        return digests(row_texts(rows, self.config.text, self.config.context))
 
     def content_digests(self) -> dict[str, str]:
         """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""

@@ -7,6 +7,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import datasets
@@ -16,9 +17,9 @@ from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
 from s3_hf.task.lengths import set_lengths
 from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
-from s3_hf.task.recipe import TaskConfig
+from s3_hf.task.recipe import TaskConfig, alike
 from s3_hf.task.sources import opened, splits_of
-from s3_hf.task.splitting import same
+from s3_hf.task.splitting import shared_rows
 from s3_hf.texts import row_text
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
@@ -232,26 +233,21 @@ def _check_labels(config: TaskConfig, used: Sequence[_Split]) -> None:
             f"--label must name a column with at least two labels, each in several rows, found {count} different "
             f"values in {rows} rows of {config.label!r} ({labels}); name another column"
         )
-    first: dict[str, str] = {}
-    for name, word in config.labels.items():
-        other = first.setdefault(word.casefold(), name)
-        if other != name:
-            raise TaskError(f"labels {other!r} and {name!r} of column {config.label!r} read the same; make them one")
+    for other, name in alike(config.labels):
+        raise TaskError(f"labels {other!r} and {name!r} of column {config.label!r} read the same; make them one")
 
 
 def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
     """Set what depends on the texts, and count the rows."""
     counts: dict[str, Mapping[str | None, int]] = {}
     texts: list[str] = []
-    inputs: list[str] = []
-    keys: dict[str, list[int]] = {"validation": [], "test": []}
-    for split in ("validation", "test"):
+    inputs: dict[str, list[str]] = {"validation": [], "test": []}
+    for split in inputs:
         labels: Counter[str | None] = Counter()
         for row in gold_rows(config, split):
             labels[row[config.label] if config.label else None] += 1
             texts.append(row[config.text])
-            inputs.append(row_text(row[config.text], row[config.context] if config.context else None))
-            keys[split].append(same(inputs[-1]))
+            inputs[split].append(row_text(row[config.text], row[config.context] if config.context else None))
         counts[split] = {name: labels[name] for name in (config.labels if config.label else (None,))}
     lacking = [name for name in config.labels if not counts["validation"][name]]
     if lacking:
@@ -259,12 +255,11 @@ def _measured(config: TaskConfig, notes: list[str], *, placed: bool) -> Found:
             f"every label must occur in the gold validation data, found none of {lacking[0]!r} in split "
             f"{config.splits['validation']!r}; give data in one split, to be divided"
         )
-    shared = sum(map(set(keys["validation"]).__contains__, keys["test"]))
-    notes += _notes(config, counts["test"], shared, placed=placed)
+    notes += _notes(config, counts["test"], shared_rows(*inputs.values()), placed=placed)
     config.one_line = not any("\n" in text.strip() for text in texts)
     asked = sum(text.rstrip().endswith("?") for text in texts)
     config.question = bool(config.answers) and asked >= 0.9 * len(texts)
-    return Found(config, counts, set_lengths(config, texts, inputs), tuple(notes))
+    return Found(config, counts, set_lengths(config, texts, [*chain(*inputs.values())]), tuple(notes))
 
 
 def _notes(config: TaskConfig, test: Mapping[str | None, int], shared: int, *, placed: bool) -> Iterator[str]:

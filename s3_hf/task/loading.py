@@ -19,7 +19,7 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError
 from s3_hf.records import PROVENANCE
 from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
+from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig, alike
 
 ENTRY_POINTS = "s3_hf.tasks"
 
@@ -128,13 +128,12 @@ def _faults(config: TaskConfig) -> Iterator[str]:
 def _label_faults(config: TaskConfig) -> Iterator[str]:
     if config.label and len(config.labels) < 2:
         yield f"'labels' must map at least two label names to words, found {dict(config.labels)!r}; add them"
-    first: dict[str, str] = {}
     for name, word in config.labels.items():
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
-        other = first.setdefault(" ".join(word.split()).casefold(), name)
-        if other != name:
-            yield f"each label must have a word of its own, found {word!r} for {other!r} and {name!r}; write another"
+    for other, name in alike(config.labels):
+        word = config.labels[name]
+        yield f"each label must have a word of its own, found {word!r} for {other!r} and {name!r}; write another"
 
 
 def _registered(name: str) -> type[TaskBuilder]:

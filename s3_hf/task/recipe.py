@@ -146,6 +146,15 @@ class TaskConfig(datasets.BuilderConfig):
         return datasets.Features(found)
 
 
+def alike(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Pairs of label names whose words read the same."""
+    first: dict[str, str] = {}
+    for name, word in labels.items():
+        other = first.setdefault(" ".join(word.split()).casefold(), name)
+        if other != name:
+            yield other, name
+
+
 class TaskBuilder(datasets.GeneratorBasedBuilder):
     """Base of recipes; reads `config.source` unless a recipe overrides `_generate_examples`."""
 

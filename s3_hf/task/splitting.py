@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from s3_hf.errors import TaskError
-from s3_hf.texts import digest_of, normalise, row_text
+from s3_hf.texts import digest_of, normalise
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-    from s3_hf.records import Columns
 
 TOTAL = object()
 """Stands for all rows among the labels, so that the size of the parts is weighed like the labels are."""
@@ -47,15 +45,9 @@ def same(text: str) -> int:
     return digest_of(text) if normalise(text) else hash(("plain", text.strip()))
 
 
-def shared_rows(rows: Dataset, others: Dataset, columns: Columns) -> int:
-    """How many of the other rows are among the rows, whatever their labels."""
-
-    def keys(of: Dataset) -> Iterator[int]:
-        texts = of[columns.text][:]
-        contexts = of[columns.context][:] if columns.context else [None] * len(texts)
-        return (same(row_text(*row)) for row in zip(texts, contexts, strict=True))
-
-    return sum(map(set(keys(rows)).__contains__, keys(others)))
+def shared_rows(rows: Iterable[str], others: Iterable[str]) -> int:
+    """How many of the other rows are among the rows, whatever their labels; rows are their `texts.row_text`."""
+    return sum(map(set(map(same, rows)).__contains__, map(same, others)))
 
 
 def chosen(labels: Sequence[Hashable], keys: Sequence[Sequence[Hashable]], share: float, seed: int) -> set[int]:

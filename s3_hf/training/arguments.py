@@ -80,19 +80,18 @@ def precision(settings: TrainingConfig) -> str:
     return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
 
 
-def training_arguments(job: TrainingJob, work: Path, batch: int | None = None) -> TrainingArguments:
+def training_arguments(job: TrainingJob, work: Path, batch: int) -> TrainingArguments:
     """What `Trainer` is told for fitting; `training.args` wins over what is set here.
 
     Args:
         job: what is to be trained.
         work: folder for checkpoints.
-        batch: rows on the device at once, an even part of `training.batch_size`; None is all of them.
+        batch: rows on the device at once, an even part of `training.batch_size`.
 
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    rows = batch or job.settings.batch_size
-    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric, rows))
+    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric, batch))
 
 
 def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:

@@ -91,7 +91,7 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
 
 
 def trainer_of(
-    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, batch: int | None = None, **model: Any
+    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, batch: int, **model: Any
 ) -> tuple[StudentTrainer, Head]:
     """A trainer of the job with its rows encoded, and what encoded them.
 
@@ -99,7 +99,7 @@ def trainer_of(
         job: what is to be trained.
         work: folder for checkpoints.
         tokenizer: the student's.
-        batch: rows on the device at once, where they are fewer than `job.settings.batch_size`.
+        batch: rows on the device at once, an even part of `job.settings.batch_size`.
         model: `model` or `model_init`.
     """
     one = model["model"] if "model" in model else model["model_init"]()
@@ -166,7 +166,7 @@ def predict_with(
 
 
 class StudentTrainer(Trainer):
-    """Trainer whose freshly initialised head may learn faster than the pretrained encoder."""
+    """Trainer whose fresh head may learn faster than the encoder, and that evaluates as many rows at once as fit."""
 
     head_pace = 1.0
     """Learning rate of the head, as a multiple of the encoder's."""

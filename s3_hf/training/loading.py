@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 
 from s3_hf.errors import StudentError
 from s3_hf.records import Columns
-from s3_hf.store import NO_WEIGHTS
+from s3_hf.store import NO_WEIGHTS, has_weights
 from s3_hf.training.heads import Head
 from s3_hf.training.job import TrainingJob
 from s3_hf.training.labels import LabelHead
@@ -77,7 +77,7 @@ def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedM
     Raises:
         StudentError: there is no such model, it is of another kind, or its weights were deleted.
     """
-    if (Path(name) / "training.json").is_file() and not any(Path(name).glob("*.safetensors")):
+    if (Path(name) / "training.json").is_file() and not has_weights(Path(name)):
         raise StudentError(f"the model {name!r} must have weights, found none; {NO_WEIGHTS}")
     kinds = HEADS if columns is None else (_kind(columns),)
     try:

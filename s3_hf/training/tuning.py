@@ -58,7 +58,7 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
     quietly()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _, tokenizer = fresh_student(job)
-    trainer, _ = trainer_of(job, work, tokenizer, model_init=lambda: fresh_student(job)[0])
+    trainer, _ = trainer_of(job, work, tokenizer, job.settings.batch_size, model_init=lambda: fresh_student(job)[0])
     best = f"eval_{job.metric}"
 
     def objective(metrics: Mapping[str, float]) -> float:
