@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from s3_hf.errors import ConfigError
-from s3_hf.settings import SEE, Settings, first_fault
+from s3_hf.schema import SEE, Settings, first_fault
 
 LOCAL = "local"
 """The value of `llm` and `student` that stands for the embedded defaults."""

@@ -18,6 +18,11 @@ S3Error                 shown as one sentence, exit code 2
 Every message says what was wanted, what was found (with `!r`), and what to do.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class S3Error(Exception):
     """Base of all errors a user can act on; the CLI prints its message and exits with code 2."""
@@ -73,6 +78,12 @@ class HubError(S3Error):
 
 class LocalError(S3Error):
     """An embedded part (GGUF, small-model weights, gold archive) is not installed."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a question that names the known name closest to `name`, or `otherwise` where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else otherwise
 
 
 def installing(extra: str) -> str:

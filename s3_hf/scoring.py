@@ -5,7 +5,6 @@ The metrics are `evaluate.Metric` subclasses that live here: `evaluate.load` wou
 
 from __future__ import annotations
 
-import difflib
 import re
 import string
 from collections import Counter
@@ -16,7 +15,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from s3_hf.errors import ConfigError, RunDirError
+from s3_hf.errors import ConfigError, RunDirError, did_you_mean
 from s3_hf.records import Columns, Mistake, Prediction, Scores
 
 LABELS = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
@@ -89,8 +88,7 @@ METRICS: dict[str, type[evaluate.Metric]] = {
 def check_metric(name: str, columns: Columns) -> None:
     """Raise ConfigError unless `name` is a metric of tasks with these columns."""
     if name not in columns.metrics:
-        close = difflib.get_close_matches(name, columns.metrics, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(columns.metrics)}"
+        hint = did_you_mean(name, columns.metrics, f"known are {', '.join(columns.metrics)}")
         raise ConfigError(f"this kind of task has no metric {name!r}; {hint}")
 
 

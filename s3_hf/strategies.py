@@ -7,14 +7,13 @@ without error extrapolation is `rounds: 0`.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.records import Example, Feedback
 from s3_hf.synthesis import Pool, Shown, Synthesizer
 
@@ -52,8 +51,7 @@ def strategy_named(name: str) -> Strategy:
         ConfigError: there is none.
     """
     if name not in STRATEGIES:
-        close = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(STRATEGIES)}"
+        hint = did_you_mean(name, STRATEGIES, f"known are {', '.join(STRATEGIES)}")
         raise ConfigError(f"there is no strategy {name!r}; {hint}")
     return STRATEGIES[name]
 

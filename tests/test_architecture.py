@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "s3_hf"
 RANKS = [
-    {"errors", "settings"},
+    {"errors"},
+    {"schema"},
     {"records", "config", "files", "locking", "texts", "templates"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from s3_hf.config import LOCAL, Natural, Positive, merge, read_mapping
 from s3_hf.errors import ConfigError
-from s3_hf.settings import Settings, first_fault
+from s3_hf.schema import Settings, first_fault
 
 SEE = "see docs/bench.md"
 

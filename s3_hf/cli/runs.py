@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Run the S3 loop on a task: seed data, student, errors, more data; the same command goes on after a stop."""
     from s3_hf.cli import display
-    from s3_hf.settings import commented
+    from s3_hf.schema import commented
 
     given = {
         "task": task,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 import datasets
 
-from s3_hf.errors import ConfigError, TaskError
+from s3_hf.errors import ConfigError, TaskError, did_you_mean
 from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.formats import brief
 from s3_hf.task.lengths import set_lengths
@@ -179,8 +178,7 @@ def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None
     for flag in ("text", "context", "label", "answers"):
         column = getattr(columns, flag)
         if column and column not in row:
-            close = difflib.get_close_matches(column, row, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "name one of them"
+            hint = did_you_mean(column, row, "name one of them")
             raise ConfigError(f"--{flag} must name a column of {place}, {brief(list(row))}, found {column!r}; {hint}")
 
 

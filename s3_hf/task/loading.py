@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import inspect
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 from datasets.fingerprint import Hasher
 
 from s3_hf.config import RunConfig
-from s3_hf.errors import TaskError
+from s3_hf.errors import TaskError, did_you_mean
 from s3_hf.records import PROVENANCE
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig, alike
@@ -103,8 +102,7 @@ def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
 def _check_splits(given: Mapping[str, str], known: Mapping[str, str]) -> None:
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "correct it"
+            hint = did_you_mean(name, known, "correct it")
             raise TaskError(f"gold_splits must give names to the splits {', '.join(known)}, found {name!r}; {hint}")
 
 
@@ -139,8 +137,7 @@ def _label_faults(config: TaskConfig) -> Iterator[str]:
 def _registered(name: str) -> type[TaskBuilder]:
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
-        close = difflib.get_close_matches(name, points, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(points))}"
+        hint = did_you_mean(name, points, f"known are {', '.join(sorted(points))}")
         raise TaskError(f"there is no task {name!r}; {hint} (a recipe file is named by its path, ending in .py)")
     return _loaded(points[name])
 

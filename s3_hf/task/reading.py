@@ -6,7 +6,6 @@ This is not in the recipes' module: `datasets` replaces `open`, `os` and others 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
-from s3_hf.errors import TaskError
+from s3_hf.errors import TaskError, did_you_mean
 from s3_hf.task.formats import LONGEST_CELL, Source, brief
 from s3_hf.task.sources import opened
 from s3_hf.task.splitting import chosen, same
@@ -84,8 +83,7 @@ def _checked(source: Source, check: _Check) -> Iterator[dict[str, Any]]:
 
 def columns_missing(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
     """What to say where a column is not among the `found` ones."""
-    close = difflib.get_close_matches(column, found, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "correct the recipe or the data"
+    hint = did_you_mean(column, found, "correct the recipe or the data")
     return TaskError(f"{place}, must have the column {column!r}, found {brief(list(found))}; {hint}")
 
 

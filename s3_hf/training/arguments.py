@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from transformers import Trainer, TrainingArguments, get_scheduler
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.training.job import TrainingJob
 
 OURS = {
@@ -146,10 +145,7 @@ def _check_names(args: Mapping[str, Any]) -> None:
         if name in OURS:
             raise ConfigError(f"training.args.{name} cannot be set there; {OURS[name]}")
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else "see the documentation of transformers.TrainingArguments"
-            )
+            hint = did_you_mean(name, known, "see the documentation of transformers.TrainingArguments")
             raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
 
 

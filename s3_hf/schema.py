@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import textwrap
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+
+from s3_hf.errors import did_you_mean
 
 SEE = "see `s3-hf run TASK --print-config`"
 
@@ -41,8 +42,8 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel], see
     fault = max(of_one, key=lambda one: len(one["loc"]))  # of several types, the one that the value comes closest to
     where = ".".join(str(part) for part in fault["loc"] if not _UNION.match(str(part))) or "settings"
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(model, fault["loc"][:-1]), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"{see} for all keys"
+        known = _known_keys(model, fault["loc"][:-1])
+        hint = did_you_mean(str(fault["loc"][-1]), known, f"{see} for all keys")
         return f"unknown setting {where!r} in {source}; {hint}"
     if fault["type"] == "missing":
         return f"the setting {where!r} is required in {source} and was not given; add it"
