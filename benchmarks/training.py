@@ -65,7 +65,7 @@ def ours(task: Task, seed: int, settings: TrainingConfig, folder: Path) -> Calla
     """Train as `s3-hf run` does."""
     job = TrainingJob(
         rows=task.gold,
-        gold=task.gold,
+        selection=task.gold,
         columns=task.columns,
         label_names=task.label_names,
         student=str(minilm_dir()),

@@ -36,6 +36,11 @@ class Columns:
         """Names of the metrics of such a task, the one that chooses an epoch first."""
         return ("f1", "exact_match") if self.answers else ("accuracy", "macro_f1")
 
+    @property
+    def target(self) -> str | None:
+        """Name of the column that a student learns to predict: the label, or the answers."""
+        return self.label or self.answers
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -72,7 +72,7 @@ def _most_helpful(run: RunDir, task: Task, number: int, parts: tuple[Dataset, Da
         last_layer_influence,
         scored_rows,
     )
-    from s3_hf.training import in_memory, load_student
+    from s3_hf.training import load_student, with_smaller_batches
 
     config, columns = run.config, task.columns
     settings = config.synthesis.progen
@@ -86,7 +86,7 @@ def _most_helpful(run: RunDir, task: Task, number: int, parts: tuple[Dataset, Da
             return full_influence(model, train, validation, Recursion(seed=config.seed), at_once)
         return last_layer_influence(model, train, validation, at_once=at_once)
 
-    scores = in_memory(scored, AT_ONCE)
+    scores = with_smaller_batches(scored, AT_ONCE)
     return helpful_rows(scores.tolist(), rows[columns.label][:], rows["s3_id"][:], settings.pool)
 
 
@@ -96,7 +96,7 @@ def _encoded(rows: Dataset, task: Task, model: Module, tokenizer: PreTrainedToke
     from s3_hf.influence import Encoded
     from s3_hf.training import head_of
 
-    inputs = head_of(model, tokenizer, task.columns).encode(rows, learned=False).inputs
+    inputs = head_of(model, tokenizer, task.columns).encode(rows, targets=False).inputs
     names = [name for name in inputs.column_names if name != "length"]
     padded = tokenizer.pad({name: inputs[name][:] for name in names}, return_tensors="pt")
     return Encoded(dict(padded), torch.tensor(rows[task.columns.label][:]))

@@ -164,7 +164,7 @@ class Rounds:
         config, recipe, rows = self.config, self.task.config, self.run.union(number)
         return TrainingJob(
             rows=rows,
-            gold=self.task.selection,
+            selection=self.task.selection,
             columns=self.task.columns,
             label_names=self.task.label_names,
             student=self.services.student or config.student,

@@ -1,13 +1,14 @@
-"""Fine-tuning the student with HF `Trainer`: `fit(job, out)` -> model folder, `predict(folder, rows)` -> predictions.
+"""Fine-tune the student with HF `Trainer`: `fit(job, out)` -> model folder, `predict(folder, rows)` -> predictions.
 
-What a task's kind changes is in a `Head`: `labels` of one text or a pair, `spans` of a context.
+A `Head` holds what differs between kinds of task: `labels` classifies texts or pairs, `spans` finds answers.
 """
 
 from s3_hf.training.arguments import check_arguments, precision
-from s3_hf.training.fit import fit, predict, predict_with
+from s3_hf.training.fit import fit
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
-from s3_hf.training.memory import in_memory
+from s3_hf.training.memory import with_smaller_batches
+from s3_hf.training.predict import predict, predict_with
 from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
@@ -18,10 +19,10 @@ __all__ = [
     "check_tuning",
     "fit",
     "head_of",
-    "in_memory",
     "load_student",
     "precision",
     "predict",
     "predict_with",
     "tune",
+    "with_smaller_batches",
 ]

@@ -1,4 +1,4 @@
-"""`TrainingArguments` out of the settings."""
+"""`TrainingArguments` built from the settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.training.job import TrainingJob
 
-OURS = {
+RESERVED = {
     "output_dir": "the run directory decides it",
     "seed": "use `seed`",
     "num_train_epochs": "use `training.epochs`",
@@ -27,50 +27,53 @@ OURS = {
     "bf16": "use `training.precision`",
     "metric_for_best_model": "use `metric`",
     "greater_is_better": "use `metric`",
-    "prediction_loss_only": "predictions are what is scored",
+    "prediction_loss_only": "scores need the predictions",
     "dataloader_drop_last": "every row is scored",
     "push_to_hub": "use `s3-hf push`",
 }
-"""Fields of `TrainingArguments` that are not the user's to set, and what to do instead, or why."""
+"""Fields of `TrainingArguments` that `training.args` must not set, with the setting to use or the reason."""
 
-STEPS = 100
-"""Steps of the schedule that is only tried."""
+CHECKED_STEPS = 100
+"""Optimisation steps of the schedule that a check builds."""
 
 
 def check_arguments(settings: TrainingConfig, metric: str) -> None:
-    """Raise ConfigError unless `TrainingArguments` takes the settings; nothing is set up by it.
+    """Check that `TrainingArguments`, the optimizer and the schedule accept the settings, without using a device.
 
     Args:
-        settings: what a student is fitted with.
-        metric: what chooses its epoch.
+        settings: settings of a training.
+        metric: name of the metric that chooses the epoch.
+
+    Raises:
+        ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
     with tempfile.TemporaryDirectory() as work:
-        arguments = _made(_Unplaced, settings, Path(work), 0, metric, settings.batch_size)
-    if arguments.optim_target_modules:  # the modules of a student, which is not loaded yet
+        arguments = _arguments(_WithoutDevice, settings, Path(work), 0, metric, settings.batch_size)
+    if arguments.optim_target_modules:  # names modules of a student that is not loaded yet
         return
-    with _told(settings):
+    with _argument_errors(settings):
         kind, values = Trainer.get_optimizer_cls_and_kwargs(arguments, torch.nn.Linear(1, 1))
         optimizer = kind([torch.nn.Parameter(torch.zeros(1))], **values)
         get_scheduler(
             arguments.lr_scheduler_type,
             optimizer,
-            arguments.get_warmup_steps(STEPS),
-            STEPS,
+            arguments.get_warmup_steps(CHECKED_STEPS),
+            CHECKED_STEPS,
             arguments.lr_scheduler_kwargs,
         )
 
 
-class _Unplaced(TrainingArguments):
-    """Training arguments that look for no device, and for no other processes of the launch."""
+class _WithoutDevice(TrainingArguments):
+    """Training arguments that set up neither a device nor the other processes of a launch."""
 
     @property
     def device(self) -> torch.device:
-        """Not where anything will be computed."""
+        """Return the CPU, where nothing is computed."""
         return torch.device("cpu")
 
 
 def precision(settings: TrainingConfig) -> str:
-    """`bf16` or `fp32`: as set, or by itself bf16 where the GPU or the processor computes it natively."""
+    """Return `bf16` or `fp32`: as set, or with `auto` bf16 where the GPU or the processor computes it natively."""
     if settings.precision != "auto":
         return settings.precision
     if torch.cuda.is_available():
@@ -80,25 +83,25 @@ def precision(settings: TrainingConfig) -> str:
 
 
 def training_arguments(job: TrainingJob, work: Path, batch: int) -> TrainingArguments:
-    """What `Trainer` is told for fitting; `training.args` wins over what is set here.
+    """Return the arguments for training; `training.args` wins over the values set here.
 
     Args:
-        job: what is to be trained.
+        job: rows, settings and student.
         work: folder for checkpoints.
         batch: rows on the device at once, an even part of `training.batch_size`.
 
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    return _on_one_gpu(_made(TrainingArguments, job.settings, work, job.seed, job.metric, batch))
+    return _on_one_gpu(_arguments(TrainingArguments, job.settings, work, job.seed, job.metric, batch))
 
 
 def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
-    """What `Trainer` is told for predicting."""
+    """Return the arguments for predicting."""
     return _on_one_gpu(TrainingArguments(**_common(settings, work)))
 
 
-def _made(
+def _arguments(
     kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str, batch: int
 ) -> TrainingArguments:
     _check_names(settings.args)
@@ -125,13 +128,13 @@ def _made(
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"training.args.gradient_accumulation_steps must be 1 or more, found {steps!r}; correct it")
     values["gradient_accumulation_steps"] = steps * settings.batch_size // batch
-    with _told(settings):
+    with _argument_errors(settings):
         return kind(**values)
 
 
 @contextlib.contextmanager
-def _told(settings: TrainingConfig) -> Iterator[None]:
-    """One sentence in place of what `transformers` raises for a wrong value."""
+def _argument_errors(settings: TrainingConfig) -> Iterator[None]:
+    """Raise ConfigError, in one sentence, where `transformers` refuses a value."""
     try:
         yield
     except (TypeError, ValueError, KeyError, ImportError) as error:
@@ -142,15 +145,15 @@ def _told(settings: TrainingConfig) -> Iterator[None]:
 def _check_names(args: Mapping[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name in args:
-        if name in OURS:
-            raise ConfigError(f"training.args.{name} cannot be set there; {OURS[name]}")
+        if name in RESERVED:
+            raise ConfigError(f"training.args.{name} cannot be set there; {RESERVED[name]}")
         if name not in known:
             hint = did_you_mean(name, known, "see the documentation of transformers.TrainingArguments")
             raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
 
 
 def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:
-    """Several GPUs are for a launcher: without one, `nn.DataParallel` would multiply the batch size unasked."""
+    """Keep `Trainer` from `nn.DataParallel`, which multiplies the batch size; `accelerate launch` uses all GPUs."""
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1
     return arguments

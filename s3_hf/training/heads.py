@@ -1,4 +1,4 @@
-"""What differs between kinds of student."""
+"""Protocols of what differs between kinds of student: how rows are encoded and outputs decoded."""
 
 from __future__ import annotations
 
@@ -14,43 +14,47 @@ if TYPE_CHECKING:
 
 
 PIECE = 2_000
-"""Rows that are encoded at once: what a tokenizer returns takes 300 bytes a token, the inputs made of it 6."""
+"""Rows tokenized at once, to bound memory: a tokenizer's output takes 300 bytes a token, a model's input 6."""
 
 
-class Encoded(Protocol):
-    """Rows as a model reads them."""
+class EncodedRows(Protocol):
+    """Rows as the inputs of a model."""
 
     @property
     def inputs(self) -> Dataset:
-        """What goes into the model; `length` counts the tokens of each input."""
+        """The model's inputs; the column `length` counts the tokens of each."""
 
     def decode(self, outputs: Any) -> list[Prediction]:
-        """Return what the model's outputs, in the order of `inputs`, say of each row, in the order of the rows."""
+        """Return a prediction for each row, in row order, from outputs in the order of `inputs`."""
 
 
 class Head(Protocol):
-    """A kind of student: how rows become its inputs, and its outputs predictions."""
+    """A kind of student: encodes rows as inputs, and decodes outputs to predictions."""
 
     auto_model: ClassVar[Any]
     architecture: ClassVar[str]
-    """What the name of its model class ends in."""
+    """Ending of the name of its model class."""
 
-    def encode(self, rows: Dataset, *, learned: bool) -> Encoded:
-        """Return the rows as inputs, with what is to be said of them if they are `learned` from."""
+    def encode(self, rows: Dataset, *, targets: bool) -> EncodedRows:
+        """Return the rows as inputs, with `targets` also with the labels or answers to learn."""
 
 
-class ByLength:
-    """Encoded rows with the longest inputs first: batches of one length need little padding."""
+class LongestFirst:
+    """Encoded rows with the longest inputs first, so that batches need little padding."""
 
-    def __init__(self, encoded: Encoded) -> None:
+    def __init__(self, encoded: EncodedRows) -> None:
         self._encoded = encoded
         order = np.argsort(encoded.inputs["length"][:], kind="stable")[::-1]
-        self._back = np.argsort(order)
+        self._row_order = np.argsort(order)
         self.inputs = encoded.inputs.select(order)
 
     def decode(self, outputs: Any) -> list[Prediction]:
-        """What the outputs, in the order of `inputs`, say of each row."""
-        in_order = tuple(each[self._back] for each in outputs) if isinstance(outputs, tuple) else outputs[self._back]
+        """Return a prediction for each row, in row order, from outputs in the order of `inputs`."""
+        in_order = (
+            tuple(each[self._row_order] for each in outputs)
+            if isinstance(outputs, tuple)
+            else outputs[self._row_order]
+        )
         return self._encoded.decode(in_order)
 
 
@@ -61,11 +65,11 @@ def pieces(rows: Dataset) -> Iterator[Dataset]:
 
 
 def row_ids(rows: Dataset) -> list[str]:
-    """The `s3_id` of each row, or its number."""
+    """Return the `s3_id` of each row, or its number from 0 where there is no such column."""
     return rows["s3_id"][:] if "s3_id" in rows.column_names else [str(number) for number in range(len(rows))]
 
 
 def model_inputs(encoded: Any, names: list[str]) -> dict[str, Any]:
-    """What a tokenizer made, in the columns that its model reads, and the `length` of each input."""
+    """Return the columns `names` of a tokenizer's output, and the `length` of each input in tokens."""
     columns = {name: encoded[name] for name in names if name in encoded}
     return columns | {"length": [len(ids) for ids in encoded["input_ids"]]}

@@ -1,4 +1,4 @@
-"""What is to be fitted."""
+"""The description of a training."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 OnStep = Callable[[int, int], None]
-"""Told the steps done and the steps in all."""
+"""Called with the number of steps done and of all steps."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What to fit: `rows` teach, `gold` chooses the epoch; labels are ids into `label_names`."""
+    """One training: the student learns `rows`, `selection` chooses its epoch; labels are ids into `label_names`."""
 
     rows: Dataset
-    gold: Dataset
+    selection: Dataset
     columns: Columns
     label_names: tuple[str, ...]
     student: str
     """Hub id or folder of the encoder."""
     student_name: str
-    """How the student is called on cards; never a machine path."""
+    """Name of the student on cards; never a path."""
     max_length: int
     stride: int
-    """Tokens that two windows of a context share, where answers are to be found."""
+    """Tokens that two neighbouring windows of a long context share; used by tasks with answers."""
     metric: str
     seed: int
     settings: TrainingConfig
     watched: Mapping[str, Dataset] = field(default_factory=dict)
-    """Rows by name that are scored after each epoch too, and that nothing is chosen by."""
+    """Further rows by name, scored after each epoch for the record; nothing is chosen by them."""

@@ -36,10 +36,10 @@ class EncodedTexts:
 
 @dataclass(frozen=True)
 class LabelHead:
-    """A classifier; of a pair, it reads the context first.
+    """A classifier of texts, or of pairs, whose input is the context followed by the text.
 
-    What is too long is cut at the longer of the two, so that a long context leaves the text whole; cutting always
-    the context would fail on a text that fills the input by itself.
+    A pair that is too long loses tokens of its longer part, so that a long context leaves the text whole. Cutting
+    only the context would fail on a text that fills the input by itself.
     """
 
     auto_model: ClassVar[Any] = AutoModelForSequenceClassification
@@ -48,17 +48,17 @@ class LabelHead:
     columns: Columns
     tokenizer: PreTrainedTokenizerBase
 
-    def encode(self, rows: Dataset, *, learned: bool) -> EncodedTexts:
+    def encode(self, rows: Dataset, *, targets: bool) -> EncodedTexts:
         """Return one input for each row."""
         return EncodedTexts(
-            concatenate_datasets([self._inputs(piece, learned) for piece in pieces(rows)]), row_ids(rows)
+            concatenate_datasets([self._inputs(piece, targets) for piece in pieces(rows)]), row_ids(rows)
         )
 
-    def _inputs(self, rows: Dataset, learned: bool) -> Dataset:
+    def _inputs(self, rows: Dataset, targets: bool) -> Dataset:
         context, text = self.columns.context, self.columns.text
         texts = [rows[context][:], rows[text][:]] if context else [rows[text][:]]
         encoded = self.tokenizer(*texts, truncation="longest_first", max_length=self.tokenizer.model_max_length)
         columns = model_inputs(encoded, self.tokenizer.model_input_names)
-        if learned:
+        if targets:
             columns["labels"] = rows[self.columns.label][:]
         return type(rows).from_dict(columns)

@@ -1,4 +1,4 @@
-"""Students from a folder or the Hub: fresh ones to fit, trained ones to ask; safetensors only."""
+"""Load students from a folder or the Hub, pretrained or trained; safetensors only, no remote code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADS: tuple[type[LabelHead] | type[SpanHead], ...] = (LabelHead, SpanHead)
 
 
 def check_student(name: str) -> None:
-    """Raise StudentError unless `name` is a model that `transformers` knows, before anything is spent on it."""
+    """Raise StudentError unless `name` is a model that `transformers` knows; only its config is loaded."""
     try:
         AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -30,8 +30,8 @@ def check_student(name: str) -> None:
 def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the pretrained encoder with a new head for the job, and its tokenizer.
 
-    What prediction needs is saved with them: the tokenizer's `model_max_length`, and the config's labels and
-    `s3_pair`, or `s3_stride`.
+    They are saved with all that prediction needs: the tokenizer's `model_max_length`, and in the config the labels
+    and `s3_pair`, or `s3_stride`.
 
     Raises:
         StudentError: the encoder cannot be loaded.
@@ -44,22 +44,24 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
             num_labels=len(names),
             id2label=dict(enumerate(names)),
             label2id={name: number for number, name in enumerate(names)},
-            problem_type="single_label_classification" if job.label_names else None,  # whatever it was before
+            problem_type="single_label_classification"
+            if job.label_names
+            else None,  # not what the encoder's config says
             trust_remote_code=False,
         )
-        model, found = _loaded(
-            _kind(job.columns).auto_model,
+        model, loading = _from_pretrained(
+            _head_class(job.columns).auto_model,
             job.student,
             config=config,
-            ignore_mismatched_sizes=True,  # a head for other labels gives place to a new one
+            ignore_mismatched_sizes=True,  # replace a head for other labels
             output_loading_info=True,
         )
         prefix = model.base_model_prefix + "."
-        if wrong := [key for key, *_ in found["mismatched_keys"] if key.startswith(prefix)]:
+        if wrong := [key for key, *_ in loading["mismatched_keys"] if key.startswith(prefix)]:
             raise ValueError(f"the weights {wrong[0]!r} have another shape than its config says")
     except (OSError, ValueError) as error:
         raise _no_student(job.student, error) from error
-    tokenizer.model_max_length = min(job.max_length, _longest(model, tokenizer))
+    tokenizer.model_max_length = min(job.max_length, _input_limit(model, tokenizer))
     if job.columns.answers:
         model.config.s3_stride = SpanHead(job.columns, tokenizer, job.stride).overlap
     else:
@@ -72,48 +74,48 @@ def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedM
 
     Args:
         name: folder or Hub id.
-        columns: of the task that it must be trained for; None takes either kind.
+        columns: columns of the task that it must be trained for; None accepts either kind of student.
 
     Raises:
-        StudentError: there is no such model, it is of another kind, or its weights were deleted.
+        StudentError: the model does not exist, is of another kind, or its weights were deleted.
     """
     if (Path(name) / "training.json").is_file() and not has_weights(Path(name)):
         raise StudentError(f"the model {name!r} must have weights, found none; {NO_WEIGHTS}")
-    kinds = HEADS if columns is None else (_kind(columns),)
+    heads = HEADS if columns is None else (_head_class(columns),)
     try:
         found = AutoConfig.from_pretrained(name, trust_remote_code=False).architectures or ["no architecture"]
-        fitting = [kind for kind in kinds if found[0].endswith(kind.architecture)]
-        if not fitting:
-            wanted = " or ".join(f"...{kind.architecture}" for kind in kinds)
+        matching = [head for head in heads if found[0].endswith(head.architecture)]
+        if not matching:
+            wanted = " or ".join(f"...{head.architecture}" for head in heads)
             raise StudentError(
                 f"the model {name!r} must be {wanted} to be used here, found {found[0]}; name a model that was "
                 "trained for this kind of task"
             )
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = _loaded(fitting[0].auto_model, name)
+        model = _from_pretrained(matching[0].auto_model, name)
     except (OSError, ValueError) as error:
         raise _no_student(name, error) from error
-    tokenizer.model_max_length = _longest(model, tokenizer)
+    tokenizer.model_max_length = _input_limit(model, tokenizer)
     return model, tokenizer
 
 
 def head_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, columns: Columns) -> Head:
-    """The head that makes inputs for the model out of rows with these columns."""
+    """Return the head that encodes rows with these columns for the model."""
     if columns.answers:
         return SpanHead(columns, tokenizer, getattr(model.config, "s3_stride", STRIDE))
     return LabelHead(columns, tokenizer)
 
 
-def _kind(columns: Columns) -> type[LabelHead] | type[SpanHead]:
+def _head_class(columns: Columns) -> type[LabelHead] | type[SpanHead]:
     return SpanHead if columns.answers else LabelHead
 
 
-def _loaded(auto_model: Any, name: str, **more: Any) -> Any:
+def _from_pretrained(auto_model: Any, name: str, **more: Any) -> Any:
     return auto_model.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, **more)
 
 
-def _longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens that the model can read: some tokenizers do not know, and say some enormous number."""
+def _input_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the tokens that the model can read; some tokenizers claim a number far beyond it."""
     positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
     return int(min(positions, tokenizer.model_max_length))
 

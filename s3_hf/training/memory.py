@@ -1,4 +1,4 @@
-"""Batches that do not fit the memory of the GPU: computed in parts, or told in one sentence."""
+"""Batches that do not fit the memory of the GPU: computed in parts, or reported in one sentence."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def in_memory(run: Callable[[int], T], batch_size: int) -> T:
-    """What `run` returns, called with ever smaller even parts of `batch_size` rows until they fit the memory.
+def with_smaller_batches(run: Callable[[int], T], batch_size: int) -> T:
+    """Call `run` with `batch_size`, then with ever smaller divisors until the rows fit the memory; return its result.
 
     Raises:
-        StudentError: one row does not fit, or there are other processes, which would not know of the parts.
+        StudentError: one row does not fit, or there are other processes, which would keep the old size.
     """
-    batch, drawn = batch_size, torch.get_rng_state()
+    batch, random_state = batch_size, torch.get_rng_state()
     while True:
         try:
             return run(batch)
@@ -32,12 +32,12 @@ def in_memory(run: Callable[[int], T], batch_size: int) -> T:
                 raise out_of_memory(error, batch) from error
         batch = max(part for part in range(1, batch) if batch_size % part == 0)
         logger.warning("the GPU has too little memory: going on with %d rows at once", batch)
-        torch.set_rng_state(drawn)  # so that rows come in the order in which they would have come
+        torch.set_rng_state(random_state)  # so that the order of rows stays the same
         release_memory()  # outside of `except`, whose traceback holds the tensors
 
 
 def out_of_memory(error: torch.OutOfMemoryError, batch: int) -> StudentError:
-    """The error to raise where so many rows at once do not fit."""
+    """Return the error for a batch of this many rows that does not fit."""
     detail = " ".join(str(error).split())[:200]
     return StudentError(
         f"batches must fit the memory of the GPU, found that {batch} rows do not ({detail}); lower "

@@ -1,4 +1,4 @@
-"""Finding the answer to a question as a span of its context: windows over long contexts, and n-best decoding."""
+"""Find the answer to a question as a span of its context: windows over long contexts, and n-best decoding."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 STRIDE = 128
-"""Tokens that two windows share for a model that does not say it, as is usual for SQuAD."""
+"""Tokens that two windows share, for a model whose config has no `s3_stride`; the usual value for SQuAD."""
 N_BEST = 20
-"""Spans of a context among which the probability of the answer is counted."""
+"""Best spans of a context, over which the probability of the answer is normalised."""
 LONGEST_ANSWER = 30
-"""Tokens of the longest span that is an answer."""
+"""Most tokens of an answer."""
 
 Span = tuple[int, int]
 """First and last token of a context."""
@@ -32,15 +32,15 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One input: `count` tokens of the context of row `row` from its token `first` on, behind `before` others."""
+    """One input: `before` other tokens, then `count` tokens of the context of row `row`, from token `first` on."""
 
     row: int
     before: int
     first: int
     count: int
 
-    def place_of(self, span: Span | None) -> Span:
-        """Where the span is in the input, or twice the first token of the input if it is not all there."""
+    def position_of(self, span: Span | None) -> Span:
+        """Return first and last token of the span in the input; (0, 0) unless all of it is in the window."""
         if span is None or span[0] < self.first or span[1] >= self.first + self.count:
             return 0, 0
         return self.before + span[0] - self.first, self.before + span[1] - self.first
@@ -48,7 +48,7 @@ class Window:
 
 @dataclass(frozen=True)
 class EncodedSpans:
-    """Inputs of questions with windows of their contexts; `offsets` are (tokens, 2), in characters, for each row."""
+    """Questions with windows of their contexts as inputs; `offsets` has (tokens, 2) characters for each row."""
 
     inputs: Dataset
     ids: list[str]
@@ -60,7 +60,7 @@ class EncodedSpans:
         """Return the best span of each row over all of its windows, and its probability among the best.
 
         Args:
-            outputs: logits of each token to be the first of the answer, and the last; (windows, tokens) each.
+            outputs: logits of each token to be the first token of the answer, and the last; (windows, tokens) each.
         """
         found: list[dict[Span, float]] = [{} for _ in self.ids]
         for window, first, last in zip(self.windows, outputs[0], outputs[1], strict=True):
@@ -76,16 +76,16 @@ class EncodedSpans:
         if not best:
             return Prediction(self.ids[row], "", (0.0,))
         weights = np.exp(np.array([spans[span] for span in best]) - spans[best[0]])
-        text = cut(self.contexts[row], self.offsets[row], best[0])
+        text = span_text(self.contexts[row], self.offsets[row], best[0])
         return Prediction(self.ids[row], text, (float(1 / weights.sum()),))
 
 
 @dataclass(frozen=True)
 class SpanHead:
-    """A span finder: it reads the question first, then a window of the context.
+    """A span finder, whose input is the question followed by a window of the context.
 
-    A longer context is read in windows that share `stride` tokens, but at most a third of an input. So that each
-    window has room for the context, a question is cut to a third too.
+    A long context is split into windows that share `stride` tokens, at most a third of an input. A question is cut
+    to a third of an input, so that each window has room for the context.
     """
 
     auto_model: ClassVar[Any] = AutoModelForQuestionAnswering
@@ -96,7 +96,7 @@ class SpanHead:
     stride: int
 
     def __post_init__(self) -> None:
-        """Raise StudentError if the tokenizer does not tell where in the text its tokens stand."""
+        """Raise StudentError if the tokenizer has no offsets of tokens in the text."""
         if not self.tokenizer.is_fast:
             raise StudentError(
                 "a student that finds answers must have a tokenizer of the library `tokenizers`, found "
@@ -110,10 +110,10 @@ class SpanHead:
 
     @property
     def third(self) -> int:
-        """A third of the tokens of an input that are not special ones.
+        """A third of an input without its special tokens, in tokens.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: it is less than one token.
         """
         special = self.tokenizer.num_special_tokens_to_add(pair=True)
         if self.tokenizer.model_max_length < special + 3:
@@ -123,21 +123,21 @@ class SpanHead:
             )
         return int((self.tokenizer.model_max_length - special) // 3)
 
-    def encode(self, rows: Dataset, *, learned: bool) -> EncodedSpans:
-        """Return the windows of each row, row after row; what a window without the whole answer says is its start."""
+    def encode(self, rows: Dataset, *, targets: bool) -> EncodedSpans:
+        """Return the windows of each row, row after row; the target of a window without the whole answer is (0, 0)."""
         inputs: list[Dataset] = []
         windows: list[Window] = []
         offsets: list[np.ndarray] = []
         for piece in pieces(rows):
             before = len(offsets)
-            found, more, tokens = self._piece(piece, learned)
+            found, more, tokens = self._piece(piece, targets)
             inputs.append(found)
             windows += [replace(window, row=window.row + before) for window in more]
             offsets += tokens
         contexts = rows[self.columns.context][:]
         return EncodedSpans(concatenate_datasets(inputs), row_ids(rows), contexts, windows, offsets)
 
-    def _piece(self, rows: Dataset, learned: bool) -> tuple[Dataset, list[Window], list[np.ndarray]]:
+    def _piece(self, rows: Dataset, targets: bool) -> tuple[Dataset, list[Window], list[np.ndarray]]:
         stride = self.overlap
         self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"  # places are counted from the left
         encoded = self.tokenizer(
@@ -151,12 +151,12 @@ class SpanHead:
         )
         windows, offsets = _windows(encoded, stride)
         columns = model_inputs(encoded, self.tokenizer.model_input_names)
-        if learned:
+        if targets:
             answers = [
                 answer_tokens(offsets[row], answer["answer_start"][0], answer["text"][0])
                 for row, answer in enumerate(rows[self.columns.answers][:])
             ]
-            places = [window.place_of(answers[window.row]) for window in windows]
+            places = [window.position_of(answers[window.row]) for window in windows]
             columns["start_positions"] = [start for start, _ in places]
             columns["end_positions"] = [end for _, end in places]
         return type(rows).from_dict(columns), windows, offsets
@@ -164,7 +164,7 @@ class SpanHead:
     def _short_questions(self, questions: list[str]) -> list[str]:
         kept, limit = list(questions), self.third
         long = list(range(len(kept)))
-        while long:  # what is left of a cut question may fall into more tokens than before
+        while long:  # the rest of a cut question may split into more tokens than before
             encoded = self.tokenizer(
                 [kept[place] for place in long],
                 add_special_tokens=False,
@@ -181,11 +181,11 @@ class SpanHead:
 
 
 def answer_tokens(offsets: np.ndarray, start: int, text: str) -> Span | None:
-    """First and last token that share a character with the answer, if any does.
+    """Return the first and last token that share a character with the answer; None if no token does.
 
     Args:
-        offsets: (tokens, 2), first character of each token, and the one after its last.
-        start: first character of the answer.
+        offsets: (tokens, 2), first character of each token, and the character after its last.
+        start: first character of the answer in the context.
         text: the answer.
     """
     shared = (offsets[:, 0] < start + len(text)) & (offsets[:, 1] > start) & (offsets[:, 1] > offsets[:, 0])
@@ -193,10 +193,10 @@ def answer_tokens(offsets: np.ndarray, start: int, text: str) -> Span | None:
     return (int(places[0]), int(places[-1])) if len(places) else None
 
 
-def cut(context: str, offsets: np.ndarray, span: Span) -> str:
-    """The text of a span, without space around it, but with the marks on its last character.
+def span_text(context: str, offsets: np.ndarray, span: Span) -> str:
+    """Return the text of a span, stripped of space, with the combining marks on its last character.
 
-    A tokenizer that takes accents off leaves a combining mark in no token.
+    A tokenizer that strips accents leaves a combining mark in no token.
     """
     start, end = int(offsets[span[0], 0]), int(offsets[span[1], 1])
     following = int(offsets[span[1] + 1, 0]) if span[1] + 1 < len(offsets) else len(context)
@@ -206,7 +206,7 @@ def cut(context: str, offsets: np.ndarray, span: Span) -> str:
 
 
 def _windows(encoded: Any, stride: int) -> tuple[list[Window], list[np.ndarray]]:
-    """The windows, and of each row the offsets of all context tokens, put together from its windows."""
+    """Return the windows, and for each row the offsets of all context tokens, joined from its windows."""
     windows: list[Window] = []
     offsets: list[np.ndarray] = []
     for number, row in enumerate(encoded["overflow_to_sample_mapping"]):
@@ -224,7 +224,7 @@ def _windows(encoded: Any, stride: int) -> tuple[list[Window], list[np.ndarray]]
 
 
 def _best_spans(first: np.ndarray, last: np.ndarray) -> Iterator[tuple[Span, float]]:
-    """The spans of a window with the highest sums of logits, at most `N_BEST` of `LONGEST_ANSWER` tokens or fewer."""
+    """Yield the `N_BEST` spans with the highest sums of logits, of at most `LONGEST_ANSWER` tokens each."""
     longest = min(LONGEST_ANSWER, len(first))
     if not longest:
         return

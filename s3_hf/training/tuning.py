@@ -1,4 +1,4 @@
-"""Choosing batch size, learning rate, weight decay and epochs on gold validation (paper section 3.2.1)."""
+"""Search batch size, learning rate, weight decay and epochs by the score on selection rows (section 3.2.1)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from transformers import set_seed
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import LocalError, StudentError, installing
 from s3_hf.locking import first_process
-from s3_hf.training.fit import quietly, trainer_of
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
 from s3_hf.training.memory import out_of_memory
+from s3_hf.training.trainer import silence_transformers, trainer_of
 
 if TYPE_CHECKING:
     import optuna
@@ -29,33 +29,33 @@ logger = logging.getLogger(__name__)
 
 STUDY = "s3-hf"
 TOO_LARGE = "too large"
-"""Where the study keeps how many trials did not fit the memory."""
+"""Attribute of the study that counts the trials that did not fit the memory."""
 
 
 def check_tuning(settings: TrainingConfig) -> None:
-    """Raise LocalError if a search is asked for and Optuna is not installed."""
+    """Raise LocalError if the settings need Optuna and it is not installed."""
     if settings.trials and importlib.util.find_spec("optuna") is None:
         raise LocalError(f"training.trials needs `optuna`, which is not installed; {installing('tune')}")
 
 
 def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None) -> dict[str, Any]:
-    """Return the settings that did best on `job.gold` among `job.settings.trials` trials, by their names there.
+    """Return the best settings on `job.selection` among `job.settings.trials` trials, as names of `TrainingConfig`.
 
-    A trial counts by its best epoch, as in `fit`; the head keeps its pace in relation to the encoder. The trials
-    are kept in `study`, an SQLite file, so that a search that was stopped goes on. Seeded by the job's seed.
+    A trial counts by its best epoch, as in `fit`; the ratio of the head's learning rate to the encoder's stays. The
+    trials are kept in `study`, an SQLite file, so that a stopped search goes on. Seeded by the job's seed.
 
     Args:
         job: as for `fit`.
         work: folder for checkpoints.
-        study: file of the trials.
-        on_trial: told the trials done and the trials in all.
+        study: SQLite file of the trials.
+        on_trial: called before each trial.
 
     Raises:
         StudentError: the student cannot be loaded, or the GPU has too little memory for every trial.
     """
     import optuna
 
-    quietly()
+    silence_transformers()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _, tokenizer = fresh_student(job)
     trainer, _ = trainer_of(job, work, tokenizer, job.settings.batch_size, model_init=lambda: fresh_student(job)[0])
@@ -71,9 +71,9 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         "load_if_exists": True,
         "pruner": optuna.pruners.NopPruner(),
     }
-    first = first_process()  # the only one that Trainer lets see the trials
+    first = first_process()  # Trainer gives the trials to it alone
     trials = optuna.create_study(direction="maximize", **where) if first else None
-    while (done := _told(trials, _finished)) < job.settings.trials:
+    while (done := _from_first_process(trials, _finished)) < job.settings.trials:
         if on_trial:
             on_trial(done, job.settings.trials)
         set_seed(job.seed)
@@ -89,25 +89,25 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
                 **where,
             )
         except torch.OutOfMemoryError as error:
-            if trials is None or PartialState().num_processes > 1:  # the others do not know
+            if trials is None or PartialState().num_processes > 1:  # the others would go on
                 raise out_of_memory(error, trainer.args.train_batch_size) from error
             logger.warning("a trial is left out: the GPU has too little memory for it")
             trials.set_user_attr(TOO_LARGE, trials.user_attrs.get(TOO_LARGE, 0) + 1)
         PartialState().wait_for_everyone()
         if first:
             shutil.rmtree(work, ignore_errors=True)
-    if not _told(trials, _completed):
+    if not _from_first_process(trials, _completed):
         raise StudentError(
             f"a trial must fit the memory of the GPU, found none of {done} that does; lower training.max_length, "
             "take a smaller student, or set training.trials=0"
         )
-    chosen = _told(trials, lambda study: study.best_trial.params)
-    pace = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
+    chosen = _from_first_process(trials, lambda study: study.best_trial.params)
+    ratio = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
     return {
         "epochs": chosen["num_train_epochs"],
         "batch_size": chosen["per_device_train_batch_size"],
         "learning_rate": chosen["learning_rate"],
-        "head_learning_rate": chosen["learning_rate"] * pace,
+        "head_learning_rate": chosen["learning_rate"] * ratio,
         "weight_decay": chosen["weight_decay"],
     }
 
@@ -121,9 +121,9 @@ def _space(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def _told(study: optuna.Study | None, ask: Callable[[optuna.Study], Any]) -> Any:
-    """What the first process, which has the study, finds in it, in all processes."""
-    return broadcast_object_list([ask(study) if study else None])[0]
+def _from_first_process(study: optuna.Study | None, read: Callable[[optuna.Study], Any]) -> Any:
+    """Return in all processes what `read` returns in the first one, which alone has the study."""
+    return broadcast_object_list([read(study) if study else None])[0]
 
 
 def _completed(study: optuna.Study) -> int:
@@ -131,5 +131,5 @@ def _completed(study: optuna.Study) -> int:
 
 
 def _finished(study: optuna.Study) -> int:
-    """Trials that need not be run again; one that was stopped must."""
+    """Return the number of trials that need not run again; a stopped one must."""
     return _completed(study) + int(study.user_attrs.get(TOO_LARGE, 0))

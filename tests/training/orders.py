@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from s3_hf.training.fit import trainer_of
 from s3_hf.training.loading import fresh_student
+from s3_hf.training.trainer import trainer_of
 from tests.training.test_training import job
 
 
@@ -17,7 +17,7 @@ def main(student: str, folder: Path) -> None:
     rank = int(os.environ["RANK"])
     one = job(student)
     model, tokenizer = fresh_student(one)
-    trainer, _ = trainer_of(one, folder / "work", tokenizer, model=model)
+    trainer, _ = trainer_of(one, folder / "work", tokenizer, one.settings.batch_size, model=model)
     loader = trainer.get_train_dataloader()
     epochs = []
     for epoch in range(2):

@@ -47,7 +47,7 @@ def job(student, columns, rows, gold, **settings):
     given = {"epochs": 4, "batch_size": 8, "learning_rate": 5e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
     return TrainingJob(
         rows=rows,
-        gold=gold,
+        selection=gold,
         columns=columns,
         label_names=("neg", "pos") if columns.label else (),
         student=str(student),
@@ -88,7 +88,7 @@ def test_a_pair_is_context_then_text_and_the_longer_is_cut():
     tokenizer.model_max_length = 12
     short, long = "the cast was great", " ".join(["film"] * 30)
     rows = datasets.Dataset.from_dict({"review": [short, long, long], "claim": ["to watch", short, long]})
-    inputs = LabelHead(PAIR, tokenizer).encode(rows, learned=False).inputs
+    inputs = LabelHead(PAIR, tokenizer).encode(rows, targets=False).inputs
     assert [tokenizer.decode(ids) for ids in inputs["input_ids"]] == [
         f"[CLS] {short} [SEP] to watch [SEP]",
         f"[CLS] {'film ' * 5}[SEP] {short} [SEP]",

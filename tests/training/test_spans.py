@@ -74,7 +74,7 @@ def encoded(tokenizer, question, context, answer, *, room, stride):
         "context": context,
         "answers": {"text": [context[start:end]], "answer_start": [start]},
     }
-    return SpanHead(COLUMNS, tokenizer, stride).encode(datasets.Dataset.from_list([row]), learned=True)
+    return SpanHead(COLUMNS, tokenizer, stride).encode(datasets.Dataset.from_list([row]), targets=True)
 
 
 def perfect(inputs):
@@ -189,9 +189,9 @@ def test_rows_encoded_in_pieces_are_as_at_once(tokenizer, monkeypatch, learned):
     columns = {"question": ["which one?"] * 8, "context": contexts, "answers": answers, "label": [0, 1] * 4}
     rows = datasets.Dataset.from_dict(columns)
     heads = [SpanHead(COLUMNS, tokenizer, 4), LabelHead(Columns("context", label="label"), tokenizer)]
-    whole = [head.encode(rows, learned=learned) for head in heads]
+    whole = [head.encode(rows, targets=learned) for head in heads]
     monkeypatch.setattr("s3_hf.training.heads.PIECE", 3)
-    spans, labels = (head.encode(rows, learned=learned) for head in heads)
+    spans, labels = (head.encode(rows, targets=learned) for head in heads)
     assert [one.inputs[:] for one in whole] == [spans.inputs[:], labels.inputs[:]]
     assert spans.windows == whole[0].windows
     assert [each.tolist() for each in spans.offsets] == [each.tolist() for each in whole[0].offsets]

@@ -44,7 +44,7 @@ def job(student, **settings):
     }
     return TrainingJob(
         rows=rows,
-        gold=gold,
+        selection=gold,
         columns=COLUMNS,
         label_names=("neg", "pos"),
         student=str(student),
