@@ -1,7 +1,7 @@
 """The settings of a run: frozen, read from YAML and flags, validated, with a fingerprint.
 
-Settings that change what is made are part of the fingerprint; settings that only change how fast, how
-dearly or with which limits it is made (`RunConfig.OPERATIONAL`) are not, so they may differ on resume.
+Settings that change the rows or the student are part of the fingerprint. Settings that only change speed, price
+or limits (`RunConfig.OPERATIONAL`) are not, and may differ when a run resumes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from s3_hf.errors import ConfigError
-from s3_hf.schema import SEE, Settings, first_fault
+from s3_hf.schema import Settings, first_fault, merge, read_mapping
 
 LOCAL = "local"
-"""The value of `llm` and `student` that stands for the embedded defaults."""
+"""Value of `llm` and `student` that selects the embedded default."""
 
 _URLS = ("http://", "https://")
-
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
 Positive = Annotated[int, Field(gt=0)]
@@ -33,110 +31,113 @@ Money = Annotated[float, Field(ge=0)]
 
 
 class ProGenConfig(Settings):
-    """How ProGen shows rows of earlier rounds in its prompts; nothing of it is used by other strategies."""
+    """How ProGen shows rows of earlier rounds in its prompts; other strategies ignore these settings."""
 
     influence: Literal["last_layer", "full"] = "last_layer"
-    """Score rows by the student's classifier alone, or by all its parameters, which takes minutes."""
+    """Parameters of the student that rows are scored by: its classifier alone, or all of them, which takes minutes."""
     influence_from: Natural = 0
-    """With so many rows or fewer, the rows shown are drawn from all of them, as in ProGen's code below 10,000."""
+    """Score rows only where there are more than this many; else draw from all of them. ProGen's code has 10,000."""
     scored: Positive = 10_000
-    """Rows that are scored; of more, a random subset."""
+    """Most rows that are scored; of more rows, a random subset of this size."""
     pool: Positive = 50
-    """Rows of each label to draw from: those that help the student most."""
+    """Rows of each label that may be shown: those that help the student most."""
     examples: Positive = 8
-    """Rows shown before one prompt."""
+    """Rows shown in one prompt."""
     feedback_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the prompts that show rows."""
+    """Share of the prompts that show rows, from 0 to 1."""
 
 
 class SynthesisConfig(Settings):
-    """How text is drawn from the LLM and checked (paper section 3.2.1: temperature 0.9, nucleus sampling)."""
+    """How the LLM is sampled and prompted (paper section 3.2.1: temperature 0.9, nucleus sampling)."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
+    """Sampling temperature, from 0 to 2."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Probability mass of the tokens that are sampled from."""
     max_tokens: Positive | None = None
-    """Longest answer in tokens; None takes the recipe's."""
+    """Most tokens of an answer; None takes the recipe's limit."""
     thinking_tokens: Natural = 0
-    """Tokens that every answer may be longer, for a model that thinks first; its `<think>` part is left out."""
+    """Tokens added to the limit of every answer, for a model that thinks first; its `<think>` part is removed."""
     rationales: bool = True
-    """Rationales in the prompts; `false` leaves them out of extrapolations too (Table 4)."""
+    """Put rationales into the prompts; `false` leaves them out of extrapolations too (Table 4)."""
     rationales_per_label: Positive = 12
-    """K of Algorithm 1: rationales kept for each label."""
+    """Rationales kept for each label (K of Algorithm 1)."""
     rationales_per_example: Positive = 3
-    """k of Algorithm 1: how many rationales each example draws, without repetition."""
+    """Distinct rationales in the prompt of one example (k of Algorithm 1)."""
     labels: Literal["balanced", "uniform"] = "balanced"
-    """`balanced` gives each label the same count; `uniform` draws it, as in Algorithm 1."""
+    """Labels of the rows: `balanced` gives each label the same count, `uniform` draws them, as in Algorithm 1."""
     per_error: Positive = 1
-    """Examples asked for each mistake; Algorithm 2 asks one."""
+    """Examples written for each mistake; Algorithm 2 writes one."""
     attempts: Positive = 4
-    """How often one slot is asked before it is given up."""
+    """Most requests for one row before it is given up."""
     top_up: bool = False
-    """Extrapolate further gold rows, and then rows again, until a round has its `round_size`, so that data sizes of
-    methods are equal; Algorithm 2 asks once for each mistake."""
+    """After the mistakes, extrapolate further gold rows, then all again, until a round has its `round_size`, so that
+    methods have equal data sizes; Algorithm 2 extrapolates each mistake once."""
     answers: Literal["gold", "phrases"] = "gold"
-    """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which needs
-    no gold answers."""
+    """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
+    answers."""
     progen: ProGenConfig = ProGenConfig()
 
 
 class LLMConfig(Settings):
-    """How the endpoint is spoken to; nothing here changes which text is asked for."""
+    """How the endpoint is reached and what it may cost; these settings do not change the prompts."""
 
     provider: str = "auto"
-    """Inference Provider for a model id; ignored for a URL."""
+    """Inference Provider of a model id; ignored for a URL."""
     bill_to: str | None = None
-    """Organization on the Hub that pays for a model id."""
+    """Organization on the Hub that is billed for a model id; None bills the owner of the token."""
     api_key_env: str | None = None
-    """Environment variable with the key for a URL endpoint; the Hub token is never sent there."""
+    """Environment variable that holds the key of a URL; without it no key is sent. The Hub token never is."""
     concurrency: Positive = 16
-    """Requests under way at once, at all URLs together."""
+    """Requests in flight at once, over all URLs together."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
-    """Seconds until one request is given up and tried again."""
+    """Seconds after which a request without an answer is tried again."""
     retries: Natural = 8
-    """How often one request is tried again after 429, 5xx, a timeout or a refused connection."""
+    """Most times that one request is tried again after 429, 5xx, a timeout or a refused connection."""
     max_requests: Positive | None = None
-    """Stop after so many requests, those of earlier starts included, and keep what is made."""
+    """Stop after this many requests, counting earlier starts of the run, and keep all rows."""
     max_tokens: Positive | None = None
-    """Stop after so many tokens of prompts and completions."""
+    """Stop after this many tokens of prompts and completions, counted like `max_requests`."""
     max_cost: Money | None = None
-    """Stop at this cost, by the two prices."""
+    """Stop at this cost, computed from the two prices and in their currency."""
     price_prompt: Money = 0.0
-    """Price of a million prompt tokens."""
+    """Price of one million prompt tokens."""
     price_completion: Money = 0.0
-    """Price of a million completion tokens."""
+    """Price of one million completion tokens."""
 
 
 class TrainingConfig(Settings):
-    """How the student is fine-tuned; defaults are what worked for MiniLM on short texts."""
+    """How the student is fine-tuned; the defaults worked best for MiniLM on short texts."""
 
     epochs: Positive = 3
-    """Passes over the rows; the student is the one of the epoch that is best on gold validation."""
+    """Passes over the rows; the epoch with the best score on the gold selection rows is kept."""
     batch_size: Positive = 32
-    """Rows of a step, on each GPU of a launch."""
+    """Rows of one step, on each GPU of a launch."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    """Highest learning rate of the encoder."""
+    """Peak learning rate of the encoder."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = 1e-3
-    """Learning rate of the freshly initialised head; None uses `learning_rate`."""
+    """Peak learning rate of the newly initialised head; None uses `learning_rate`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Weight decay; biases and layer norms have none."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps in which the learning rate rises to its peak."""
     max_length: Positive | None = None
-    """Longest input in tokens; longer texts are cut. None takes the recipe's."""
+    """Most tokens of an input; longer texts are cut. None takes the recipe's limit."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` uses bf16 where the GPU or the processor computes it natively."""
+    """Number format of training; `auto` uses bf16 where the GPU or the processor computes it natively, else fp32."""
     early_stopping: Positive | None = None
-    """Stop after so many epochs without gain on gold validation."""
+    """Stop after this many epochs without a better score on the gold selection rows; None trains all epochs."""
     trials: Natural = 0
-    """Trials of a search for batch size, learning rates, weight decay and epochs on gold validation before the first
-    training (section 3.2.1); 0 takes them as they are set."""
+    """Trials of a search for batch size, learning rates, weight decay and epochs before the first training, scored on
+    the gold selection rows (section 3.2.1); 0 uses these settings as they are."""
     watch: bool = False
-    """Score the training rows and the test split after each epoch too (Figure 1); nothing is chosen by it."""
+    """Record the scores on the training rows and on test after each epoch (Figure 1); nothing is chosen by them."""
     args: Mapping[str, Any] = Field(default_factory=dict)
-    """Any other field of `transformers.TrainingArguments`."""
+    """Other fields of `transformers.TrainingArguments`, by name."""
 
 
 class RunConfig(Settings):
-    """Everything that a run is: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`.
+    """All settings of a run: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`.
 
     The command line starts what is `local` and finds its weights; `run` from Python needs `services` for it.
     """
@@ -144,53 +145,53 @@ class RunConfig(Settings):
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
 
     task: str
-    """Recipe: a registered name or a path to a recipe file."""
+    """Task to learn: a registered name, or the path of a recipe file."""
     gold: str | None = None
-    """Hub id, folder or file to read gold data from in place of the recipe's own source."""
+    """Hub id, folder or file of the gold data; None reads the recipe's source."""
     gold_splits: Mapping[str, str] = Field(default_factory=dict)
-    """Splits of that source that are `validation` and `test`, where they differ from the recipe's."""
+    """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's."""
     gold_size: Positive | None = None
-    """Use a seeded, stratified sample of so many gold validation rows."""
+    """Use a seeded, stratified sample of this many gold validation rows; None uses all."""
     test_size: Positive | None = None
-    """Score on a seeded, stratified sample of so many test rows."""
+    """Score on a seeded, stratified sample of this many test rows; None uses all."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the gold validation rows that chooses the epoch and tells convergence, and that no errors are found
-    on; 0 uses all of them for both, as in the paper."""
+    """Share of the gold validation rows that only choose the epoch and decide on convergence; mistakes are mined from
+    the rest. 0 uses all rows for both, as in the paper."""
     exclude_test_contexts: bool = False
-    """Leave out gold validation rows whose context is in the test split too."""
+    """Leave out gold validation rows whose context also occurs in the test split."""
     contexts: str | None = None
-    """Draw the contexts of seed rows from this dataset (file, folder or Hub id), in place of the gold rows."""
+    """Dataset (file, folder or Hub id) to draw the contexts of seed rows from; None draws them from the gold rows."""
     prompts: str | None = None
-    """Name of one of the recipe's other prompts, such as `chat`; None takes its own."""
+    """Name of an alternative set of prompts in the recipe, such as `chat`; None takes its default prompts."""
     strategy: str = "s3"
-    """`s3`, `zerogen`, `progen`, `goldgen` or `gold`."""
+    """Method that writes the rows: `s3`, `zerogen`, `progen` or `goldgen`; `gold` trains on the gold rows alone."""
     llm: str | tuple[str, ...] = LOCAL
-    """`local`, a model id, a URL or several URLs."""
+    """LLM that writes the rows: `local`, a model id on Inference Providers, a URL, or several URLs of one model."""
     llm_model: str | None = None
-    """Model that the URL is asked for; None takes the one that it serves."""
+    """Model to request from a URL; None takes the model that it serves."""
     student: str = LOCAL
-    """`local`, a Hub id or a folder of an encoder."""
+    """Encoder to fine-tune: `local`, a Hub id, or a folder."""
     seed_size: Positive = 400
-    """N_seed of Algorithm 1, in rows."""
+    """Rows of the seed dataset (N_seed of Algorithm 1)."""
     seed_data: str | None = None
-    """Start from this dataset (file, folder or Hub id, as for `gold`), or from the seed of another run's folder, and
-    synthesize no seed."""
+    """Dataset to use as the seed in place of a synthesized one: a file, folder or Hub id, or the folder of a run,
+    whose seed is taken."""
     add_data: str | tuple[str, ...] | None = None
-    """Add these datasets, or what the runs of these folders added to their seeds, after the seed, as round 1, in place
-    of its first extrapolation (Table 5)."""
+    """Datasets to add as round 1 in place of its extrapolation (Table 5): files, folders or Hub ids, or folders of
+    runs, whose rows after the seed are taken."""
     rounds: Natural = 2
-    """R of Algorithm 2: rounds of error extrapolation after the seed."""
+    """Rounds of error extrapolation after the seed (R of Algorithm 2)."""
     round_size: Positive | Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
-    """Most rows added in a round, or in each one (the last size holds for further ones); None extrapolates every
-    mistake, as in Algorithm 2."""
+    """Most rows that a round adds; several numbers give each round its own, the last one for further rounds. None
+    extrapolates every mistake, as in Algorithm 2."""
     patience: Positive | None = None
-    """Stop after so many rounds without gain on gold validation."""
+    """Stop after this many rounds without a better score on the gold selection rows; None runs all rounds."""
     seed: Natural = 0
     """Seed of every random choice."""
     metric: str | None = None
-    """Metric that chooses the best epoch and decides on convergence; None takes accuracy, or F1 for answers."""
+    """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
-    """An answer is a mistake if its F1 score is lower; None counts each that is no exact match."""
+    """F1 score below which an answer is a mistake; None takes every answer that is no exact match."""
     synthesis: SynthesisConfig = SynthesisConfig()
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
@@ -203,44 +204,44 @@ class RunConfig(Settings):
     @field_validator("llm")
     @classmethod
     def _one_llm_or_urls(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        given = (value,) if isinstance(value, str) else value
-        urls = [checked_url(one) for one in given if _ADDRESS.match(one)]
-        if not given or (len(given) > 1 and len(urls) < len(given)):
+        names = (value,) if isinstance(value, str) else value
+        urls = [checked_url(name) for name in names if _ADDRESS.match(name)]
+        if not names or (len(names) > 1 and len(urls) < len(names)):
             raise ValueError(f"it must be {LOCAL!r}, a model id or a URL, or several URLs")
-        return value if len(given) > 1 else given[0]
+        return value if len(names) > 1 else names[0]
 
     def size_of_round(self, number: int) -> int | None:
-        """Most rows that round `number` (1 and up) adds."""
+        """Return the most rows that round `number`, from 1, adds; None for no limit."""
         sizes = self.round_size
         return sizes[min(number, len(sizes)) - 1] if isinstance(sizes, tuple) else sizes
 
     @property
     def llm_urls(self) -> tuple[str, ...]:
-        """The endpoint URLs, empty for a model id or `local`."""
-        given = (self.llm,) if isinstance(self.llm, str) else self.llm
-        return tuple(url for url in given if url.startswith(_URLS))
+        """URLs of the endpoints; empty for a model id or `local`."""
+        names = (self.llm,) if isinstance(self.llm, str) else self.llm
+        return tuple(name for name in names if name.startswith(_URLS))
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide what is made, as plain JSON values."""
+        """Return the settings that decide the rows and the student, as plain JSON values."""
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
 
     def written_by(self) -> str:
-        """The settings that decide which LLM is asked, as text; completions of another one are not used."""
+        """Return the settings that name the LLM, as text; a run uses no completions of another one."""
         identity = self.identity()
         return f"llm={identity['llm']!r} and llm_model={identity['llm_model']!r}"
 
     def fingerprint(self) -> str:
-        """12 hex digits that change with any setting that decides what is made."""
+        """Return 12 hex digits that change with every setting of `identity`."""
         text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def checked_url(url: str) -> str:
-    """Return the URL if it is one over HTTP.
+    """Return the URL unchanged if it is an HTTP URL.
 
     Raises:
-        ValueError: it is none, for which reason.
+        ValueError: it is not; the message says why.
     """
     if not url.startswith(_URLS):
         raise ValueError("an address must begin with http:// or https://")
@@ -263,39 +264,11 @@ def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConf
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a YAML file, or the `run.yaml` of a run directory; `overrides` (nested dicts, from flags) win over it.
+    """Return the settings in a YAML file or in the `run.yaml` of a run; `overrides`, nested dicts, win over them.
 
     Raises:
         ConfigError: the file is missing, is not a YAML mapping, or holds a wrong setting.
     """
     values = read_mapping(path)
-    made = values.get("config") if "fingerprint" in values else None  # the record of a run, which holds more
-    return parse_config(merge(made if isinstance(made, dict) else values, overrides or {}), source=str(path))
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
-
-    Raises:
-        ConfigError: the file is missing or is not a YAML mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the config file {str(path)!r}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
-    if not isinstance(values, dict):
-        what = "nothing" if values is None else type(values).__name__
-        raise ConfigError(f"{str(path)!r} must hold a mapping of settings, found {what}; {SEE} for one")
-    return values
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the values of `over` put in, group by group."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+    recorded = values.get("config") if "fingerprint" in values else None  # `run.yaml` holds more than settings
+    return parse_config(merge(recorded if isinstance(recorded, dict) else values, overrides or {}), source=str(path))

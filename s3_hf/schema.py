@@ -1,29 +1,30 @@
-"""What all groups of settings have in common: how they are checked, explained, and told of when they are wrong."""
+"""The base of all groups of settings: how they are read, merged, explained, and reported when they are wrong."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from s3_hf.errors import did_you_mean
+from s3_hf.errors import ConfigError, did_you_mean
 
 SEE = "see `s3-hf run TASK --print-config`"
 
 _UNION = re.compile(r"((constrained-)?(str|int)|tuple\[.*)$")
-"""What pydantic puts into the place of a fault for one of several allowed types."""
+"""Parts of a fault's location that name an allowed type, as pydantic writes them for a union."""
 
 WIDTH = 110
-"""Columns of a comment."""
+"""Most characters of a comment's line."""
 
 
 class Settings(BaseModel):
-    """Base of the groups: immutable; an unknown key, an empty text and an infinite number are errors."""
+    """Base of the groups: frozen; unknown keys, empty texts and infinite numbers are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", str_min_length=1, allow_inf_nan=False, use_attribute_docstrings=True
@@ -31,15 +32,15 @@ class Settings(BaseModel):
 
 
 def commented(settings: Settings) -> str:
-    """The settings as YAML, each under a comment on what it means."""
+    """Return the settings as YAML, each below a comment that explains it."""
     return "\n".join(_lines(settings))
 
 
 def first_fault(error: ValidationError, source: str, model: type[BaseModel], see: str = SEE) -> str:
-    """One sentence about the first fault that `model` found in `source`; `see` tells where its keys are listed."""
+    """Return one sentence about the first fault of `source`; `see` says where the keys of `model` are listed."""
     faults = error.errors(include_url=False)
     of_one = [one for one in faults if one["loc"][:1] == faults[0]["loc"][:1]]
-    fault = max(of_one, key=lambda one: len(one["loc"]))  # of several types, the one that the value comes closest to
+    fault = max(of_one, key=lambda one: len(one["loc"]))  # of a union, the type that the value is closest to
     where = ".".join(str(part) for part in fault["loc"] if not _UNION.match(str(part))) or "settings"
     if fault["type"] == "extra_forbidden":
         known = _known_keys(model, fault["loc"][:-1])
@@ -50,6 +51,34 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel], see
     message = fault["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing or is not a YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {str(path)!r}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
+    if not isinstance(values, dict):
+        what = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{str(path)!r} must hold a mapping of settings, found {what}; {SEE} for one")
+    return values
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` updated with the values of `over`, group by group."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def _lines(settings: Settings) -> Iterator[str]:
@@ -67,7 +96,7 @@ def _lines(settings: Settings) -> Iterator[str]:
 
 
 def _meaning(field: FieldInfo) -> str:
-    """What the field's docstring says, in YAML's words, and the values that it may have."""
+    """Return the field's docstring, with YAML's `null` for None, and its allowed values."""
     text = re.sub(r"\bNone\b", "null", field.description or "")
     values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     if all(f"`{value}`" in text for value in values):
@@ -77,7 +106,7 @@ def _meaning(field: FieldInfo) -> str:
 
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
-        field = model.model_fields.get(str(part))  # none for a key of a mapping of models
+        field = model.model_fields.get(str(part))  # None for a key of a mapping of models
         inner = [one for one in (field.annotation, *get_args(field.annotation)) if _is_model(one)] if field else []
         model = inner[0] if inner else model
     return list(model.model_fields)

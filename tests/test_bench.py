@@ -15,10 +15,10 @@ import yaml
 
 from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_cells, write_report
 from s3_hf.bench.statistics import paired
-from s3_hf.config import merge
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, read_rows
 from s3_hf.loop import Services
+from s3_hf.schema import merge
 from s3_hf.task import load_task
 from tests.conftest import film_reply
 from tests.kinds import kind_reply

@@ -1,7 +1,8 @@
 import pytest
 
-from s3_hf.config import load_config, merge, parse_config
+from s3_hf.config import load_config, parse_config
 from s3_hf.errors import ConfigError
+from s3_hf.schema import merge
 from s3_hf.store import create_run
 
 

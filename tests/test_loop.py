@@ -26,7 +26,7 @@ LABEL_WORDS = ("negative", "positive")
 
 
 def changed(config, **values):
-    from s3_hf.config import merge
+    from s3_hf.schema import merge
 
     return parse_config(merge(config.model_dump(mode="json"), values))
 

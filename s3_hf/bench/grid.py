@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.spec import Arm, Bench, BenchTask
-from s3_hf.config import LOCAL, RunConfig, merge, parse_config
+from s3_hf.config import LOCAL, RunConfig, parse_config
 from s3_hf.errors import ConfigError
+from s3_hf.schema import merge
 from s3_hf.strategies import Strategy, progen_sizes, strategy_named
 
 SEED_SHARE = Fraction(2, 3)

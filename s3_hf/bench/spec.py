@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from s3_hf.config import LOCAL, Natural, Positive, merge, read_mapping
+from s3_hf.config import LOCAL, Natural, Positive
 from s3_hf.errors import ConfigError
-from s3_hf.schema import Settings, first_fault
+from s3_hf.schema import Settings, first_fault, merge, read_mapping
 
 SEE = "see docs/bench.md"
 

@@ -73,7 +73,7 @@ def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[s
         given: dotted setting name to value; None means that the flag was not given.
         assignments: `key=value` strings, the value in YAML; null is a value.
     """
-    from s3_hf.config import merge
+    from s3_hf.schema import merge
 
     nested: dict[str, Any] = {}
     flags = ((key, value) for key, value in given.items() if value is not None)
