@@ -89,8 +89,8 @@ def test_print_config_is_a_config(typed, tmp_path):
     assert code == 0
     values = yaml.safe_load(out)
     assert (values["rounds"], values["training"]["args"]) == (4, {"optim": "sgd"})
-    assert "# R of Algorithm 2: rounds of error extrapolation after the seed.\nrounds: 4\n" in out
-    assert "which takes minutes. One of\n    # last_layer, full.\n    influence: last_layer\n" in out
+    assert "# Rounds of error extrapolation after the seed (R of Algorithm 2).\nrounds: 4\n" in out
+    assert "which takes minutes.\n    # One of last_layer, full.\n    influence: last_layer\n" in out
     path = tmp_path / "run.yaml"
     path.write_text(out)
     assert typed("run", "imdb", "--config", path, "--print-config")[1] == out

@@ -1,9 +1,16 @@
-import pytest
+import re
 
-from s3_hf.config import load_config, parse_config
+import pytest
+import typer
+import yaml
+
+from s3_hf.cli import app
+from s3_hf.config import LLMConfig, RunConfig, load_config, parse_config
 from s3_hf.errors import ConfigError
 from s3_hf.schema import merge
 from s3_hf.store import create_run
+
+SETTINGS = {name: field.default for kind in (LLMConfig, RunConfig) for name, field in kind.model_fields.items()}
 
 
 def test_defaults_are_the_papers():
@@ -102,3 +109,26 @@ def test_settings_are_frozen_and_survive_yaml():
 
 def test_merge_goes_group_by_group():
     assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 9}}) == {"a": {"b": 9, "c": 2}, "d": 3}
+
+
+def flags_of(command):
+    """The flags of settings, by the setting's name, with the default that the help states."""
+    group = typer.main.get_command(app)
+    for word in command.split():
+        group = group.commands[word]
+    names = {"n": "seed_size"} if command == "synthesize" else {}
+    for option in group.params:
+        if (name := names.get(option.name, option.name)) in SETTINGS and option.name != "task":
+            stated = re.search(r"\[default: (.+)\]", option.help)
+            yield name, option.default, stated and yaml.safe_load(stated[1])
+
+
+@pytest.mark.parametrize("command", ["run", "synthesize", "tasks preview"])
+def test_defaults_in_the_help_are_those_of_the_settings(command):
+    flags = list(flags_of(command))
+    assert len(flags) >= 5
+    assert {default for _, default, _ in flags} == {None}  # else an absent flag would win over the config file
+    known = {name: (stated, SETTINGS[name]) for name, _, stated in flags if SETTINGS[name] is not None}
+    if command == "tasks preview":
+        del known["llm"]  # must be typed
+    assert all(stated == default for stated, default in known.values()), known

@@ -168,17 +168,17 @@ def test_pool_is_the_most_helpful_rows_of_each_class():
     labels = [0, 0, 0, 0, 0, 1, 2]
     ids = ["a", "b", "d", "e", "c", "f", "g"]
     assert helpful_rows(scores, labels, ids, pool=3) == {0: ("a", "c", "d"), 1: (), 2: ("g",)}
-    assert helpful_rows(scores[::-1], labels[::-1], ids[::-1]) == {0: ("a", "c", "d", "b"), 1: (), 2: ("g",)}
+    assert helpful_rows(scores[::-1], labels[::-1], ids[::-1], pool=50) == {0: ("a", "c", "d", "b"), 1: (), 2: ("g",)}
 
 
 def test_a_random_subset_is_scored_where_there_are_many_rows():
-    assert scored_rows(10_000) == list(range(10_000))
-    chosen = scored_rows(25_000, seed=3)
+    assert scored_rows(10_000, 10_000) == list(range(10_000))
+    chosen = scored_rows(25_000, 10_000, seed=3)
     assert len(set(chosen)) == 10_000
     assert chosen == sorted(chosen)
     assert max(chosen) < 25_000
-    assert chosen == scored_rows(25_000, seed=3)
-    assert chosen != scored_rows(25_000, seed=4)
+    assert chosen == scored_rows(25_000, 10_000, seed=3)
+    assert chosen != scored_rows(25_000, 10_000, seed=4)
     assert len(scored_rows(30, largest=7)) == 7
 
 

@@ -13,8 +13,6 @@ from s3_hf.influence.full import Recursion, full_influence
 from s3_hf.influence.last_layer import LastLayer, last_layer_influence
 from s3_hf.influence.rows import (
     AT_ONCE,
-    LARGEST,
-    POOL,
     Encoded,
     helpful_rows,
     reverse_cross_entropy,
@@ -23,8 +21,6 @@ from s3_hf.influence.rows import (
 
 __all__ = [
     "AT_ONCE",
-    "LARGEST",
-    "POOL",
     "Encoded",
     "LastLayer",
     "Recursion",

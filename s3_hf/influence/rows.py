@@ -11,10 +11,6 @@ from torch import Tensor
 
 from s3_hf.errors import StudentError
 
-POOL = 50
-"""Rows of each class that may be shown as in-context examples."""
-LARGEST = 10_000
-"""Rows that are scored; of more, a random subset of so many."""
 AT_ONCE = 64
 """Rows in a pass that needs no batches of its own: bounds the memory."""
 
@@ -63,7 +59,7 @@ def reverse_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return math.log(math.e + logits.shape[-1] - 1) - chances
 
 
-def scored_rows(rows: int, largest: int = LARGEST, seed: int = 0) -> list[int]:
+def scored_rows(rows: int, largest: int, seed: int = 0) -> list[int]:
     """Return the places of the rows to score, ascending: all, or a seeded random subset of `largest`."""
     if rows <= largest:
         return list(range(rows))
@@ -72,7 +68,7 @@ def scored_rows(rows: int, largest: int = LARGEST, seed: int = 0) -> list[int]:
 
 
 def helpful_rows(
-    scores: Sequence[float], labels: Sequence[int], ids: Sequence[str], pool: int = POOL
+    scores: Sequence[float], labels: Sequence[int], ids: Sequence[str], pool: int
 ) -> dict[int, tuple[str, ...]]:
     """Return for each label the ids of its `pool` rows of lowest influence, if below 0, the most helpful first.
 
