@@ -11,12 +11,14 @@ PACKAGE = Path(__file__).parent.parent / "s3_hf"
 RANKS = [
     {"errors", "settings"},
     {"records", "config", "files", "locking", "texts", "templates"},
+    {"rows"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},
     {"synthesis", "training", "hub"},
     {"strategies", "predicting"},
     {"loop"},
     {"bench"},
+    {"authoring"},
     {"cli"},
 ]
 LONGEST = 400

@@ -45,8 +45,8 @@ def show(
 ) -> None:
     """Show a task's splits, sizes, features and prompts."""
     from s3_hf.cli import display
+    from s3_hf.rows.splitting import shared_rows
     from s3_hf.task import load_task
-    from s3_hf.task.splitting import shared_rows
     from s3_hf.texts import row_texts
 
     loaded = load_task(task, gold)
@@ -90,9 +90,9 @@ def new(
     as_json: bool = options.JSON,
 ) -> None:
     """Write a recipe for your own data, with prompts to edit."""
+    from s3_hf.authoring.writing import Wanted, counted, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
-    from s3_hf.task.authoring import Wanted, counted, write_recipe
 
     columns = Columns(text, label, context, answers)
     written = write_recipe(Wanted(name, data, columns, config, description, test_share), out)

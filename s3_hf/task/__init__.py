@@ -5,10 +5,11 @@ group `s3_hf.tasks`) or path and prepares its gold splits, which `datasets` cach
 with the recipe's source.
 """
 
-from s3_hf.task.given import given_examples
-from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.loading import ENTRY_POINTS, load_task, task_names, task_of
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
+from s3_hf.task.builder import TaskBuilder
+from s3_hf.task.existing import given_examples
+from s3_hf.task.finding import ENTRY_POINTS, load_task, task_names, task_of
+from s3_hf.task.loaded import GoldOptions, Task
+from s3_hf.task.recipe import Prompts, TaskConfig
 
 __all__ = [
     "ENTRY_POINTS",

@@ -10,7 +10,6 @@ from typing import Any
 import datasets
 
 from s3_hf.records import Columns
-from s3_hf.task.reading import gold_rows
 
 SINGLE = {
     "rationales": ({"count", "label"}, set[str]()),
@@ -153,30 +152,6 @@ def alike(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         other = first.setdefault(" ".join(word.split()).casefold(), name)
         if other != name:
             yield other, name
-
-
-class TaskBuilder(datasets.GeneratorBasedBuilder):
-    """Base of recipes; reads `config.source` unless a recipe overrides `_generate_examples`."""
-
-    BUILDER_CONFIG_CLASS = TaskConfig
-    config: TaskConfig
-
-    def _info(self) -> datasets.DatasetInfo:
-        config = self.config
-        return datasets.DatasetInfo(
-            description=config.description or "",
-            features=config.gold_features(),
-            homepage=config.homepage,
-            license=config.license,
-            citation=config.citation,
-        )
-
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:  # noqa: ARG002
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in self.config.splits]
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the rows of `validation`, `test` or another name in the recipe's `splits`."""
-        yield from enumerate(gold_rows(self.config, split))
 
 
 def _field_faults(name: str, text: str, required: set[str], optional: set[str]) -> Iterator[str]:

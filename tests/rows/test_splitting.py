@@ -7,7 +7,7 @@ import datasets
 import pytest
 
 from s3_hf.errors import TaskError
-from s3_hf.task.splitting import divided
+from s3_hf.rows.splitting import divided
 from s3_hf.texts import normalise
 
 

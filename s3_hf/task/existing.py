@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Context, Example
-from s3_hf.task.formats import Source
-from s3_hf.task.reading import columns_missing, given_rows
-from s3_hf.task.sources import SPLIT, opened, splits_of
+from s3_hf.rows.formats import Source
+from s3_hf.rows.sources import SPLIT, opened, splits_of
+from s3_hf.task.checking import columns_missing, given_rows
 
 if TYPE_CHECKING:
-    from s3_hf.task.gold import Task
+    from s3_hf.task.loaded import Task
     from s3_hf.task.recipe import TaskConfig
 
 GIVEN = "given data"

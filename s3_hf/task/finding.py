@@ -18,8 +18,9 @@ from datasets.fingerprint import Hasher
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError
 from s3_hf.records import PROVENANCE
-from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig, alike
+from s3_hf.task.builder import TaskBuilder
+from s3_hf.task.loaded import GoldOptions, Task
+from s3_hf.task.recipe import Prompts, TaskConfig, alike
 
 ENTRY_POINTS = "s3_hf.tasks"
 

@@ -15,12 +15,12 @@ import datasets
 import pytest
 
 from s3_hf import loop
+from s3_hf.authoring.writing import Wanted, write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.task import GoldOptions, load_task
-from s3_hf.task.authoring import Wanted, write_recipe
 from tests.conftest import film_rows
 from tests.llm_server import LLMServer, review
 

@@ -16,10 +16,10 @@ from typing import Any
 import datasets
 import jinja2
 
+from s3_hf.authoring.inferring import Found, inferred
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
 from s3_hf.records import PROVENANCE, Columns
-from s3_hf.task.inferring import Found, inferred
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 
@@ -216,7 +216,7 @@ def _class_name(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = template_environment("s3_hf.task")
+    environment = template_environment("s3_hf.authoring")
     environment.filters |= {
         "literal": _literal,
         "mapping": _mapping,

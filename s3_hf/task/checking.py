@@ -11,18 +11,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 
 from s3_hf.errors import TaskError
-from s3_hf.task.formats import LONGEST_CELL, Source, brief
-from s3_hf.task.sources import opened
-from s3_hf.task.splitting import chosen, same
+from s3_hf.rows.formats import LONGEST_CELL, Source, brief
+from s3_hf.rows.sources import opened
+from s3_hf.rows.splitting import chosen, same
+from s3_hf.task.recipe import TaskConfig
 from s3_hf.texts import digest_of, row_text
-
-if TYPE_CHECKING:
-    from s3_hf.task.recipe import TaskConfig
 
 TEST = "test"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")

@@ -14,9 +14,10 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from s3_hf.errors import S3Error, TaskError
 from s3_hf.records import Answer, Columns, Context
-from s3_hf.task.given import given_contexts
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
-from s3_hf.task.splitting import divided
+from s3_hf.rows.splitting import divided
+from s3_hf.task.builder import TaskBuilder
+from s3_hf.task.existing import given_contexts
+from s3_hf.task.recipe import Prompts, TaskConfig
 from s3_hf.texts import digest_of, digests, row_texts
 
 PROVENANCE_FEATURES = {

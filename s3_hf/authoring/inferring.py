@@ -12,14 +12,14 @@ from typing import Any
 
 import datasets
 
+from s3_hf.authoring.lengths import set_lengths
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import PROVENANCE, Columns
-from s3_hf.task.formats import brief
-from s3_hf.task.lengths import set_lengths
-from s3_hf.task.reading import answers_of, checked_rows, gold_rows, is_number, label_name, whole
+from s3_hf.rows.formats import brief
+from s3_hf.rows.sources import opened, splits_of
+from s3_hf.rows.splitting import shared_rows
+from s3_hf.task.checking import answers_of, checked_rows, gold_rows, is_number, label_name, whole
 from s3_hf.task.recipe import TaskConfig, alike
-from s3_hf.task.sources import opened, splits_of
-from s3_hf.task.splitting import shared_rows
 from s3_hf.texts import row_text
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")

@@ -9,7 +9,7 @@ import pytest
 
 from s3_hf.errors import TaskError
 from s3_hf.task import TaskConfig
-from s3_hf.task.reading import checked_rows, gold_rows
+from s3_hf.task.checking import checked_rows, gold_rows
 from s3_hf.texts import normalise
 
 LABELS = {"neg": "negative", "pos": "positive"}

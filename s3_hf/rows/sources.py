@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 
 from s3_hf.errors import TaskError
-from s3_hf.task.formats import READERS, Row, Source, readable
+from s3_hf.rows.formats import READERS, Row, Source, readable
 
 GOLD = "gold data"
 SPLIT = "train"
