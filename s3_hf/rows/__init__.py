@@ -1,1 +1,1 @@
-"""Rows of any kind: reading them from files, folders and the Hub, and dividing them. Knows no task."""
+"""Read rows from files, folders and the Hub, and divide them; nothing here knows what a task is."""

@@ -1,6 +1,6 @@
-"""Gold and given rows, each one checked when it is read.
+"""Read gold rows and existing rows, and check each row.
 
-This is not in the recipes' module: `datasets` replaces `open`, `os` and others in modules of builders.
+This stands apart from `builder`, since `datasets` replaces `open`, `os` and others in modules that define builders.
 """
 
 from __future__ import annotations
@@ -16,129 +16,137 @@ from typing import Any
 import datasets
 
 from s3_hf.errors import TaskError
-from s3_hf.rows.formats import LONGEST_CELL, Source, brief
-from s3_hf.rows.sources import opened
-from s3_hf.rows.splitting import chosen, same
+from s3_hf.rows.formats import LONGEST_CELL, OpenSplit, shorten
+from s3_hf.rows.sources import open_split
+from s3_hf.rows.splitting import choose_part, text_key
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.texts import digest_of, row_text
 
+GOLD = "gold data"
 TEST = "test"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def gold_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
+def read_gold(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of `validation`, `test` or another split of a recipe, with all gold columns.
 
-    Where validation and test are the same split of the source, it is divided (`splitting.chosen`). A label is given
-    by its name: an integer one has the name that a `ClassLabel` of the source gives it, or else its digits.
+    If validation and test are the same split of the source, it is divided (`splitting.choose_part`). Labels are
+    yielded as names: an integer becomes its name in the `ClassLabel` of the source, or its digits if there is none.
 
     Raises:
-        TaskError: the source cannot be read, or a row has a fault; names file or dataset, row and column.
+        TaskError: the source cannot be read, or a row has a fault; the message names the source, row and column.
     """
-    of = config.splits[split]
+    source_split = config.splits[split]
     if split not in ("validation", TEST) or config.splits["validation"] != config.splits[TEST]:
-        yield from checked_rows(config, of)
+        yield from read_split(config, source_split)
         return
-    rows = list(checked_rows(config, of))
+    rows = list(read_split(config, source_split))
     labels = [row[config.label] if config.label else None for row in rows]
-    keys = [[same(row[name]) for row in rows] for name in (config.context, config.text) if name]
-    part = chosen(labels, keys, config.test_share, config.split_seed)
+    keys = [[text_key(row[name]) for row in rows] for name in (config.context, config.text) if name]
+    part = choose_part(labels, keys, config.test_share, config.split_seed)
     yield from (row for number, row in enumerate(rows) if (number in part) == (split == TEST))
 
 
-def checked_rows(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
-    """Yield all rows of the source's own split `split`, or raise at the first one with a fault."""
-    source = opened(config.source, config.source_config, split)
-    yield from _checked(source, _Check(config, config.gold_features(), _class_names(source, config.label)))
+def read_split(config: TaskConfig, source_split: str) -> Iterator[dict[str, Any]]:
+    """Yield all rows of a split of the source; raise a `TaskError` at the first row with a fault."""
+    opened = open_split(config.source, config.source_config, source_split, kind=GOLD)
+    yield from _checked(opened, _RowChecker(config, config.gold_features(), class_names(opened, config.label)))
 
 
-def given_rows(config: TaskConfig, source: Source, test: frozenset[int]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a source that is not the recipe's, checked likewise, with label ids in place of names.
+def read_existing(config: TaskConfig, opened: OpenSplit, test_rows: frozenset[int]) -> Iterator[dict[str, Any]]:
+    """Yield the checked rows of data other than the recipe's, with label ids in place of label names.
 
-    They need no ids of their own, and none may be a row of the test split, whose digests `test` holds. An integer
-    label without a name is its number in the task, but its digits where a label of the task is named by a number.
+    These rows need no ids. An integer label without a name is a label id, unless a label name of the task is a
+    number: then it is that name.
+
+    Raises:
+        TaskError: a row has a fault, or it belongs to the test split, whose digests are `test_rows`.
     """
     labels = list(config.labels)
     numbered = any(map(is_number, labels))
-    names = _class_names(source, config.label) or (None if numbered else labels)
-    check = _Check(replace(config, id=None), config.gold_features(), names, test - {digest_of("")})
-    for row in _checked(source, check):
+    names = class_names(opened, config.label) or (None if numbered else labels)
+    checker = _RowChecker(replace(config, id=None), config.gold_features(), names, test_rows - {digest_of("")})
+    for row in _checked(opened, checker):
         yield row | {config.label: labels.index(row[config.label])} if config.label else row
 
 
-def _class_names(source: Source, label: str | None) -> list[str] | None:
-    return getattr((source.features or {}).get(label), "names", None)
+def class_names(opened: OpenSplit, label: str | None) -> list[str] | None:
+    """Return the label names that the data declares for the column `label`, None if it declares none."""
+    return getattr((opened.features or {}).get(label), "names", None)
 
 
-def _checked(source: Source, check: _Check) -> Iterator[dict[str, Any]]:
-    found = False
-    with contextlib.closing(source.rows):
-        for place, row in source.rows:
-            found = True
-            yield check.row(place, row)
-    if not found:
-        raise TaskError(f"{source.where} must have rows, found none; give data with rows")
+def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]]:
+    empty = True
+    with contextlib.closing(opened.rows):
+        for place, row in opened.rows:
+            empty = False
+            yield checker.check(place, row)
+    if empty:
+        raise TaskError(f"{opened.where} must have rows, found none; give data with rows")
 
 
-def columns_missing(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
-    """What to say where a column is not among the `found` ones."""
+def missing_column(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
+    """Return the error for a column that is not among the columns `found` in a row."""
     close = difflib.get_close_matches(column, found, n=1)
     hint = f"did you mean {close[0]!r}?" if close else "correct the recipe or the data"
-    return TaskError(f"{place}, must have the column {column!r}, found {brief(list(found))}; {hint}")
+    return TaskError(f"{place}, must have the column {column!r}, found {shorten(list(found))}; {hint}")
 
 
 @dataclass
-class _Check:
-    """Makes gold rows out of rows as they stand in the source."""
+class _RowChecker:
+    """Checks rows of a source and turns them into gold rows.
+
+    `names` are the label names of the source, `test_rows` the digests of rows that are refused, and `seen` the place
+    of each row id so far.
+    """
 
     config: TaskConfig
     features: datasets.Features
     names: list[str] | None
-    test: frozenset[int] = frozenset()
-    """Digests of rows that it may not be."""
+    test_rows: frozenset[int] = frozenset()
     seen: dict[str, str] = field(default_factory=dict)
 
-    def row(self, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The gold columns of a row; those that it has none of are null."""
+    def check(self, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the gold columns of a row, null where the row lacks one that is optional."""
         config = self.config
         for column in (config.context, config.text, config.label, config.answers, config.id):
             if column and column not in row:
-                raise columns_missing(place, column, row)
-        made = {name: self._extra(place, name, row.get(name)) for name in self.features}
+                raise missing_column(place, column, row)
+        checked = {name: self._extra(place, name, row.get(name)) for name in self.features}
         for column in (config.context, config.text):
             if column:
-                made[column] = _text(f"{place}, column {column!r},", row[column])
+                checked[column] = _text(f"{place}, column {column!r},", row[column])
         if config.label:
-            made[config.label] = self._label(f"{place}, column {config.label!r},", row[config.label])
+            checked[config.label] = self._label(f"{place}, column {config.label!r},", row[config.label])
         if config.answers:
             assert config.context is not None
             where = f"{place}, column {config.answers!r},"
-            made[config.answers] = _answers(where, row[config.answers], made[config.context])
+            checked[config.answers] = _answers(where, row[config.answers], checked[config.context])
         if config.id:
-            made[config.id] = self._id(place, row[config.id])
-        self._no_test_row(place, made)
-        return made
+            checked[config.id] = self._id(place, row[config.id])
+        self._refuse_test_row(place, checked)
+        return checked
 
-    def _no_test_row(self, place: str, made: Mapping[str, Any]) -> None:
-        text, context = made[self.config.text], made[self.config.context] if self.config.context else None
-        if self.test and digest_of(row_text(text, context)) in self.test:
+    def _refuse_test_row(self, place: str, row: Mapping[str, Any]) -> None:
+        text, context = row[self.config.text], row[self.config.context] if self.config.context else None
+        if self.test_rows and digest_of(row_text(text, context)) in self.test_rows:
             raise TaskError(
                 f"{place}, column {self.config.text!r}, must not be a text of the gold test split, found "
-                f"{brief(text)}; drop the row, and any other of that split"
+                f"{shorten(text)}; drop the row, and any other of that split"
             )
 
     def _label(self, where: str, value: Any) -> str:
         if isinstance(value, list | tuple | dict):
             raise TaskError(
-                f"{where} must have one label, found {brief(value)}; several labels in a row are not supported: keep "
-                "one, or make a task of each"
+                f"{where} must have one label, found {shorten(value)}; several labels in a row are not supported: "
+                "keep one, or make a task of each"
             )
         if _missing(value):
             raise TaskError(f"{where} must have a label, found {value!r}; write it or drop the row")
-        value = whole(value)
+        value = as_integer(value)
         if not isinstance(value, str | int):
             raise TaskError(
-                f"{where} must have a label that is text or a whole number, found {brief(value)}; write it so"
+                f"{where} must have a label that is text or a whole number, found {shorten(value)}; write it so"
             )
         name = label_name(value, self.names)
         if name is not None and name in self.config.labels:
@@ -150,12 +158,12 @@ class _Check:
             hint = f"integers without names are known by their digits: give {str(value)!r} a word in 'labels'"
         else:
             hint = "correct the row, or give the label a word in 'labels'"
-        raise TaskError(f"{where} must have one of the labels {known}, found {brief(name or value)}; {hint}")
+        raise TaskError(f"{where} must have one of the labels {known}, found {shorten(name or value)}; {hint}")
 
     def _id(self, place: str, value: Any) -> str | int:
         where = f"{place}, column {self.config.id!r},"
         if isinstance(value, bool | float) or not isinstance(value, str | int) or _missing(value):
-            raise TaskError(f"{where} must have the row's own id, found {brief(value)}; give it one")
+            raise TaskError(f"{where} must have the row's own id, found {shorten(value)}; give it one")
         first = self.seen.setdefault(str(value), place)
         if first != place:
             raise TaskError(
@@ -165,7 +173,7 @@ class _Check:
         return value
 
     def _extra(self, place: str, name: str, value: Any) -> Any:
-        """The value of a column that nothing but its type is asked of."""
+        """Return the value of a column that only has to fit its feature."""
         known = (self.config.context, self.config.text, self.config.label, self.config.answers, self.config.id)
         if value is None or name in known:
             return None
@@ -176,27 +184,27 @@ class _Check:
             return datasets.Features({name: feature}).encode_example({name: value})[name]
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise TaskError(
-                f"{place}, column {name!r}, must fit {feature}, found {brief(value)}; correct the row or 'features'"
+                f"{place}, column {name!r}, must fit {feature}, found {shorten(value)}; correct the row or 'features'"
             ) from error
 
 
-def whole(value: Any) -> Any:
-    """The integer that a whole float is, as pandas makes of it beside an empty cell; others as they are."""
+def as_integer(value: Any) -> Any:
+    """Return a whole float as an integer, since pandas turns integers beside empty cells into floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def is_number(name: str) -> bool:
-    """True for a label name that says nothing but a number, such as `-1` or `2.0`."""
+    """Return whether a label name is a number, such as `-1` or `2.0`."""
     return _NUMBER.fullmatch(name) is not None
 
 
 def label_name(value: Any, names: list[str] | None) -> str | None:
-    """The name of a label as it stands in a row; `names` are those of its `ClassLabel`. None if it can have none."""
-    value = whole(value)
+    """Return the name of a label in a row, None if it has none; `names` are those of the column's `ClassLabel`."""
+    value = as_integer(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and names and value not in names and value.isdecimal():
-        value = int(value)  # a cell of CSV
+        value = int(value)  # cells of CSV are text
     if isinstance(value, int):
         if names is None:
             return str(value)
@@ -204,10 +212,10 @@ def label_name(value: Any, names: list[str] | None) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def answers_of(value: Any) -> Any:
-    """SQuAD's two layouts, and JSON text of them, as a list of pairs of text and start; others as they are.
+def answer_pairs(value: Any) -> Any:
+    """Return answers as a list of pairs of text and start; values of an unknown layout are returned unchanged.
 
-    Plain text is an answer without a start.
+    Takes both layouts of SQuAD, JSON text of them, and plain text, which is an answer with the start None.
     """
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
@@ -227,47 +235,52 @@ def answers_of(value: Any) -> Any:
 
 
 def _answers(where: str, value: Any, context: str) -> dict[str, list[Any]]:
-    found = answers_of(value)
-    if not isinstance(found, list) or not all(isinstance(each, tuple) for each in found):
+    pairs = answer_pairs(value)
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise TaskError(
-            f"{where} must have answers as in SQuAD, 'text' and 'answer_start' of equal length, found {brief(value)}; "
-            "correct the row"
+            f"{where} must have answers as in SQuAD, 'text' and 'answer_start' of equal length, "
+            f"found {shorten(value)}; correct the row"
         )
-    if not found:
-        raise TaskError(f"{where} must have an answer, found {brief(value)}; drop rows without one")
+    if not pairs:
+        raise TaskError(f"{where} must have an answer, found {shorten(value)}; drop rows without one")
     starts = []
-    for text, start in found:
+    for text, start in pairs:
         if not (isinstance(text, str) and text.strip()):
-            raise TaskError(f"{where} must have an answer with text, found {brief(text)}; write it or drop the row")
+            raise TaskError(f"{where} must have an answer with text, found {shorten(text)}; write it or drop the row")
         starts.append(_start(where, text, start, context))
-    return {"text": [text for text, _ in found], "answer_start": starts}
+    return {"text": [text for text, _ in pairs], "answer_start": starts}
 
 
 def _start(where: str, text: str, start: Any, context: str) -> int:
-    """Where the answer stands; one without a start is taken to stand at the first place."""
-    place, start = context.find(text), whole(start)
-    if start is None and place >= 0:
-        return place
+    """Return where the answer starts in the context; without a start, where its text first occurs."""
+    first, start = context.find(text), as_integer(start)
+    if start is None and first >= 0:
+        return first
     if isinstance(start, int) and start >= 0 and context.startswith(text, start):
         return start
     at = (
-        f"at {start!r}, where {brief(context[start : start + len(text)])} stands"
+        f"at {start!r}, where {shorten(context[start : start + len(text)])} stands"
         if isinstance(start, int) and 0 <= start < len(context)
         else f"at {start!r} of {len(context)} characters"
     )
-    if isinstance(start, int) and place >= 0:
-        while (later := context.find(text, place + 1)) >= 0 and abs(later - start) < abs(place - start):
-            place = later
-    hint = f"it stands at {place}: correct 'answer_start'" if place >= 0 else "it is not in it: correct the row"
-    raise TaskError(f"{where} must have an answer out of the context, found {brief(text)} {at}; {hint}")
+    nearest = first
+    if isinstance(start, int) and first >= 0:
+        while (later := context.find(text, nearest + 1)) >= 0 and abs(later - start) < abs(nearest - start):
+            nearest = later
+    hint = (
+        f"it stands at {nearest}: correct 'answer_start'"
+        if first >= 0
+        else "the context does not contain it: correct the row"
+    )
+    raise TaskError(f"{where} must have an answer out of the context, found {shorten(text)} {at}; {hint}")
 
 
 def _text(where: str, value: Any) -> str:
     if _missing(value):
-        raise TaskError(f"{where} must have text, found {brief(value)}; write it or drop the row")
+        raise TaskError(f"{where} must have text, found {shorten(value)}; write it or drop the row")
     if not isinstance(value, str):
         raise TaskError(
-            f"{where} must have text, found {brief(value)} ({type(value).__name__}); make all of the column text"
+            f"{where} must have text, found {shorten(value)} ({type(value).__name__}); make all of the column text"
         )
     if len(value) > LONGEST_CELL:
         raise TaskError(_too_long(where, value))
@@ -282,7 +295,7 @@ def _too_long(where: str, value: str) -> str:
 
 
 def _missing(value: Any) -> bool:
-    """True for null, NaN, what pandas writes for it, and text without a character."""
+    """Return whether a value is null, NaN, the text "nan" that pandas writes for it, or blank text."""
     if isinstance(value, str):
         return not value.strip() or value.strip().lower() == "nan"
     return value is None or value != value
