@@ -72,10 +72,6 @@ def as_task_error(source: str, kind: str) -> Iterator[None]:
         ) from error
 
 
-def _csv(path: Path, where: str) -> OpenSplit:
-    return OpenSplit(where, _csv_rows(path, where))
-
-
 def _csv_rows(path: Path, where: str) -> Generator[PlacedRow]:
     """Yield the rows; columns without a name are dropped, unless there is only one, such as pandas' index."""
     csv.field_size_limit(max(csv.field_size_limit(), _CSV_CELL))  # the default refuses cells of 128 KiB
@@ -128,10 +124,6 @@ def _header(place: str, cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _json_lines(path: Path, where: str) -> OpenSplit:
-    return OpenSplit(where, _json_lines_rows(path, where))
-
-
 def _json_lines_rows(path: Path, where: str) -> Generator[PlacedRow]:
     with path.open("rb") as file:
         yield from _line_rows(_lines(file), where)
@@ -142,10 +134,6 @@ def _line_rows(lines: Iterable[str], where: str) -> Iterator[PlacedRow]:
         place = f"{where}, line {number}"
         if line.strip():
             yield place, _object(place, _parsed(place, line))
-
-
-def _json(path: Path, where: str) -> OpenSplit:
-    return OpenSplit(where, _json_rows(path, where))
 
 
 def _json_rows(path: Path, where: str) -> Generator[PlacedRow]:
@@ -261,10 +249,14 @@ def _not_utf8(place: str, column: str, byte: int, before: str = "") -> str:
     return f"{place}, column {column!r}, must be UTF-8, found the byte 0x{byte:02x}{after}; save it as UTF-8"
 
 
-READERS: dict[str, Callable[[Path, str], OpenSplit]] = {
-    ".csv": _csv,
-    ".json": _json,
-    ".jsonl": _json_lines,
+def _without_features(read: Callable[[Path, str], Generator[PlacedRow]]) -> Callable[[Path, str], OpenSplit]:
+    return lambda path, where: OpenSplit(where, read(path, where))
+
+
+READERS = {
+    ".csv": _without_features(_csv_rows),
+    ".json": _without_features(_json_rows),
+    ".jsonl": _without_features(_json_lines_rows),
     ".parquet": _parquet,
 }
 """The reader for each suffix; takes a path and the name of the data for messages."""

@@ -137,20 +137,18 @@ def _sum(counts: Iterable[Counter[Hashable]]) -> Counter[Hashable]:
 
 def _groups(size: int, keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
     """Return the groups of rows linked by equal keys, directly or through others, in the order of their first rows."""
-    parents = list(range(size))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
-
-    for values in keys:
-        first: dict[Hashable, int] = {}
-        for row, value in enumerate(values):
-            one, other = sorted((root(first.setdefault(value, row)), root(row)))
-            parents[other] = one
+    nodes: dict[tuple[int, Hashable], int] = {}  # a node for each key, numbered after those of the rows
+    links = [
+        (row, size + nodes.setdefault((number, value), len(nodes)))
+        for number, values in enumerate(keys)
+        for row, value in enumerate(values)
+    ]
+    ends = tuple(zip(*links, strict=True)) or ((), ())
+    graph = coo_array(([True] * len(links), ends), shape=(size + len(nodes),) * 2)
     groups: dict[int, list[int]] = {}
-    for row in range(size):
-        groups.setdefault(root(row), []).append(row)
+    for row, component in enumerate(connected_components(graph, directed=False)[1][:size]):
+        groups.setdefault(component, []).append(row)
     return list(groups.values())

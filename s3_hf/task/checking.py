@@ -213,10 +213,7 @@ def label_name(value: Any, names: list[str] | None) -> str | None:
 
 
 def answer_pairs(value: Any) -> Any:
-    """Return answers as a list of pairs of text and start; values of an unknown layout are returned unchanged.
-
-    Takes both layouts of SQuAD, JSON text of them, and plain text, which is an answer with the start None.
-    """
+    """Return answers as pairs of text and start (None in plain text); values of an unknown layout are unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(value)

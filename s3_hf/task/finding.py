@@ -152,9 +152,9 @@ def _from_entry_point(point: EntryPoint) -> type[TaskBuilder]:
     try:
         found = point.load()
     except Exception as error:
+        detail = _one_line(error, f"{point.module.rpartition('.')[-1]}.py")
         raise TaskError(
-            f"task {point.name!r} ({point.value}) cannot be imported ({_one_line(error, _file_name(point.module))}); "
-            "repair its package"
+            f"task {point.name!r} ({point.value}) cannot be imported ({detail}); repair its package"
         ) from error
     return _checked_class(found, point.value)
 
@@ -193,10 +193,6 @@ def _one_line(error: Exception, file: str) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
     place = f", line {lines[-1]}" if lines else ""
     return f"{type(error).__name__}{place}: {' '.join(str(error).split())}"
-
-
-def _file_name(module: str) -> str:
-    return f"{module.rpartition('.')[-1]}.py"
 
 
 def _checked_class(found: Any, where: str) -> type[TaskBuilder]:

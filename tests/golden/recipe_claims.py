@@ -32,7 +32,7 @@ class Claims(TaskBuilder):
             context="premise",
             label="label",
             labels=LABELS,
-            # All columns of the gold data. The synthetic data has them too, but leaves those empty that are not named above.
+            # All columns of the gold data. Synthetic rows have them too; those without a role above are empty there.
             features={
                 "premise": Value("string"),
                 "claim": Value("string"),
@@ -49,12 +49,12 @@ class Claims(TaskBuilder):
                 'With this premise, the right label of "{text}" is "{label}". Write another claim like it that has '
                 "the same label. Reply with the claim only.",
             ),
-            # The longest answer of the LLM in tokens, and the shortest answer that is kept in words.
+            # Tokens in the LLM's longest answer, and words in the shortest answer that is kept.
             max_tokens=32,
             min_words=3,
             # No text of the data has a line break: only the first line of an answer is kept.
             one_line=True,
-            # The longest input of the student in tokens; a longer one is cut.
+            # Tokens in the student's longest input; a longer one is cut.
             max_length=64,
             pretty_name="Claims",
             license="other",

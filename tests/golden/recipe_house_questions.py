@@ -35,7 +35,7 @@ class HouseQuestions(TaskBuilder):
             id="id",
             # Copied with a context into the rows that are written about it.
             carried=("title",),
-            # All columns of the gold data. The synthetic data has them too, but leaves those empty that are not named above.
+            # All columns of the gold data. Synthetic rows have them too; those without a role above are empty there.
             features={
                 "id": Value("string"),
                 "title": Value("string"),
@@ -53,14 +53,14 @@ class HouseQuestions(TaskBuilder):
                 'to "{text}" is "{answer}". Write another question to which the answer is the same, without naming '
                 "it. Reply with the question only.",
             ),
-            # The longest answer of the LLM in tokens, and the shortest answer that is kept in words.
+            # Tokens in the LLM's longest answer, and words in the shortest answer that is kept.
             max_tokens=32,
             min_words=5,
             # No text of the data has a line break: only the first line of an answer is kept.
             one_line=True,
             # The texts are questions: an answer is kept up to its question mark.
             question=True,
-            # The longest input of the student in tokens; a longer one is read in windows that overlap by `stride`.
+            # Tokens in the student's longest input; a longer one is read in windows that overlap by `stride` tokens.
             max_length=64,
             stride=16,
             pretty_name="House questions",

@@ -46,12 +46,12 @@ class ReviewVerdicts(TaskBuilder):
                 extrapolate='The task is called "review verdicts". This review has the label "{label}":\n'
                 "{text}\n\nWrite another review like it that has the same label. Reply with the review only.",
             ),
-            # The longest answer of the LLM in tokens, and the shortest answer that is kept in words.
+            # Tokens in the LLM's longest answer, and words in the shortest answer that is kept.
             max_tokens=32,
             min_words=5,
             # No text of the data has a line break: only the first line of an answer is kept.
             one_line=True,
-            # The longest input of the student in tokens; a longer one is cut.
+            # Tokens in the student's longest input; a longer one is cut.
             max_length=64,
             pretty_name="Review verdicts",
             license="other",
