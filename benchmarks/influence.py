@@ -159,7 +159,7 @@ def student(rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
         inputs = tokenizer(texts, truncation=True, max_length=64, padding=True, return_tensors="pt")
         return Encoded(dict(inputs), labels if flipped is None else torch.where(flipped, 1 - labels, labels))
 
-    train, validation = encoded(task.gold, rows, wrong), encoded(task.test, rows // 2)
+    train, validation = encoded(task.mined, rows, wrong), encoded(task.test, rows // 2)
     groups = [
         {"params": model.base_model.parameters(), "lr": settings.learning_rate},
         {"params": model.classifier.parameters(), "lr": settings.head_learning_rate},

@@ -64,8 +64,8 @@ def timed(train: Callable[[], Callable[[], list[int]]], task: Task) -> Timed:
 def ours(task: Task, seed: int, settings: TrainingConfig, folder: Path) -> Callable[[], list[int]]:
     """Train as `s3-hf run` does."""
     job = TrainingJob(
-        rows=task.gold,
-        selection=task.gold,
+        rows=task.mined,
+        selection=task.selection,
         columns=task.columns,
         label_names=task.label_names,
         student=str(minilm_dir()),
@@ -109,7 +109,7 @@ def plain(task: Task, seed: int, settings: TrainingConfig, folder: Path) -> Call
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
     )
-    rows = encoded(task.gold)
+    rows = encoded(task.mined)
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, eval_dataset=rows)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -131,7 +131,7 @@ def main() -> None:
         for name, arm in arms.items():
             with tempfile.TemporaryDirectory() as folder:
                 found[name].append(timed(partial(arm, task, seed, settings, Path(folder)), task))
-    samples = len(task.gold) * settings.epochs
+    samples = len(task.mined) * settings.epochs
     print(f"{options.seeds} seeds, {torch.get_num_threads()} threads, {samples} samples a run\n")
     print("| recipe | samples/s | ratio | samples per CPU s | ratio | test accuracy, mean | per seed |")
     print("|---|---|---|---|---|---|---|")

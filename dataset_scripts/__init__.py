@@ -1,1 +1,1 @@
-"""Task recipes: one `datasets` builder per file."""
+"""Recipes of tasks, one `datasets` builder per file."""

@@ -2,11 +2,10 @@
 
 Source: `UCLNLP/adversarial_qa`, configuration `adversarialQA`: 30,000 train and 3,000 validation questions about
 Wikipedia paragraphs, written so that a model fails on them; the answers of its test split are hidden. Licence:
-CC BY-SA 4.0. As in the paper (section 3.2.2) the train split is the gold validation data that errors are found on;
-the validation split is the test. The question is written for a paragraph and an answer in it (section 2.4).
-Prompts: Table 1, verbatim; they are to be completed, and `chat` asks the same of a chat model. `zerogen` is that of
-ZeroGen's code. Metrics: exact match
-and F1 (as in SQuAD).
+CC BY-SA 4.0. As in the paper (section 3.2.2), the train split is the gold validation data and the validation split
+is the test. The LLM writes a question for a paragraph and an answer in it (section 2.4). Prompts: Table 1, verbatim,
+for a model that completes text; `chat` holds the same prompts as instructions for a chat model, and `zerogen` is the
+prompt of ZeroGen's code. Metrics: exact match and F1, as in SQuAD.
 """
 
 from datasets import List, Value

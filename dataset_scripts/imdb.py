@@ -1,10 +1,9 @@
 """IMDb: sentiment of film reviews (Maas et al., ACL 2011).
 
-Source: `stanfordnlp/imdb`, 25,000 train and 25,000 test reviews, two labels in equal parts; no licence is
-stated there. As in the paper (section 3.2.2) its train split is the gold validation data that errors are
-found on, and its test split is the test. Prompts: Table 1, verbatim, with the label words
-positive/negative; `seed_plain`, for the runs without rationales, is `seed` without its first sentence;
-`zerogen`, `names` and `shown` are those of ZeroGen's and ProGen's code.
+Source: `stanfordnlp/imdb`, 25,000 train and 25,000 test reviews with two labels in equal parts; its card states no
+licence. As in the paper (section 3.2.2), the train split is the gold validation data and the test split is the test.
+Prompts: Table 1, verbatim, with the label words positive and negative; `seed_plain`, for runs without rationales, is
+`seed` without its first sentence; `zerogen`, `names` and `shown` are the prompts of ZeroGen's and ProGen's code.
 Metric: accuracy.
 """
 

@@ -1,13 +1,12 @@
 """Movie snippets: sentiment of single sentences from film reviews (Hutto & Gilbert, ICWSM 2014), MIT licence.
 
-Source: `hutto_ICWSM_2014.tar.gz` in the PyPI sdist `vaderSentiment==3.3.2`: 10,605 sentences, each with the
-mean of 20 human ratings from -4 to 4. The label is the sign of the mean where it is at least 0.5 away from
-0; duplicates (but for case and spacing) are dropped. Shuffled with seed 2014, the first 600 rows are the
-gold validation data, the next 2,000 the test split, the rest (`train`) is gold data left unused. Prompts:
-the paper's for IMDb (Table 1), asking for one sentence and, in an extrapolation, naming reasons too; the
-one for rationales shows six of each label, and the one for names three, since an LLM of 135M parameters follows
-examples only; it does not complete the prompts of ZeroGen's code, so that here it is asked for a sentence.
-Metric: accuracy.
+Source: `hutto_ICWSM_2014.tar.gz` in the PyPI sdist `vaderSentiment==3.3.2`: 10,605 sentences, each with the mean of
+20 human ratings from -4 to 4. The label is the sign of the mean; sentences with a mean nearer to 0 than 0.5 are
+dropped, and so are duplicates (ignoring case and spacing). After a shuffle with seed 2014, the first 600 rows are the
+gold validation data, the next 2,000 the test split, and the rest (`train`) is unused gold data.
+Prompts: those of the paper for IMDb (Table 1), changed to ask for one sentence; `extrapolate` names reasons too. An
+LLM of 135M parameters follows examples only, so `rationales` has six examples for each label and `names` has three.
+It does not complete the prompts of ZeroGen's code, so `zerogen` is an instruction. Metric: accuracy.
 """
 
 import random

@@ -2,10 +2,10 @@
 
 Source: `nyu-mll/glue`, configuration `qnli`: 104,743 train and 5,463 validation pairs with two labels in equal
 parts; the labels of its test split are hidden. Licence: GLUE states none of its own, SQuAD is CC BY-SA 4.0. As in
-the paper (section 3.2.2) the train split is the gold validation data that errors are found on; the validation
-split is the test. The sentence is the context and the question is written for it (section 2.4). Prompts: Table 1,
-verbatim with its label words in/not in, but for the words "in/ not in" that stand astray in the second one there;
-`chat` asks the same of a chat model, and `zerogen` is that of ZeroGen's code. Metric: accuracy.
+the paper (section 3.2.2), the train split is the gold validation data and the validation split is the test. The
+sentence is the context, and the LLM writes the question for it (section 2.4). Prompts: Table 1, verbatim with its
+label words in and not in, but without the stray words "in/ not in" in the second prompt; `chat` holds the same prompts
+as instructions for a chat model, and `zerogen` is the prompt of ZeroGen's code. Metric: accuracy.
 """
 
 from datasets import ClassLabel, Value

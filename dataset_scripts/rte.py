@@ -1,11 +1,11 @@
 """RTE: does a text entail a sentence? (Bentivogli et al., 2009, and the earlier PASCAL challenges).
 
 Source: `nyu-mll/glue`, configuration `rte`: 2,490 train and 277 validation pairs with two labels in nearly equal
-parts; the labels of its test split are hidden. Licence: none stated. As in the paper (section 3.2.2) the train
-split is the gold validation data that errors are found on; the validation split is the test. The premise is the
-context and the hypothesis is written for it (section 2.4). Prompts: Table 1, verbatim with its label words
-correct/wrong; they are to be completed, and `chat` asks the same of a chat model. `zerogen` is that of ZeroGen's
-code. Metric: accuracy.
+parts; the labels of its test split are hidden. Licence: none stated. As in the paper (section 3.2.2), the train split
+is the gold validation data and the validation split is the test. The premise is the context, and the LLM writes the
+hypothesis for it (section 2.4). Prompts: Table 1, verbatim with its label words correct and wrong, for a model that
+completes text; `chat` holds the same prompts as instructions for a chat model, and `zerogen` is the prompt of
+ZeroGen's code. Metric: accuracy.
 """
 
 from datasets import ClassLabel, Value

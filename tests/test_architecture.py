@@ -26,7 +26,8 @@ RANKS = [
     {"loop"},
     {"analysis", "bench"},
     {"starting"},
-    {"authoring", "cli"},
+    {"authoring"},
+    {"cli"},
 ]
 RANK = {station: number for number, stations in enumerate(RANKS) for station in stations}
 RANK |= {"local": 1, "dataset_scripts": RANK["task"] + 1}

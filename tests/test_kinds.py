@@ -43,7 +43,7 @@ def test_a_run_from_seed_to_published_folder(kind, request, tiny_student, kinds_
     rows = datasets.load_dataset(str(folder), split="train")
     assert rows.features == task.features
     assert list(rows.features)[:-7] == list(task.builder.info.features)
-    contexts = dict(zip(task.gold["s3_id"][:], task.gold[task.columns.context][:], strict=True))
+    contexts = dict(zip(task.mined["s3_id"][:], task.mined[task.columns.context][:], strict=True))
     assert all(row[task.columns.context] == contexts[row["s3_parent"]] for row in rows)
     assert set(rows["s3_origin"][:]) == {"seed", "error"}
 
@@ -55,7 +55,7 @@ def test_labels_and_contexts_are_drawn_and_kept(pairs_recipe, tiny_student, kind
     assert [seed["label"][:].count(label) for label in range(3)] == [4, 4, 4]
     assert len(set(seed["premise"][:])) > 6
     assert seed["idx"][:] == [None] * 12
-    gold = {row["s3_id"]: row for row in load_task(str(pairs_recipe)).gold}
+    gold = {row["s3_id"]: row for row in load_task(str(pairs_recipe)).mined}
     assert all(row["label"] == gold[row["s3_parent"]]["label"] for row in added)
     prompts = [request.payload["messages"][0]["content"] for request in kinds_llm.requests]
     assert sum("Write a similar claim" in prompt for prompt in prompts) >= 6
@@ -65,7 +65,7 @@ def test_labels_and_contexts_are_drawn_and_kept(pairs_recipe, tiny_student, kind
 def test_answers_and_carried_columns_come_along(spans_recipe, tiny_student, kinds_llm, tmp_path):
     loop.run(settings(spans_recipe, tiny_student, kinds_llm), tmp_path / "run")
     rows = open_run(tmp_path / "run").union(1)
-    gold = {row["s3_id"]: row for row in load_task(str(spans_recipe)).gold}
+    gold = {row["s3_id"]: row for row in load_task(str(spans_recipe)).mined}
     for row in rows:
         assert (row["title"], row["answers"]) == (gold[row["s3_parent"]]["title"], gold[row["s3_parent"]]["answers"])
         assert row["id"] == row["s3_id"]
@@ -107,9 +107,9 @@ def test_contexts_of_the_test_split_are_counted_and_left_out(tmp_path, pairs_rec
     test.to_parquet(str(folder / "test-00000-of-00001.parquet"))
     both.to_parquet(str(folder / "validation-00000-of-00001.parquet"))
     task = load_task(str(pairs_recipe), str(tmp_path / "gold"))
-    assert (len(task.gold), task.shared_contexts) == (40, 4)
+    assert (len(task.mined), task.shared_contexts) == (40, 4)
     clean = load_task(str(pairs_recipe), str(tmp_path / "gold"), GoldOptions(exclude_test_contexts=True))
-    assert (len(clean.gold), clean.facts()["shared_contexts"]) == (36, 4)
+    assert (len(clean.mined), clean.facts()["shared_contexts"]) == (36, 4)
     assert not {each.text for each in clean.contexts} & set(test["premise"][:])
 
 
@@ -156,11 +156,11 @@ def test_the_recipes_of_the_paper_read_real_gold(gold_root):
         ("rte", "nyu-mll/glue", (2_490, 277)),
     ):
         task = load_task(name, str(gold_root / "datasets" / folder))
-        assert (len(task.gold), len(task.test)) == sizes
+        assert (len(task.mined), len(task.test)) == sizes
         assert (
             task.builder.info.features
             == datasets.load_dataset(str(gold_root / "datasets" / folder), name, split="validation").features
         )
     folder = str(gold_root / "datasets/s3-hf/adversarial_qa-dev-split")
     task = load_task("adversarial_qa", folder, GoldOptions(splits={"validation": "train", "test": "test"}))
-    assert (len(task.gold), len(task.test), task.shared_contexts) == (1_936, 1_064, 0)
+    assert (len(task.mined), len(task.test), task.shared_contexts) == (1_936, 1_064, 0)

@@ -201,7 +201,7 @@ def test_a_round_without_rows_ends_the_run(films_config, films_llm, tmp_path, ca
 
 def test_no_row_is_a_gold_row_that_a_sample_leaves_out(films_config, films_llm, recipe, tmp_path):
     task = load_task(str(recipe))
-    copies = iter([*task.test["text"][:10], *task.gold["text"][:10]])
+    copies = iter([*task.test["text"][:10], *task.mined["text"][:10]])
     films_llm._reply = lambda payload: next(copies, None) or film_reply(payload)
     config = changed(films_config, synthesis={"rationales": False}, gold_size=2, test_size=2)
     facts = read_json(loop.synthesize(config, tmp_path / "run").facts)

@@ -17,7 +17,7 @@ from s3_hf.predicting.said import Said
 from s3_hf.predicting.student import Student
 from s3_hf.predicting.tables import check_out, read_texts, with_said, write_rows
 from s3_hf.records import Columns
-from s3_hf.task.formats import READERS
+from s3_hf.rows.formats import READERS
 from s3_hf.training import fit, predict
 from tests.model_server import serving
 from tests.run_maker import make_full_run

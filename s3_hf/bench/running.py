@@ -103,9 +103,9 @@ def _check_size(cell: Cell, task: Any) -> None:
             f"{where} must have a row for each label of {', '.join(task.label_names)}, found size {cell.rows}; "
             "use a larger size"
         )
-    if cell.config.gold_size == cell.rows and len(task.gold) < cell.rows:
+    if cell.config.gold_size == cell.rows and len(task.mined) < cell.rows:
         raise ConfigError(
-            f"{where} must have a size up to its {len(task.gold):,} gold validation rows, found {cell.rows:,}; "
+            f"{where} must have a size up to its {len(task.mined):,} gold validation rows, found {cell.rows:,}; "
             "use a smaller size, or leave out 'sized' to take them all"
         )
 

@@ -1,4 +1,4 @@
-"""Commands about tasks."""
+"""The commands `s3-hf tasks …`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import typer
 from s3_hf.cli import options
 
 NO_DESCRIPTION = (
-    "without --description the prompts tell the LLM only the names of task and columns; say in them what the texts are"
+    "without --description the prompts contain only the names of the task and its columns; describe the texts in them"
 )
 
-tasks = typer.Typer(help="List tasks and show what one consists of.", invoke_without_command=True)
+tasks = typer.Typer(
+    help="List and show tasks, write recipes for new ones, and preview prompts.", invoke_without_command=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,11 +31,11 @@ def list_tasks(context: typer.Context, as_json: bool = options.JSON) -> None:
     from s3_hf.cli import display
     from s3_hf.task import load_task, task_names
 
-    found = {name: load_task(name).builder.info.description for name in task_names()}
+    descriptions = {name: load_task(name).builder.info.description for name in task_names()}
     if as_json:
-        display.show_json(found)
+        display.show_json(descriptions)
         return
-    for name, description in found.items():
+    for name, description in descriptions.items():
         display.show_text(f"{name:20}{description}")
 
 
@@ -45,14 +47,14 @@ def show(
 ) -> None:
     """Show a task's splits, sizes, features and prompts."""
     from s3_hf.cli import display
+    from s3_hf.rows.splitting import count_shared
     from s3_hf.task import load_task
-    from s3_hf.task.splitting import shared_rows
     from s3_hf.texts import row_texts
 
     loaded = load_task(task, gold)
     columns = loaded.columns
-    rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.gold, loaded.test))
-    facts = loaded.facts() | {"shared_rows": shared_rows(rows, test)}
+    rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.mined, loaded.test))
+    facts = loaded.facts() | {"shared_rows": count_shared(rows, test)}
     if as_json:
         display.show_json(facts)
         return
@@ -64,47 +66,47 @@ def show(
     lines += [f"column   {name}: {feature}" for name, feature in loaded.builder.info.features.items()]
     lines += [f"label    {name}: {word!r} in prompts" for name, word in facts["labels"].items()]
     lines += [f"prompt   {name}:\n{text}\n" for name, text in facts["prompts"].items() if text]
-    lines += [f"prompts  {name}: other ones, used with --prompts {name}" for name in loaded.config.other_prompts]
+    lines += [f"prompts  {name}: other prompts, used with --prompts {name}" for name in loaded.config.other_prompts]
     display.show_text("\n".join(lines))
 
 
 @tasks.command()
 def new(
-    name: str = typer.Argument(help="Name of the task: of its file, runs and repositories.", show_default=False),
+    name: str = typer.Argument(help="Name of the task, its recipe, runs and repositories.", show_default=False),
     data: str = typer.Option(help="CSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
-    text: str = typer.Option(help="Column that the LLM is to write."),
+    text: str = typer.Option(help="Column that the LLM writes."),
     context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
     label: str = typer.Option(None, help="Column of the label to learn."),
     answers: str = typer.Option(None, help="Column of the answers to find in the context."),
     config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
-    description: str = typer.Option("", help="A sentence on the texts; it goes into the prompts and on the cards."),
+    description: str = typer.Option("", help="A sentence about the texts, for prompts and cards."),
     test_share: float = typer.Option(
-        None, help="Share of the rows that are the test, where data of one split is divided. [default: 0.5]"
+        None, help="Share of the rows that becomes the test if the data has one split. [default: 0.5]"
     ),
     out: Path = typer.Option(
         Path(),
         callback=options.checked_folder,
-        help="Folder for the recipe. [default: this one]",
+        help="Folder for the recipe. [default: the current one]",
         show_default=False,
     ),
     as_json: bool = options.JSON,
 ) -> None:
     """Write a recipe for your own data, with prompts to edit."""
+    from s3_hf.authoring.writing import NewTask, format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
-    from s3_hf.task.authoring import Wanted, counted, write_recipe
 
     columns = Columns(text, label, context, answers)
-    written = write_recipe(Wanted(name, data, columns, config, description, test_share), out)
-    found, path = written.found, written.path
-    notes = [*found.notes, *([] if description else [NO_DESCRIPTION])]
+    written = write_recipe(NewTask(name, data, columns, config, description, test_share), out)
+    inferred, path = written.inferred, written.path
+    notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
     if as_json:
-        display.show_json({"recipe": path, "splits": found.config.splits, "rows": found.counts, "notes": notes})
+        display.show_json({"recipe": path, "splits": inferred.config.splits, "rows": inferred.counts, "notes": notes})
         return
     lines = []
-    for split, counts in found.counts.items():
-        labels, of = counted(counts), found.config.splits[split]
-        lines += [f"{split:12}{sum(counts.values()):,} rows of {of!r}{f': {labels}' if labels else ''}"]
+    for split, counts in inferred.counts.items():
+        labels, source_split = format_counts(counts), inferred.config.splits[split]
+        lines += [f"{split:12}{sum(counts.values()):,} rows of {source_split!r}{f': {labels}' if labels else ''}"]
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
     typed = shlex.quote(str(path))
@@ -115,7 +117,7 @@ def new(
 @tasks.command()
 def preview(
     task: str = options.TASK,
-    n: int = typer.Option(3, "--n", min=1, help="Seed rows and extrapolations to show."),
+    n: int = typer.Option(3, "--n", min=1, help="Number of seed rows, and of extrapolations, to show."),
     llm: list[str] = options.LLM,
     api_key_env: str = options.API_KEY_ENV,
     strategy: str = options.STRATEGY,
@@ -125,18 +127,18 @@ def preview(
     assignments: list[str] = options.SET,
     as_json: bool = options.JSON,
 ) -> None:
-    """Show the messages a run will send, with placeholders for what the LLM names first.
+    """Show the messages that a run will send, with placeholders for reasons and names that the LLM writes first.
 
-    With --llm they are exact, and the answers and what the checks make of them are shown too.
+    With --llm the messages are exact, and the LLM's answers are shown with the results of the checks.
     """
     from dataclasses import asdict
 
     from s3_hf.cli import display
     from s3_hf.loop import preview as preview_run
 
-    given = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
-    given |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
-    settings = options.settings(None, given, assignments)
+    flags = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
+    flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    settings = options.settings(None, flags, assignments)
     with options.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))
     if as_json:

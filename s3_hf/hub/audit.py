@@ -93,8 +93,8 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     if not written.any():
         return Audit(texts, (), written, nothing, nothing, nothing)
     try:
-        task = task_of(run.config, whole=True)
-        gold, test = task.gold, task.test
+        task = task_of(run.config)
+        gold, test = task.validation_split, task.test_split
     except TaskError as error:
         raise HubError(
             f"the rows must be compared with the gold data before they are published, but {error}"

@@ -21,7 +21,7 @@ from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir, open_run
 from s3_hf.strategies import Strategy
 from s3_hf.synthesis import Checks, Synthesizer
-from s3_hf.task import Task, given_examples
+from s3_hf.task import Task, existing_examples
 from s3_hf.texts import digests
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Maker:
         config = self.config
         if number == 0:
             if config.seed_data:
-                return _stream(given_examples(self.task, *self._given(config.seed_data, 0))), None
+                return _stream(self._existing(self._given(config.seed_data, 0), 0)), None
             return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
         before = read_json(self.run.round(number - 1).facts)["rationales"]
         synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
@@ -143,7 +143,11 @@ class Maker:
         assert given is not None
         sources = (given,) if isinstance(given, str) else given
         files = [file for source in sources for file in self._given(source, number)]
-        return given_examples(self.task, *files, round=number)
+        return self._existing(files, number)
+
+    def _existing(self, sources: list[str], number: int) -> Iterator[Example]:
+        test = self.task.row_digests(self.task.test_split)
+        return existing_examples(self.task.config, sources, test, number)
 
     def _given(self, source: str, number: int) -> list[str]:
         """The source, or the files of a run: its seed for round 0, else what it added; one beside this run too."""
@@ -170,9 +174,9 @@ class Maker:
         last = self.run.round(number - 1)
         rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
-        wrong = mistakes(self.task.gold, predictions, self.task.columns, self.config.mistake_f1)
+        wrong = mistakes(self.task.mined, predictions, self.task.columns, self.config.mistake_f1)
         shown = helpful(self.run, self.task, number) if self.strategy.scores_rows else {}
-        return Feedback(number, self.run.union(number - 1), self.task.gold, predictions, wrong, last.model, shown)
+        return Feedback(number, self.run.union(number - 1), self.task.mined, predictions, wrong, last.model, shown)
 
 
 def client_of(
@@ -191,8 +195,8 @@ def checks_of(task: Task, seen: set[int]) -> Checks:
         config.min_words,
         config.one_line,
         config.question,
-        test=digests(task.all_test[config.text][:]),
-        gold=task.row_digests(task.all_validation),
+        test=digests(task.test_split[config.text][:]),
+        gold=task.row_digests(task.validation_split),
         seen=seen,
     )
 

@@ -120,7 +120,7 @@ class _Preview:
             kind, plans = synthesizer.zero_shot_slots((name,), self.strategy.per_name)
         rows = [(getattr(self.task.prompts, kind), plan) for plan in plans(planner.labels(n), 0)]
         if self.extrapolates:
-            gold = self.task.gold
+            gold = self.task.mined
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
             rows += [(self.extrapolate, plan) for plan in planner.extrapolations(spread, "gold", range(1))]
         for template, plan in rows:

@@ -205,14 +205,14 @@ class Rounds:
             metrics[split] = {"n": scores.n, **scores.metrics}
         writer.commit()
         metrics["validation"] = metrics.pop("selection", metrics["validation"])
-        wrong = mistakes(self.task.gold, found["validation"], columns, self.config.mistake_f1)
+        wrong = mistakes(self.task.mined, found["validation"], columns, self.config.mistake_f1)
         write_json(folder.metrics, metrics | {"mistakes": len(wrong)})
 
     def _scored_splits(self) -> dict[str, Dataset]:
         """`validation`, on which mistakes are found, `selection` if other rows chose the epoch, and `test`."""
         task = self.task
-        held_out = {"selection": task.selection} if task.options.holdout else {}
-        return {"validation": task.gold, **held_out, "test": task.test}
+        held_out = {"selection": task.selection} if task.gold_options.holdout else {}
+        return {"validation": task.mined, **held_out, "test": task.test}
 
 
 def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:

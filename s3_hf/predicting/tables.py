@@ -131,7 +131,7 @@ def _read(path: Path, column: str) -> pa.Table:
     if _format(path) == ".parquet":
         return pa.parquet.read_table(path)
     if _format(path) in TABLES:
-        from s3_hf.task.formats import READERS
+        from s3_hf.rows.formats import READERS
 
         return _of_rows(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
     lines = path.read_bytes().decode("utf-8-sig").split("\n")

@@ -294,7 +294,7 @@ class Synthesizer:
         name = f"s3-{plan.slot}"
         return Example(
             id=name,
-            columns=self.task.columns_of(name, candidate.text, plan.label, plan.context),
+            columns=self.task.example_columns(name, candidate.text, plan.label, plan.context),
             origin=plan.origin,
             round=self.round,
             parent=plan.parent,

@@ -1,14 +1,14 @@
-"""Tasks: `datasets` builders whose config carries label words and prompts.
+"""Tasks: `datasets` builders whose config holds label words and prompts.
 
-A recipe is one file with one `TaskBuilder` subclass. `load_task` finds it by registered name (entry point
-group `s3_hf.tasks`) or path and prepares its gold splits, which `datasets` caches under a key that changes
-with the recipe's source.
+A recipe is a file with one `TaskBuilder` subclass. `load_task` finds it by its registered name (entry point group
+`s3_hf.tasks`) or path. `datasets` caches the gold splits under a key that changes with the recipe and its data.
 """
 
-from s3_hf.task.given import given_examples
-from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.loading import ENTRY_POINTS, load_task, task_names, task_of
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
+from s3_hf.task.builder import TaskBuilder
+from s3_hf.task.existing import existing_examples
+from s3_hf.task.finding import ENTRY_POINTS, load_task, task_names, task_of
+from s3_hf.task.loaded import GoldOptions, Task
+from s3_hf.task.recipe import Prompts, TaskConfig
 
 __all__ = [
     "ENTRY_POINTS",
@@ -17,7 +17,7 @@ __all__ = [
     "Task",
     "TaskBuilder",
     "TaskConfig",
-    "given_examples",
+    "existing_examples",
     "load_task",
     "task_names",
     "task_of",

@@ -1,4 +1,4 @@
-"""Answers for contexts that have none: phrases that stand out in a text, as ZeroGen takes entities."""
+"""Choose answers for contexts that have none: key phrases of the text, where ZeroGen takes entities."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from s3_hf.errors import LocalError, TaskError, installing
 from s3_hf.records import Answer, Context
 
 LONGEST = 4
-"""Words in a phrase."""
+"""Length limit of a phrase, in words."""
 PER_CONTEXT = 8
-"""Phrases taken of one context."""
+"""Most phrases taken from one context."""
 
 
 def with_phrases(contexts: Sequence[Context], task: str) -> tuple[Context, ...]:
-    """Return each context once for each of its phrases, with the phrase as its answer.
+    """Return a copy of each context for each of its key phrases, with the phrase as the answer.
 
     Raises:
         LocalError: YAKE is not installed.
@@ -28,21 +28,21 @@ def with_phrases(contexts: Sequence[Context], task: str) -> tuple[Context, ...]:
             f"synthesis.answers 'phrases' needs `yake`, which is not installed; {installing('phrases')}"
         ) from error
     extractor = yake.KeywordExtractor(n=LONGEST, top=PER_CONTEXT)
-    found = tuple(
+    contexts_with_answers = tuple(
         replace(context, answer=answer)
         for context in contexts
         for answer in _located((phrase for phrase, _ in extractor.extract_keywords(context.text)), context.text)
     )
-    if not found:
+    if not contexts_with_answers:
         raise TaskError(
-            f"the contexts of task {task!r} must hold phrases to ask for, found none in {len(contexts)} of them; give "
+            f"the contexts of task {task!r} must hold key phrases, found none in {len(contexts)} contexts; give "
             "longer ones, or use gold answers"
         )
-    return found
+    return contexts_with_answers
 
 
 def _located(phrases: Iterator[str], text: str) -> Iterator[Answer]:
-    """The phrases that stand in the text as they are written, where they stand first."""
+    """Yield the phrases that occur in the text verbatim, each where it first occurs."""
     for phrase in phrases:
         start = text.find(phrase)
         if start >= 0:

@@ -1,4 +1,4 @@
-"""What a recipe is made of: `Prompts` in a `TaskConfig` in a `TaskBuilder`."""
+"""The definition of a task in its recipe: `TaskConfig`, and the `Prompts` in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import datasets
 
 from s3_hf.records import Columns
-from s3_hf.task.reading import gold_rows
 
 SINGLE = {
     "rationales": ({"count", "label"}, set[str]()),
@@ -22,7 +21,7 @@ SINGLE = {
     "names": (set[str](), set[str]()),
     "shown": ({"text"}, {"name"}),
 }
-"""Prompts of a task of single texts: fields that each needs, and fields that it may have besides."""
+"""For each prompt of a task of single texts, the fields it needs and the fields it may also have."""
 PAIR = {
     "seed": ({"context", "label"}, set[str]()),
     "extrapolate": ({"context", "label", "text"}, set[str]()),
@@ -34,24 +33,30 @@ SPAN = {
     "zerogen": ({"context", "answer"}, set[str]()),
 }
 OPTIONAL = ("extrapolate_plain", "zerogen", "names", "shown", "system")
-"""Prompts that may be empty."""
+"""Names of the prompts that may be empty."""
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompt templates of a task (paper Table 1), filled with `str.format`.
+    """The prompt templates of a task (paper, Table 1), filled with `str.format`.
 
-    Single texts: `rationales` (T_ration) takes `{count}` and `{label}`; `seed` (T_query) `{rationales}` and
-    `{label}`; `seed_plain` `{label}`; `extrapolate` (T_mis) `{label}` and `{text}` and, if wanted, `{rationales}`:
-    then `extrapolate_plain` takes its place where a run has no rationales.
-    Tasks with a context have no rationales (section 2.4): `seed` takes `{context}`, `extrapolate` `{text}` too, and
-    both `{label}`, or `{answer}` where the task is to find answers.
-    `system` is sent before each of them when it is not empty.
+    A task of single texts:
 
-    The strategies zerogen and progen take `zerogen` in place of `seed_plain`, or of `seed` in a task with a context,
-    where it is written; its fields are theirs. With `names`, which asks for one name (of a film, say), it takes
-    `{name}` too. `shown` puts a row before the prompt without telling its label: `{text}` and, if wanted, `{name}`.
-    A prompt that ends in an open quotation mark is answered up to the closing one.
+    - `rationales` (T_ration) asks for reasons; fields `{count}` and `{label}`.
+    - `seed` (T_query) asks for a seed row; fields `{rationales}` and `{label}`.
+    - `seed_plain` replaces `seed` in a run without rationales; field `{label}`.
+    - `extrapolate` (T_mis) asks for a row like a mistake; fields `{label}` and `{text}`, optionally `{rationales}`.
+    - `extrapolate_plain` replaces an `extrapolate` with `{rationales}` in a run without them.
+
+    A task with a context has no rationales (section 2.4): `seed` has the fields `{context}` and `{label}`, and
+    `extrapolate` also `{text}`. If the task is to find answers, `{answer}` takes the place of `{label}`.
+
+    The strategies zerogen and progen use `zerogen`, if it is not empty, in place of `seed_plain` (with a context: of
+    `seed`). It has the same fields, and `{name}` if there is a prompt `names`, which asks for one name, such as that
+    of a film. `shown` presents a row before the prompt without its label; field `{text}`, optionally `{name}`.
+
+    `system` is sent as the system message if it is not empty. A prompt that ends in an open quotation mark is
+    answered up to the closing one.
     """
 
     seed: str
@@ -65,7 +70,7 @@ class Prompts:
     shown: str = ""
 
     def faults(self, columns: Columns) -> Iterator[str]:
-        """Yield one sentence part for each prompt with a missing or unknown field."""
+        """Yield a message for each prompt that is missing, must be empty, or lacks or has a wrong field."""
         kind = SINGLE if columns.context is None else SPAN if columns.answers else PAIR
         for name in ("rationales", "seed", "seed_plain", "extrapolate", *OPTIONAL):
             text = getattr(self, name)
@@ -83,20 +88,32 @@ class Prompts:
 
 @dataclass
 class TaskConfig(datasets.BuilderConfig):
-    """A task's definition; a recipe gives one in `BUILDER_CONFIGS`.
+    """The definition of a task; a recipe has one in `BUILDER_CONFIGS`.
 
-    `text` is the column that the LLM writes, `context` what it is written about, and what is learned is the `label`
-    or, with `label=None`, the `answers` (as in SQuAD: `text` and `answer_start`) in the context.
-    `labels` maps each gold label name to the word that prompts use for it. `other_prompts` are named alternatives
-    to `prompts`, with the `zerogen`, `names` and `shown` of those where they have no `zerogen`. `splits` maps
-    `validation` (what errors are found on) and `test` to the source's own split names;
-    where both name the same one, it is divided: `test_share` of it is the test, drawn with `split_seed`.
-    `source` is a Hub id, a folder, or a CSV, JSON (SQuAD's layout too), JSON lines or Parquet file.
-    `features` are all gold columns and their features where there are more than those named here; of these,
-    `carried` ones come along with a context and `id` holds the row's own id, others are null in a synthetic row.
-    `max_tokens` is the longest answer of the LLM, `max_length` the longest input of the student and `stride` the
-    overlap of two windows of a longer context, in tokens; answers of fewer than `min_words` words are rejected;
-    `one_line` keeps the first line of an answer, `question` what goes up to the first question mark.
+    Attributes:
+        text: column that the LLM writes.
+        label: column of the label to learn, None if the task is to find answers.
+        context: column that the text is about, if any.
+        answers: column of the answers to find in the context, as in SQuAD (`text` and `answer_start`).
+        labels: each label name of the gold data, and the word that prompts use for it.
+        prompts: the prompts of the task.
+        other_prompts: named alternatives; one without `zerogen` uses `zerogen`, `names` and `shown` of `prompts`.
+        source: Hub id, folder, or CSV, JSON (SQuAD's layout too), JSON lines or Parquet file of the gold data.
+        source_config: configuration of a source that has several.
+        splits: the source's split names for `validation` and `test`. If they are the same split, it is divided.
+        test_share: share of a divided split that becomes the test.
+        split_seed: seed of that division.
+        features: all gold columns and their features, if there are more than those named here.
+        carried: columns that are copied from a context's row into rows written about it.
+        id: column of the row's own id. Columns that have no role here are null in a synthetic row.
+        max_tokens: length limit of an answer of the LLM, in tokens.
+        stop: texts that end an answer of the LLM.
+        min_words: answers with fewer words are rejected.
+        max_length: length limit of the student's input, in tokens.
+        stride: overlap of two windows of a longer context, in tokens.
+        one_line: keep only the first line of an answer.
+        question: keep an answer up to its first question mark.
+        pretty_name, license, language, homepage, citation, task_ids: metadata for cards, with the Hub's identifiers.
     """
 
     text: str = "text"
@@ -130,24 +147,24 @@ class TaskConfig(datasets.BuilderConfig):
 
     @property
     def columns(self) -> Columns:
-        """Which column holds what."""
+        """The columns of the text, label, context and answers."""
         return Columns(self.text, self.label, self.context, self.answers)
 
     def gold_features(self) -> datasets.Features:
-        """All gold columns, in their order."""
+        """Return all gold columns with their features, in order."""
         if self.features is not None:
             return datasets.Features(dict(self.features))
-        found: dict[str, Any] = {name: datasets.Value("string") for name in (self.context, self.text) if name}
+        features: dict[str, Any] = {name: datasets.Value("string") for name in (self.context, self.text) if name}
         if self.label:
-            found[self.label] = datasets.ClassLabel(names=list(self.labels))
+            features[self.label] = datasets.ClassLabel(names=list(self.labels))
         if self.answers:
             spans = {"text": datasets.List(datasets.Value("string"))}
-            found[self.answers] = spans | {"answer_start": datasets.List(datasets.Value("int32"))}
-        return datasets.Features(found)
+            features[self.answers] = spans | {"answer_start": datasets.List(datasets.Value("int32"))}
+        return datasets.Features(features)
 
 
-def alike(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Pairs of label names whose words read the same."""
+def same_words(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of label names whose words differ at most in case and spacing."""
     first: dict[str, str] = {}
     for name, word in labels.items():
         other = first.setdefault(" ".join(word.split()).casefold(), name)
@@ -155,40 +172,16 @@ def alike(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield other, name
 
 
-class TaskBuilder(datasets.GeneratorBasedBuilder):
-    """Base of recipes; reads `config.source` unless a recipe overrides `_generate_examples`."""
-
-    BUILDER_CONFIG_CLASS = TaskConfig
-    config: TaskConfig
-
-    def _info(self) -> datasets.DatasetInfo:
-        config = self.config
-        return datasets.DatasetInfo(
-            description=config.description or "",
-            features=config.gold_features(),
-            homepage=config.homepage,
-            license=config.license,
-            citation=config.citation,
-        )
-
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:  # noqa: ARG002
-        return [datasets.SplitGenerator(name, gen_kwargs={"split": name}) for name in self.config.splits]
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the rows of `validation`, `test` or another name in the recipe's `splits`."""
-        yield from enumerate(gold_rows(self.config, split))
-
-
 def _field_faults(name: str, text: str, required: set[str], optional: set[str]) -> Iterator[str]:
     try:
-        found = {part for _, part, _, _ in string.Formatter().parse(text) if part is not None}
+        used = {part for _, part, _, _ in string.Formatter().parse(text) if part is not None}
     except ValueError as error:
         yield f"prompt {name!r} has unbalanced braces ({error}); write {{{{ and }}}} for literal ones"
         return
     allowed = required | optional
-    for unknown in sorted(found - allowed):
+    for unknown in sorted(used - allowed):
         yield f"prompt {name!r} has the unknown field {{{unknown}}}; it may use {_braced(allowed)}"
-    for missing in sorted(required - found):
+    for missing in sorted(required - used):
         yield f"prompt {name!r} lacks the field {{{missing}}}; it needs {_braced(required)}"
 
 

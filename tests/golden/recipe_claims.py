@@ -1,10 +1,10 @@
 """Short texts about houses; 'claims' {so called} are made of them.
 
-Made by `s3-hf tasks new` from claims. Its split 'train' (30 rows) is the gold validation data, and 'validation' (10
+Written by `s3-hf tasks new` from claims. Its split 'train' (30 rows) is the gold validation data, and 'validation' (10
 rows) the test. Gold validation rows: entailment 15, not_entailment 15.
 
-Edit what you know better than the data tells: the words of LABELS, the prompts, the description, the licence
-and the language. `s3-hf tasks preview claims.py --llm URL` shows what the LLM gets to read and answers.
+Edit what you know better than the data shows: the words in LABELS, the prompts, the description, the licence
+and the language. `s3-hf tasks preview claims.py --llm URL` shows the messages to the LLM and its answers.
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ class Claims(TaskBuilder):
             name="claims",
             description='Short texts about houses; "claims" {so called} are made of them.',
             source=str(Path(__file__).resolve().parent / "claims"),
-            # Errors are found on `validation`; `test` is only scored on.
+            # Mistakes are found on `validation`; `test` is only scored.
             splits={"validation": "train", "test": "validation"},
-            # What the LLM writes, what it writes about, and what is learned from it.
+            # The columns of what the LLM writes, what it writes about, and what the student learns.
             text="claim",
             context="premise",
             label="label",
             labels=LABELS,
-            # All columns that the synthetic data has too; it leaves those empty that are not named above.
+            # All columns of the gold data. Synthetic rows have them too; those without a role above are empty there.
             features={
                 "premise": Value("string"),
                 "claim": Value("string"),
@@ -40,21 +40,21 @@ class Claims(TaskBuilder):
                 "idx": Value("int32"),
             },
             prompts=Prompts(
-                # Asked for each row of the first round.
+                # Sent for each row of the seed dataset.
                 seed='{context}\n\nShort texts about houses; "claims" {{so called}} are made of them. '
                 'Write one claim of about 4 words for this premise, so that the right label of the two is "{label}". '
                 "Reply with the claim only.",
-                # Asked for each row that the student got wrong.
+                # Sent for each gold row that the student got wrong.
                 extrapolate='{context}\n\nShort texts about houses; "claims" {{so called}} are made of them. '
                 'With this premise, the right label of "{text}" is "{label}". Write another claim like it that has '
                 "the same label. Reply with the claim only.",
             ),
-            # Tokens of the LLM's longest answer, and words of the shortest that is kept.
+            # Tokens in the LLM's longest answer, and words in the shortest answer that is kept.
             max_tokens=32,
             min_words=3,
-            # No text of the data has a line break: the first line of an answer is kept.
+            # No text of the data has a line break: only the first line of an answer is kept.
             one_line=True,
-            # Tokens of the student's longest input; what is longer is cut.
+            # Tokens in the student's longest input; a longer one is cut.
             max_length=64,
             pretty_name="Claims",
             license="other",

@@ -1,10 +1,10 @@
 """Review verdicts: each review has one of 2 labels.
 
-Made by `s3-hf tasks new` from films.csv. Its rows are divided, with no text on both sides: 20 rows are the gold
+Written by `s3-hf tasks new` from films.csv. Its rows are divided, with no text on both sides: 20 rows are the gold
 validation data, and 20 the test. Gold validation rows: bad_film 10, good_film 10.
 
-Edit what you know better than the data tells: the words of LABELS, the prompts, the description, the licence
-and the language. `s3-hf tasks preview review_verdicts.py --llm URL` shows what the LLM gets to read and answers.
+Edit what you know better than the data shows: the words in LABELS, the prompts, the description, the licence
+and the language. `s3-hf tasks preview review_verdicts.py --llm URL` shows the messages to the LLM and its answers.
 """
 
 from pathlib import Path
@@ -23,35 +23,35 @@ class ReviewVerdicts(TaskBuilder):
             name="review_verdicts",
             description="Review verdicts: each review has one of 2 labels.",
             source=str(Path(__file__).resolve().parent / "films.csv"),
-            # Errors are found on `validation`; `test` is only scored on. A file is one split, `train`.
+            # Mistakes are found on `validation`; `test` is only scored. A file has one split, `train`.
             splits={"validation": "train", "test": "train"},
-            # They are the same split, so it is divided: so much of it is the test, drawn with this seed.
+            # Both are the same split, so it is divided: this share becomes the test, chosen with this seed.
             test_share=0.5,
             split_seed=0,
-            # What the LLM writes, and what is learned from it.
+            # The columns of what the LLM writes, and what the student learns.
             text="review",
             label="verdict",
             labels=LABELS,
             prompts=Prompts(
-                # Asked for each label; what is answered goes into `seed` as {rationales}.
+                # Sent for each label; the answers go into `seed` as {rationales}.
                 rationales='The task is called "review verdicts". Name {count} things that a review with the '
                 'label "{label}" may be about or say, as a numbered list with two to six words each.',
-                # Asked for each row of the first round.
+                # Sent for each row of the seed dataset.
                 seed='The task is called "review verdicts". Write one review of about 8 words with the '
                 'label "{label}" that is about or says: {rationales}. Reply with the review only.',
-                # The same for runs with --no-rationales.
+                # Sent in its place in runs with --no-rationales.
                 seed_plain='The task is called "review verdicts". Write one review of about 8 words with the '
                 'label "{label}". Reply with the review only.',
-                # Asked for each row that the student got wrong.
+                # Sent for each gold row that the student got wrong.
                 extrapolate='The task is called "review verdicts". This review has the label "{label}":\n'
                 "{text}\n\nWrite another review like it that has the same label. Reply with the review only.",
             ),
-            # Tokens of the LLM's longest answer, and words of the shortest that is kept.
+            # Tokens in the LLM's longest answer, and words in the shortest answer that is kept.
             max_tokens=32,
             min_words=5,
-            # No text of the data has a line break: the first line of an answer is kept.
+            # No text of the data has a line break: only the first line of an answer is kept.
             one_line=True,
-            # Tokens of the student's longest input; what is longer is cut.
+            # Tokens in the student's longest input; a longer one is cut.
             max_length=64,
             pretty_name="Review verdicts",
             license="other",

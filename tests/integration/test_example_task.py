@@ -44,7 +44,7 @@ def test_load_task_finds_it(installed, tmp_path):
     code = (
         "from s3_hf.task import load_task; task = load_task('plant_questions')\n"
         "print(task.label_words, [[rows['topic'][:].count(label) for label in range(3)] "
-        "for rows in (task.gold, task.test)])"
+        "for rows in (task.mined, task.test)])"
     )
     out = said(installed, tmp_path, "-c", code)
     assert out == "('watering', 'light', 'pests and diseases') [[8, 8, 8], [8, 8, 8]]\n"

@@ -7,7 +7,7 @@ import datasets
 import pytest
 
 from s3_hf.errors import TaskError
-from s3_hf.task.splitting import divided
+from s3_hf.rows.splitting import divide
 from s3_hf.texts import normalise
 
 
@@ -21,7 +21,7 @@ def labelled(*counts):
 
 
 def both(rows, share=0.5, label="label", group=None, seed=0, text="text"):
-    rest, part = divided(rows, share, label=label, group=group, seed=seed, text=text)
+    rest, part = divide(rows, share, label=label, group=group, seed=seed, text=text)
     return rest, part, Counter(rest[label]) if label else None, Counter(part[label]) if label else None
 
 

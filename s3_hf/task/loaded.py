@@ -1,4 +1,12 @@
-"""A loaded task: its definition, and which of its gold rows are used for what."""
+"""A loaded task, and the three roles of its gold rows.
+
+- `mined` rows: the student's mistakes are searched on them and extrapolated (D_gold^(val) of the paper, section 2.3).
+- `selection` rows: their scores choose the student's epoch. They are the mined rows, or with `holdout` other rows.
+- `test` rows: they are only scored (D_gold^(test)), and no text of their split may occur in the synthetic data.
+
+Mined and selection rows are both parts of the split named `validation`, as in the paper, whose experiments take the
+training split of a dataset for it (section 3.2.2).
+"""
 
 from __future__ import annotations
 
@@ -10,13 +18,13 @@ from functools import cached_property
 from typing import Any
 
 import datasets
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-from s3_hf.errors import S3Error, TaskError
+from s3_hf.errors import TaskError
 from s3_hf.records import Answer, Columns, Context
-from s3_hf.task.given import given_contexts
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig
-from s3_hf.task.splitting import divided
+from s3_hf.rows.splitting import divide
+from s3_hf.task.builder import TaskBuilder, prepared
+from s3_hf.task.existing import existing_contexts
+from s3_hf.task.recipe import Prompts, TaskConfig
 from s3_hf.texts import digest_of, digests, row_texts
 
 PROVENANCE_FEATURES = {
@@ -32,13 +40,17 @@ PROVENANCE_FEATURES = {
 
 @dataclass(frozen=True, slots=True)
 class GoldOptions:
-    """Which gold rows are used for what.
+    """How gold rows are sampled and divided into roles, and what seed rows are written about.
 
-    `size` and `test_size` are rows of seeded, stratified samples, None takes all; `splits` maps `validation` and
-    `test` to the source's names for them; `holdout` is the share of the validation rows that chooses the epoch and
-    that no errors are found on. With `exclude_test_contexts` a validation row whose context is in the test split is
-    left out. Contexts of seed rows come from the dataset `contexts` in place of the gold rows, and with `phrases`
-    the answers in them are phrases in place of gold answers.
+    Attributes:
+        splits: the source's split names for `validation` and `test`, where they differ from the recipe's.
+        size: number of validation rows in a seeded, stratified sample; None takes all.
+        test_size: the same for test rows.
+        holdout: share of the validation rows that are selection rows only; 0 uses all rows in both roles.
+        exclude_test_contexts: leave out validation rows whose context is among the test rows.
+        contexts: dataset whose contexts seed rows are written about, in place of those of the mined rows.
+        phrases: ask for key phrases of the contexts in place of their gold answers.
+        seed: seed of samples and of the division.
     """
 
     splits: Mapping[str, str] = field(default_factory=dict)
@@ -53,86 +65,93 @@ class GoldOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """A loaded task: its definition, and its gold data, prepared on first use."""
+    """A task with its gold data, which is read on first use.
+
+    Attributes:
+        name: the registered name, or the stem of the recipe file.
+        builder: the `datasets` builder of the gold data.
+        prompts: the prompts in use, the recipe's own or other ones.
+        gold_options: how gold rows are sampled and divided.
+    """
 
     name: str
     builder: TaskBuilder
     prompts: Prompts
-    options: GoldOptions = field(default_factory=GoldOptions)
+    gold_options: GoldOptions = field(default_factory=GoldOptions)
 
     @property
     def config(self) -> TaskConfig:
-        """The recipe's definition."""
+        """The definition of the task in its recipe."""
         return self.builder.config
 
     @property
     def columns(self) -> Columns:
-        """Which gold column holds what."""
+        """The gold columns of the text, label, context and answers."""
         return self.config.columns
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Gold label names; a label id is an index into them. Empty where answers are to be found."""
+        """Gold label names; a label id is an index into them. Empty if the task is to find answers."""
         return tuple(self.config.labels) if self.config.label else ()
 
     @property
     def label_words(self) -> tuple[str, ...]:
-        """The words that prompts use, in the order of `label_names`."""
+        """The words that prompts use for the labels, in the order of `label_names`."""
         return tuple(self.config.labels.values()) if self.config.label else ()
 
     @property
     def features(self) -> datasets.Features:
-        """The gold columns, then the provenance columns."""
+        """The features of a synthetic row: the gold columns, then the provenance columns."""
         return datasets.Features({**self.builder.info.features, **PROVENANCE_FEATURES})
 
     @property
-    def gold(self) -> datasets.Dataset:
-        """The gold validation rows that errors are found on, with their `s3_id`."""
+    def mined(self) -> datasets.Dataset:
+        """The validation rows on which mistakes are found, with their `s3_id`."""
         return self._parts[0]
 
     @property
     def selection(self) -> datasets.Dataset:
-        """The gold validation rows that choose the epoch: the same, or with `holdout` others."""
+        """The validation rows that choose the epoch, with their `s3_id`; equal to `mined` without `holdout`."""
         return self._parts[1]
 
     @cached_property
     def test(self) -> datasets.Dataset:
-        """The test rows with their `s3_id`, which are only scored on."""
-        return self._sample(self.all_test, self.options.test_size)
+        """The test rows, which are only scored, with their `s3_id`."""
+        return self._sample(self.test_split, self.gold_options.test_size)
 
     @cached_property
-    def all_test(self) -> datasets.Dataset:
-        """The whole test split, of which `test` may be a sample; kept out of the synthetic data."""
+    def test_split(self) -> datasets.Dataset:
+        """The whole test split, of which `test` may be a sample; its texts are kept out of the synthetic data."""
         return self._split("test", "test")
 
     @cached_property
-    def all_validation(self) -> datasets.Dataset:
-        """The whole gold validation split, of which `gold` may be a part."""
+    def validation_split(self) -> datasets.Dataset:
+        """The whole validation split, of which `mined` and `selection` are parts."""
         return self._split("validation", "val")
 
     @cached_property
     def contexts(self) -> tuple[Context, ...]:
-        """What seed rows are written about: each context once, or with gold answers each context and answer once.
+        """The distinct contexts that seed rows are written about; with gold answers, the distinct pairs with them.
 
         Raises:
-            TaskError: a dataset of contexts cannot be read, or no phrase is found in any context.
+            TaskError: the dataset of contexts cannot be read or has none, or no context holds a key phrase.
         """
-        column, answers = self.config.context, self.config.answers
+        column, answers, options = self.config.context, self.config.answers, self.gold_options
         if column is None:
             return ()
-        bare = self.options.phrases or answers is None
-        if self.options.contexts:
-            found = list(given_contexts(self.config, self.options.contexts))
+        bare = options.phrases or answers is None
+        if options.contexts:
+            found = list(existing_contexts(self.config, options.contexts))
             if not found:
                 raise TaskError(
-                    f"contexts {self.options.contexts!r} must have a row with text in the column {column!r}, found "
+                    f"contexts {options.contexts!r} must have a row with text in the column {column!r}, found "
                     "none; give others"
                 )
         else:
-            found = [context for row in self.gold if (context := self.context_of(row)) is not None]
+            found = [context for row in self.mined if (context := self.context_of(row)) is not None]
         unique = {(each.text, None if bare else each.answer): each for each in reversed(found)}
         kept = tuple(reversed(unique.values()))
-        if not answers or not (self.options.phrases or self.options.contexts):
+        if not answers or not (options.phrases or options.contexts):
             return kept
         from s3_hf.task.phrases import with_phrases
 
@@ -140,14 +159,14 @@ class Task:
 
     @cached_property
     def shared_contexts(self) -> int:
-        """How many distinct contexts of the gold validation rows are in the test split too."""
+        """The number of distinct contexts of the validation rows that are also among the test rows."""
         column = self.config.context
         if column is None:
             return 0
         return len(digests(self._validation[column][:]) & digests(self.test[column][:]))
 
     def context_of(self, row: Mapping[str, Any]) -> Context | None:
-        """What a gold row is about; None in a task of single texts."""
+        """Return the context of a gold row with its answer; None in a task of single texts."""
         config = self.config
         if config.context is None:
             return None
@@ -158,8 +177,8 @@ class Task:
         carried = {name: row[name] for name in config.carried}
         return Context(row[config.context], row["s3_id"], answer, carried)
 
-    def columns_of(self, id: str, text: str, label: int | None, context: Context | None) -> dict[str, Any]:  # noqa: A002
-        """All gold columns of a synthetic row; those that only a gold row can have are None."""
+    def example_columns(self, id: str, text: str, label: int | None, context: Context | None) -> dict[str, Any]:  # noqa: A002
+        """Return all gold columns of a synthetic row; a column that only gold rows have is None."""
         config = self.config
         values: dict[str, Any] = dict.fromkeys(self.builder.info.features)
         values[config.text] = text
@@ -174,15 +193,15 @@ class Task:
         return values
 
     def facts(self) -> dict[str, Any]:
-        """What cards and `tasks show` say of the task, as plain JSON values."""
+        """Return what cards and `tasks show` state about the task, as JSON values."""
         config, info = self.config, self.builder.info
-        held_out = len(self.selection) if self.options.holdout else 0
+        held_out = len(self.selection) if self.gold_options.holdout else 0
         return {
             "name": self.name,
             "pretty_name": config.pretty_name or self.name,
             "description": info.description,
             "source": config.source,
-            "splits": {"validation": len(self.gold), "test": len(self.test)},
+            "splits": {"validation": len(self.mined), "test": len(self.test)},
             "held_out": held_out,
             "shared_contexts": self.shared_contexts,
             "columns": asdict(self.columns),
@@ -198,15 +217,15 @@ class Task:
         }
 
     def row_digests(self, rows: datasets.Dataset) -> frozenset[int]:
-        """Digests of what makes each row the same as another one (`texts.row_text`)."""
+        """Return a digest of each row by which equal rows are recognised (`texts.row_text`)."""
         return digests(row_texts(rows, self.config.text, self.config.context))
 
     def content_digests(self) -> dict[str, str]:
-        """Digests of what a run is made of besides its settings: the gold rows that it uses, labels, and prompts."""
+        """Return digests of the gold rows in use, the labels and the prompts: a run is resumed only with the same."""
         config = self.config
         known = (config.context, config.text, config.label, config.answers)
         names = ["s3_id", *(name for name in known if name), *config.carried]
-        parts = [self.gold, self.test, *([self.selection] if self.options.holdout else [])]
+        parts = [self.mined, self.test, *([self.selection] if self.gold_options.holdout else [])]
         return {
             "gold data": _digest(rows[name][:] for rows in parts for name in names),
             "labels": _digest(config.labels.items()),
@@ -215,18 +234,18 @@ class Task:
 
     @cached_property
     def _validation(self) -> datasets.Dataset:
-        return self._sample(self.all_validation, self.options.size)
+        return self._sample(self.validation_split, self.gold_options.size)
 
     @cached_property
     def _parts(self) -> tuple[datasets.Dataset, datasets.Dataset]:
-        """The gold validation rows: those for errors, and those for choosing the epoch."""
-        rows, options, config = self._validation, self.options, self.config
+        """The mined rows and the selection rows."""
+        rows, options, config = self._validation, self.gold_options, self.config
         if options.exclude_test_contexts and config.context:
-            forbidden = digests(self.test[config.context][:])
-            kept = [place for place, text in enumerate(rows[config.context][:]) if digest_of(text) not in forbidden]
+            excluded = digests(self.test[config.context][:])
+            kept = [number for number, text in enumerate(rows[config.context][:]) if digest_of(text) not in excluded]
             rows = rows.select(kept)
         if options.holdout:
-            rows, selection = divided(
+            rows, selection = divide(
                 rows, options.holdout, label=config.label, group=config.context, text=config.text, seed=options.seed
             )
             self._check(selection)
@@ -248,7 +267,7 @@ class Task:
                 )
 
     def _split(self, split: str, prefix: str) -> datasets.Dataset:
-        rows = _prepared(self.builder).as_dataset(split=split)
+        rows = prepared(self.builder).as_dataset(split=split)
         if not len(rows):
             raise TaskError(
                 f"gold split {split!r} of task {self.name!r} must have rows, found none in "
@@ -263,7 +282,7 @@ class Task:
             raise TaskError(f"a sample of gold rows needs a row for each of {self.label_names}, found size {size}")
         try:
             sample = rows.train_test_split(
-                train_size=size, stratify_by_column=self.config.label, seed=self.options.seed
+                train_size=size, stratify_by_column=self.config.label, seed=self.gold_options.seed
             )
         except ValueError as error:
             raise TaskError(
@@ -279,19 +298,3 @@ def _digest(values: Iterable[Any]) -> str:
     for value in values:
         found.update(json.dumps(value, default=str).encode())
     return found.hexdigest()
-
-
-def _prepared(builder: TaskBuilder) -> TaskBuilder:
-    source = builder.config.source or builder.config.name
-    try:
-        builder.download_and_prepare()
-    except (DatasetGenerationError, DatasetNotFoundError, OSError, ValueError) as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, S3Error):
-            raise cause from error
-        detail = " ".join(str(cause).split())[:300]
-        raise TaskError(
-            f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check the name and "
-            "HF_ENDPOINT, or name a Hub id or folder by --gold"
-        ) from error
-    return builder

@@ -1,4 +1,4 @@
-"""Writing a recipe for a user's own data."""
+"""Write a recipe for a user's own data: its prompts and its file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import Any
 import datasets
 import jinja2
 
+from s3_hf.authoring.inferring import InferredTask, infer_task
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
 from s3_hf.records import PROVENANCE, Columns
-from s3_hf.task.inferring import Found, inferred
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 
@@ -29,10 +29,16 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the user says of a task: its name, its data and the columns.
+class NewTask:
+    """A task as the user specifies it.
 
-    `description` is a sentence on the texts, `test_share` the share of data of one split that is the test.
+    Attributes:
+        name: name of the task and, with `.py`, of the recipe.
+        data: file, folder or Hub id of the gold data.
+        columns: the columns that have a role.
+        config: configuration of a Hub dataset that has several.
+        description: a sentence on the texts, for prompts and cards.
+        test_share: share of the rows that becomes the test, if the data has one split.
     """
 
     name: str
@@ -44,41 +50,41 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A recipe that was written, and what was found in its data."""
+class WrittenRecipe:
+    """The path of a new recipe, and the task that was inferred from its data."""
 
     path: Path
-    found: Found
+    inferred: InferredTask
 
 
-def write_recipe(wanted: Wanted, folder: Path) -> Written:
-    """Leave a recipe for the data in `folder`, as `NAME.py`, that finds a local file wherever it is run from.
+def write_recipe(task: NewTask, folder: Path) -> WrittenRecipe:
+    """Write the recipe `NAME.py` into `folder`; it names local data by a path relative to itself.
 
     Raises:
         ConfigError: the name or the columns cannot be used.
-        TaskError: the recipe is there already, or the data has a fault.
+        TaskError: the recipe exists already, or the data has a fault.
     """
-    _check(wanted)
-    path = folder / f"{wanted.name}.py"
+    _check(task)
+    path = folder / f"{task.name}.py"
     if path.exists():
         raise TaskError(f"recipe {str(path)!r} must not be there yet, found a file; give another name or remove it")
-    local = Path(wanted.data).resolve() if Path(wanted.data).exists() else None
-    if local == folder.resolve() and local.name == wanted.name:
+    local = Path(task.data).resolve() if Path(task.data).exists() else None
+    if local == folder.resolve() and local.name == task.name:
         raise ConfigError(
-            f"--out must be another folder than the data's for a task of its name, since `datasets` would take {path} "
-            f"for a script, found {str(folder)!r}; give another folder or name"
+            f"--out must be another folder than the data's if the task has the data's name, since `datasets` would "
+            f"take {path} for a script, found {str(folder)!r}; give another folder or name"
         )
-    found = inferred(wanted.name, wanted.data, wanted.config, wanted.columns, wanted.test_share)
+    inferred = infer_task(task.name, task.data, task.config, task.columns, task.test_share)
     relative = Path(os.path.relpath(local, folder.resolve())).as_posix() if local else None
-    write_text(path, recipe_text(wanted, found, relative))
-    return Written(path, found)
+    write_text(path, render_recipe(task, inferred, relative))
+    return WrittenRecipe(path, inferred)
 
 
-def recipe_text(wanted: Wanted, found: Found, path: str | None) -> str:
-    """The recipe's Python; `path` is that of local data, from the recipe's folder."""
-    config = found.config
-    words = _words(wanted.name)
-    description = wanted.description or _described(wanted.columns, words, len(config.labels))
+def render_recipe(task: NewTask, inferred: InferredTask, path: str | None) -> str:
+    """Return the source of the recipe; `path` leads from its folder to local data, None for a Hub dataset."""
+    config = inferred.config
+    words = _words(task.name)
+    description = task.description or _default_description(task.columns, words, len(config.labels))
     features = list((config.features or {}).values())
     code = repr(features)
     return (
@@ -88,31 +94,33 @@ def recipe_text(wanted: Wanted, found: Found, path: str | None) -> str:
             config=config,
             description=description,
             title=words[:1].upper() + words[1:],
-            made=_made(wanted, found),
-            file=f"{wanted.name}.py",
-            class_name=_class_name(wanted.name),
+            origin=_origin(task, inferred),
+            file=f"{task.name}.py",
+            class_name=_class_name(task.name),
             path=path,
             imported=[name for name in ("ClassLabel", "List", "Value") if f"{name}(" in code],
             divided=config.splits["validation"] == config.splits["test"],
-            prompts=_prompts(wanted, found.size),
+            prompts=_prompts(task, inferred.typical_length),
         )
     )
 
 
-def _check(wanted: Wanted) -> None:
-    columns = wanted.columns
-    if not _NAME.fullmatch(wanted.name):
+def _check(task: NewTask) -> None:
+    columns = task.columns
+    if not _NAME.fullmatch(task.name):
         raise ConfigError(
-            f"NAME must be made of letters, digits, '-' and '_' and begin with a letter, found {wanted.name!r}; "
+            f"NAME must be made of letters, digits, '-' and '_' and begin with a letter, found {task.name!r}; "
             "give such a name"
         )
     if bool(columns.label) == bool(columns.answers):
-        found = f"--label {columns.label!r} and --answers {columns.answers!r}" if columns.label else "neither"
-        raise ConfigError(f"one of --label and --answers must name what is to be learned, found {found}; give one")
-    if wanted.test_share is not None and not 0 < wanted.test_share < 1:
-        raise ConfigError(f"--test-share must lie between 0 and 1, found {wanted.test_share!r}; correct it")
+        flags = f"--label {columns.label!r} and --answers {columns.answers!r}" if columns.label else "neither"
+        raise ConfigError(f"one of --label and --answers must name the column to learn, found {flags}; give one")
+    if task.test_share is not None and not 0 < task.test_share < 1:
+        raise ConfigError(f"--test-share must lie between 0 and 1, found {task.test_share!r}; correct it")
     if columns.answers and not columns.context:
-        raise ConfigError("--answers needs --context, the column that the answers stand in, found none; name it")
+        raise ConfigError(
+            "--answers needs --context, the column with the text that answers are found in, found none; name it"
+        )
     named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]
     if len(set(named)) < len(named):
         raise ConfigError(f"each flag must name another column, found {', '.join(named)}; correct them")
@@ -121,8 +129,8 @@ def _check(wanted: Wanted) -> None:
         raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
 
 
-def counted(labels: Mapping[str | None, int]) -> str:
-    """The labels with their rows, or how many there are of what size; empty where answers are learned."""
+def format_counts(labels: Mapping[str | None, int]) -> str:
+    """Return the row count of each label, or a summary of many labels; empty for answers."""
     if None in labels:
         return ""
     if len(labels) > SHOWN_LABELS:
@@ -130,17 +138,17 @@ def counted(labels: Mapping[str | None, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in labels.items())
 
 
-def _made(wanted: Wanted, found: Found) -> str:
-    """Where the rows are from and how many there are of what."""
-    splits, counts = found.config.splits, found.counts
+def _origin(task: NewTask, inferred: InferredTask) -> str:
+    """Return sentences on the source, the splits and the labels of the gold data."""
+    splits, counts = inferred.config.splits, inferred.counts
     sizes = {split: f"{sum(labels.values()):,}" for split, labels in counts.items()}
-    path = Path(wanted.data)
-    data = (path.name if path.exists() else wanted.data) + (f" ({wanted.config})" if wanted.config else "")
+    path = Path(task.data)
+    data = (path.name if path.exists() else task.data) + (f" ({task.config})" if task.config else "")
     if splits["validation"] == splits["test"]:
-        whole = "Its rows are" if path.is_file() else f"Its split {splits['test']!r} is"
-        shared = "context" if wanted.columns.context else "text"
+        subject = "Its rows are" if path.is_file() else f"Its split {splits['test']!r} is"
+        shared = "context" if task.columns.context else "text"
         how = (
-            f"{whole} divided, with no {shared} on both sides: {sizes['validation']} rows are the gold validation "
+            f"{subject} divided, with no {shared} on both sides: {sizes['validation']} rows are the gold validation "
             f"data, and {sizes['test']} the test."
         )
     else:
@@ -148,11 +156,11 @@ def _made(wanted: Wanted, found: Found) -> str:
             f"Its split {splits['validation']!r} ({sizes['validation']} rows) is the gold validation data, and "
             f"{splits['test']!r} ({sizes['test']} rows) the test."
         )
-    labels = counted(counts["validation"])
-    return f"Made by `s3-hf tasks new` from {data}. {how}{f' Gold validation rows: {labels}.' if labels else ''}"
+    labels = format_counts(counts["validation"])
+    return f"Written by `s3-hf tasks new` from {data}. {how}{f' Gold validation rows: {labels}.' if labels else ''}"
 
 
-def _described(columns: Columns, words: str, labels: int) -> str:
+def _default_description(columns: Columns, words: str, labels: int) -> str:
     text, context = _nouns(columns)
     title = words[:1].upper() + words[1:]
     if columns.answers:
@@ -161,11 +169,11 @@ def _described(columns: Columns, words: str, labels: int) -> str:
     return f"{title}: each {text}{about} has one of {labels} labels."
 
 
-def _prompts(wanted: Wanted, size: str) -> Prompts:
-    """Prompts that suit any texts of a kind; `size` is how long a text is."""
-    columns = wanted.columns
+def _prompts(task: NewTask, size: str) -> Prompts:
+    """Return prompts for the kind of task; `size` is the typical length of a text."""
+    columns = task.columns
     text, context = (_literal_braces(noun) for noun in _nouns(columns))
-    topic = _literal_braces(wanted.description or f'The task is called "{_words(wanted.name)}".')
+    topic = _literal_braces(task.description or f'The task is called "{_words(task.name)}".')
     one, only = f"one {text} of about {size}", f"Reply with the {text} only."
     if columns.answers:
         return Prompts(
@@ -192,7 +200,7 @@ def _prompts(wanted: Wanted, size: str) -> Prompts:
 
 
 def _nouns(columns: Columns) -> tuple[str, str]:
-    """What prompts call the text and its context: the names of the columns, in words."""
+    """Return the nouns for the text and its context in prompts: the names of their columns."""
     text, context = (_words(name or "").rstrip("0123456789 ") or "text" for name in (columns.text, columns.context))
     return text, "text" if context == text else context
 
@@ -210,13 +218,13 @@ def _literal_braces(text: str) -> str:
 
 
 def _class_name(name: str) -> str:
-    made = "".join(part[:1].upper() + part[1:] for part in re.split("[_-]+", name))
-    return f"{made}Task" if keyword.iskeyword(made) else made
+    joined = "".join(part[:1].upper() + part[1:] for part in re.split("[_-]+", name))
+    return f"{joined}Task" if keyword.iskeyword(joined) else joined
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = template_environment("s3_hf.task")
+    environment = template_environment("s3_hf.authoring")
     environment.filters |= {
         "literal": _literal,
         "mapping": _mapping,
@@ -228,16 +236,16 @@ def _environment() -> jinja2.Environment:
 
 
 def _filled(text: str) -> str:
-    """Lines for a docstring: nothing in them ends it."""
+    """Return the text as lines of a docstring, without characters that could end it."""
     safe = text.replace("\\", "/").replace('"', "'")
     return textwrap.fill(safe, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _literal(text: str, indent: int | None = None) -> str:
-    """The text as a Python literal; where a line is given by its indent, over several lines if it is long."""
-    whole = _quoted(text)
-    if indent is None or len(whole) + indent + 20 <= WIDTH:
-        return whole
+    """Return the text as a Python literal; with an `indent`, a long one is broken into several lines."""
+    literal = _quoted(text)
+    if indent is None or len(literal) + indent + 20 <= WIDTH:
+        return literal
     parts = [""]
     for word in re.findall(r"\S*\s*", text):
         if parts[-1] and len(_quoted(parts[-1] + word)) + indent + (20 if len(parts) == 1 else 1) > WIDTH:
@@ -267,7 +275,7 @@ def _sequence(values: tuple[str, ...]) -> str:
 
 
 def _feature(feature: Any, is_label: bool = False) -> str:
-    """The Python that makes a feature."""
+    """Return the Python expression of a feature."""
     if is_label:
         return "ClassLabel(names=list(LABELS))"
     if isinstance(feature, dict):

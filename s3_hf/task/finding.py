@@ -1,4 +1,4 @@
-"""Finding a recipe by name, path or entry point."""
+"""Find a recipe by its registered name or path, and load its task."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from datasets.fingerprint import Hasher
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError, did_you_mean
 from s3_hf.records import PROVENANCE
-from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import Prompts, TaskBuilder, TaskConfig, alike
+from s3_hf.task.builder import TaskBuilder
+from s3_hf.task.loaded import GoldOptions, Task
+from s3_hf.task.recipe import Prompts, TaskConfig, same_words
 
 ENTRY_POINTS = "s3_hf.tasks"
 
 
 def load_task(
-    spec: str, gold: str | None = None, options: GoldOptions | None = None, prompts: str | None = None
+    spec: str, gold: str | None = None, gold_options: GoldOptions | None = None, prompts: str | None = None
 ) -> Task:
-    """Return the task named `spec`: a registered name or the path of a recipe file.
+    """Return the task of a recipe; its gold data is read on first use.
 
     Args:
-        spec: registered name (`s3-hf tasks` lists them) or path ending in `.py`.
+        spec: registered name (`s3-hf tasks` lists them), or path of a recipe file, ending in `.py`.
         gold: Hub id, folder or file to read gold data from in place of the recipe's source.
-        options: which of its rows are used for what.
-        prompts: name of one of the recipe's other prompts; None takes its own.
+        gold_options: how gold rows are sampled and divided; None uses all rows.
+        prompts: name of one of the recipe's `other_prompts`; None uses its `prompts`.
 
     Raises:
-        TaskError: there is no such recipe, it cannot be imported, its definition has a fault, or it has no such split.
+        TaskError: the recipe does not exist, cannot be imported or has a fault, or a split or prompts are unknown.
     """
-    options = options or GoldOptions()
+    options = gold_options or GoldOptions()
     builder_class = _from_file(Path(spec)) if spec.endswith(".py") else _registered(spec)
     module = inspect.getmodule(builder_class)
     source = inspect.getsource(module) if module else ""
@@ -46,7 +47,7 @@ def load_task(
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
         if gold and not defaults.source and builder_class._generate_examples is not TaskBuilder._generate_examples:
             raise TaskError(
-                f"recipe {spec!r} reads its gold data by code of its own, found other gold data {gold!r}; leave "
+                f"recipe {spec!r} reads its gold data by its own code, found other gold data {gold!r}; leave "
                 "it out, or write a recipe for it by `s3-hf tasks new`"
             )
         if options.splits:
@@ -63,32 +64,34 @@ def load_task(
     if faults:
         raise TaskError(f"recipe {spec!r} cannot be used: {faults[0]}")
     name = Path(spec).stem if spec.endswith(".py") else spec
-    return Task(name, builder, _chosen(builder.config, name, prompts), options)
+    return Task(name, builder, _named_prompts(builder.config, name, prompts), options)
 
 
-def task_of(config: RunConfig, *, whole: bool = False) -> Task:
-    """Return the task that the settings name; `whole` with all its gold rows, whatever they say of sizes."""
-    options = GoldOptions(splits=config.gold_splits, seed=config.seed)
-    if not whole:
-        options = GoldOptions(
-            splits=config.gold_splits,
-            size=config.gold_size,
-            test_size=config.test_size,
-            holdout=config.holdout,
-            exclude_test_contexts=config.exclude_test_contexts,
-            contexts=config.contexts,
-            phrases=config.synthesis.answers == "phrases",
-            seed=config.seed,
-        )
+def task_of(config: RunConfig) -> Task:
+    """Return the task of a run, with gold data, gold options and prompts as its settings name them.
+
+    Raises:
+        TaskError: as `load_task`.
+    """
+    options = GoldOptions(
+        splits=config.gold_splits,
+        size=config.gold_size,
+        test_size=config.test_size,
+        holdout=config.holdout,
+        exclude_test_contexts=config.exclude_test_contexts,
+        contexts=config.contexts,
+        phrases=config.synthesis.answers == "phrases",
+        seed=config.seed,
+    )
     return load_task(config.task, config.gold, options, config.prompts)
 
 
 def task_names() -> list[str]:
-    """The registered tasks of all installed packages, sorted."""
+    """Return the sorted names of the tasks that installed packages register."""
     return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
 
 
-def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
+def _named_prompts(config: TaskConfig, task: str, name: str | None) -> Prompts:
     assert config.prompts is not None
     if name is None:
         return config.prompts
@@ -99,8 +102,8 @@ def _chosen(config: TaskConfig, task: str, name: str | None) -> Prompts:
     return other if other.zerogen else replace(other, zerogen=own.zerogen, names=own.names, shown=own.shown)
 
 
-def _check_splits(given: Mapping[str, str], known: Mapping[str, str]) -> None:
-    for name in given:
+def _check_splits(renamed: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for name in renamed:
         if name not in known:
             hint = did_you_mean(name, known, "correct it")
             raise TaskError(f"gold_splits must give names to the splits {', '.join(known)}, found {name!r}; {hint}")
@@ -110,7 +113,7 @@ def _faults(config: TaskConfig) -> Iterator[str]:
     if bool(config.label) == bool(config.answers):
         yield f"either 'label' or 'answers' must name a column, found {config.label!r} and {config.answers!r}"
     if config.answers and not config.context:
-        yield "'context' must name the column that the answers are in, found None; name it"
+        yield "'context' must name the column with the text that answers are found in, found None; name it"
     for name in config.gold_features():
         if name in PROVENANCE:
             yield f"its columns must not be named {', '.join(PROVENANCE)}, found {name!r}; leave it out or rename it"
@@ -129,7 +132,7 @@ def _label_faults(config: TaskConfig) -> Iterator[str]:
     for name, word in config.labels.items():
         if not word.strip():
             yield f"label {name!r} must have a word for the prompts, found {word!r}; write one"
-    for other, name in alike(config.labels):
+    for other, name in same_words(config.labels):
         word = config.labels[name]
         yield f"each label must have a word of its own, found {word!r} for {other!r} and {name!r}; write another"
 
@@ -139,18 +142,18 @@ def _registered(name: str) -> type[TaskBuilder]:
     if name not in points:
         hint = did_you_mean(name, points, f"known are {', '.join(sorted(points))}")
         raise TaskError(f"there is no task {name!r}; {hint} (a recipe file is named by its path, ending in .py)")
-    return _loaded(points[name])
+    return _from_entry_point(points[name])
 
 
-def _loaded(point: EntryPoint) -> type[TaskBuilder]:
+def _from_entry_point(point: EntryPoint) -> type[TaskBuilder]:
     try:
         found = point.load()
     except Exception as error:
+        detail = _one_line(error, f"{point.module.rpartition('.')[-1]}.py")
         raise TaskError(
-            f"task {point.name!r} ({point.value}) cannot be imported ({_told(error, _file_name(point.module))}); "
-            "repair its package"
+            f"task {point.name!r} ({point.value}) cannot be imported ({detail}); repair its package"
         ) from error
-    return _checked(found, point.value)
+    return _checked_class(found, point.value)
 
 
 def _from_file(path: Path) -> type[TaskBuilder]:
@@ -161,11 +164,11 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # a builder looks its own module up by name
+    sys.modules[module_name] = module  # a builder looks up its own module by name
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        detail = _told(error, spec.origin or "")
+        detail = _one_line(error, spec.origin or "")
         raise TaskError(f"recipe {str(path)!r} cannot be imported ({detail}); correct the file") from error
     builders = [
         item
@@ -177,11 +180,11 @@ def _from_file(path: Path) -> type[TaskBuilder]:
             f"recipe {str(path)!r} must define exactly one TaskBuilder subclass, found {len(builders)}; "
             "compare it with dataset_scripts/imdb.py"
         )
-    return _checked(builders[0], str(path))
+    return _checked_class(builders[0], str(path))
 
 
-def _told(error: Exception, file: str) -> str:
-    """The error in one line, with the line of `file` that it came from, or of another file that is not Python."""
+def _one_line(error: Exception, file: str) -> str:
+    """Return the error as one line of text, with the last line of `file` in its traceback, or its syntax error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} in {error.filename!r}, line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
@@ -189,18 +192,14 @@ def _told(error: Exception, file: str) -> str:
     return f"{type(error).__name__}{place}: {' '.join(str(error).split())}"
 
 
-def _file_name(module: str) -> str:
-    return f"{module.rpartition('.')[-1]}.py"
-
-
-def _checked(found: Any, where: str) -> type[TaskBuilder]:
+def _checked_class(found: Any, where: str) -> type[TaskBuilder]:
     if not (inspect.isclass(found) and issubclass(found, TaskBuilder)):
         raise TaskError(f"{where!r} must be a TaskBuilder subclass, found {found!r}; correct the entry point")
     return found
 
 
 def _state(source: str) -> list[tuple[str, int, int]]:
-    """What tells a changed local source from an unchanged one; empty for a Hub id."""
+    """Return name, size and time of each file of a local source, by which changes are noticed; empty for a Hub id."""
     root = Path(source)
     if not source or not root.exists():
         return []

@@ -1,4 +1,4 @@
-"""Dividing rows into two parts that look alike and share no context and no text."""
+"""Divide rows into two parts with equal proportions of labels and without shared contexts or texts."""
 
 from __future__ import annotations
 
@@ -14,54 +14,58 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 TOTAL = object()
-"""Stands for all rows among the labels, so that the size of the parts is weighed like the labels are."""
+"""Counted for every row beside its label, so that the sizes of the parts are balanced like the labels."""
 
 
-def divided(
+def divide(
     rows: Dataset, share: float, *, label: str | None, group: str | None, seed: int, text: str | None = None
 ) -> tuple[Dataset, Dataset]:
-    """Return the rest and a part of `share` of the rows, each in the order of `rows`.
+    """Return the rest of the rows and a part with `share` of them, each in the order of `rows`.
 
     Args:
-        rows: what is divided.
-        share: of the rows that go into the part, between 0 and 1; met as nearly as labels and groups let it.
-        label: column whose values both sides have in like proportions.
-        group: column (the context) of which no value, once normalised, is on both sides.
-        seed: other seeds give other parts.
-        text: column whose equal values stay on one side too, where this leaves anything to divide.
+        rows: the rows to divide.
+        share: size of the part, as a share of the rows between 0 and 1; approximate, since groups are kept whole.
+        label: column whose values have the same proportions on both sides.
+        group: column (the context) whose values, once normalised, are each on one side only.
+        seed: seed of the random choice.
+        text: column whose equal values are kept on one side as well, unless too little would be left to divide.
 
     Raises:
-        TaskError: all rows belong together.
+        TaskError: the rows make up a single group.
     """
     labels = rows[label][:] if label else [None] * len(rows)
-    keys = [[same(value) for value in rows[name][:]] for name in (group, text) if name]
-    part = chosen(labels, keys, share, seed)
+    keys = [[text_key(value) for value in rows[name][:]] for name in (group, text) if name]
+    part = choose_part(labels, keys, share, seed)
     rest = [number for number in range(len(rows)) if number not in part]
     return rows.select(rest), rows.select(sorted(part))
 
 
-def same(text: str) -> int:
-    """What texts that count as the same have in common; a text without letters is only like itself."""
+def text_key(text: str) -> int:
+    """Return a key that is equal for texts that count as the same; one without letters equals only itself."""
     return digest_of(text) if normalise(text) else hash(("plain", text.strip()))
 
 
-def shared_rows(rows: Iterable[str], others: Iterable[str]) -> int:
-    """How many of the other rows are among the rows, whatever their labels; rows are their `texts.row_text`."""
-    return sum(map(set(map(same, rows)).__contains__, map(same, others)))
+def count_shared(rows: Iterable[str], others: Iterable[str]) -> int:
+    """Return how many of `others` are also among `rows`; both hold the `texts.row_text` of each row."""
+    return sum(map(set(map(text_key, rows)).__contains__, map(text_key, others)))
 
 
-def chosen(labels: Sequence[Hashable], keys: Sequence[Sequence[Hashable]], share: float, seed: int) -> set[int]:
+def choose_part(labels: Sequence[Hashable], keys: Sequence[Sequence[Hashable]], share: float, seed: int) -> set[int]:
     """Return the numbers of the rows that make up the part.
 
-    Large groups are placed first, each where it brings the label counts of both sides nearer to their targets. Every
-    label that is in two groups is on both sides, and a label with a single row is in the rest.
+    Rows with an equal key form a group, which is never divided. Groups are placed from large to small, each on the
+    side where it brings the label counts of both sides nearer to their targets. A label that occurs in two groups is
+    on both sides; a label with a single row is in the rest.
 
     Args:
-        labels: of each row.
-        keys: for each thing that rows may have in common its value in each row, the most binding first; the last
-            one is given up where rows chained by it leave less than what the smaller side needs.
-        share: of the rows that make up the part.
-        seed: of the order in which groups of one size are placed.
+        labels: the label of each row.
+        keys: lists with a key for each row, the most important list first; the last list is ignored if it links so
+            many rows that the smaller side cannot be filled.
+        share: size of the part, as a share of the rows.
+        seed: seed of the order in which groups of equal size are placed.
+
+    Raises:
+        TaskError: the rows make up a single group.
     """
     groups = _groups(len(labels), keys)
     if len(keys) > 1 and max(map(len, groups), default=0) > min(share, 1 - share) * len(labels):
@@ -81,10 +85,10 @@ def chosen(labels: Sequence[Hashable], keys: Sequence[Sequence[Hashable]], share
 
 
 class _Sides:
-    """The rest (0) and the part (1) while they are filled."""
+    """The rest (side 0) and the part (side 1) while groups are placed on them."""
 
     def __init__(self, counts: Sequence[Counter[Hashable]], share: float) -> None:
-        self._of = counts
+        self._row_counts = counts
         self._all = _sum(counts)
         part = {name: min(max(share * n, 1), n - 1) if n > 1 else 0 for name, n in self._all.items()}
         self._targets = ({name: n - part[name] for name, n in self._all.items()}, part)
@@ -92,14 +96,14 @@ class _Sides:
         self.groups: tuple[list[list[int]], list[list[int]]] = ([], [])
 
     def place(self, group: list[int]) -> None:
-        """Add the group to the side that gains more by it."""
-        counts = _sum(self._of[row] for row in group)
+        """Add the group to the side whose label counts improve more."""
+        counts = _sum(self._row_counts[row] for row in group)
         side = int(self._gain(1, counts) > self._gain(0, counts))
         self.groups[side].append(group)
         self._counts[side].update(counts)
 
     def complete(self) -> None:
-        """Move the smallest group that can be spared to a side that lacks one of its labels."""
+        """For each label that a side lacks, move the smallest group with it that the other side can spare."""
         for name, count in sorted(self._all.items(), key=lambda item: item[1]):
             for side in (0, 1):
                 if self._counts[side][name] == 0 and count > 1:
@@ -107,7 +111,7 @@ class _Sides:
 
     def _move(self, name: Hashable, side: int) -> None:
         for group in sorted(self.groups[side], key=len):
-            counts = _sum(self._of[row] for row in group)
+            counts = _sum(self._row_counts[row] for row in group)
             if counts[name] and all(self._counts[side][other] > n for other, n in counts.items()):
                 self.groups[side].remove(group)
                 self.groups[1 - side].append(group)
@@ -116,7 +120,7 @@ class _Sides:
                 return
 
     def _gain(self, side: int, added: Counter[Hashable]) -> float:
-        """By how much the squared relative distance to the targets falls."""
+        """Return by how much the squared relative distance to the targets falls."""
         have, targets = self._counts[side], self._targets[side]
         return sum(
             ((have[name] - targets[name]) ** 2 - (have[name] + n - targets[name]) ** 2) / max(targets[name], 1) ** 2
@@ -132,21 +136,19 @@ def _sum(counts: Iterable[Counter[Hashable]]) -> Counter[Hashable]:
 
 
 def _groups(size: int, keys: Sequence[Sequence[Hashable]]) -> list[list[int]]:
-    """Rows that are linked by an equal value, directly or through others, in the order of their first rows."""
-    parents = list(range(size))
+    """Return the groups of rows linked by equal keys, directly or through others, in the order of their first rows."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
-
-    for values in keys:
-        first: dict[Hashable, int] = {}
-        for row, value in enumerate(values):
-            one, other = sorted((root(first.setdefault(value, row)), root(row)))
-            parents[other] = one
+    nodes: dict[tuple[int, Hashable], int] = {}  # a node for each key, numbered after those of the rows
+    links = [
+        (row, size + nodes.setdefault((number, value), len(nodes)))
+        for number, values in enumerate(keys)
+        for row, value in enumerate(values)
+    ]
+    ends = tuple(zip(*links, strict=True)) or ((), ())
+    graph = coo_array(([True] * len(links), ends), shape=(size + len(nodes),) * 2)
     groups: dict[int, list[int]] = {}
-    for row in range(size):
-        groups.setdefault(root(row), []).append(row)
+    for row, component in enumerate(connected_components(graph, directed=False)[1][:size]):
+        groups.setdefault(component, []).append(row)
     return list(groups.values())

@@ -1,4 +1,4 @@
-"""Rows of data in CSV, JSON, JSON lines and Parquet files, each with the words that say where it stands."""
+"""Read CSV, JSON, JSON lines and Parquet files row by row, each row with its place for error messages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Features
 
-Row = tuple[str, dict[str, Any]]
-"""Where a row stands, as in `gold data 'a.csv', line 3`, and its columns."""
+PlacedRow = tuple[str, dict[str, Any]]
+"""The place of a row, such as `gold data 'a.csv', line 3`, and its columns."""
 
 LONGEST_CELL = 1_000_000
-"""Characters of a cell from which it is taken for a mistake."""
+"""Longest cell, in characters; a longer one is refused, since it usually comes from a quote that is not closed."""
 
 _CSV_CELL = 32 * LONGEST_CELL
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
@@ -29,26 +29,32 @@ _BATCH = 1_000
 
 
 @dataclass(frozen=True)
-class Source:
-    """One split of data: `where` names it, `features` are what it says of its columns, if anything.
+class OpenSplit:
+    """One split of a file, folder or dataset, opened for reading.
 
-    `rows` holds a file open until it is exhausted or closed.
+    `where` names it in messages. `rows` keeps a file open until it is exhausted or closed. `features` are those that
+    the data declares, None for CSV and JSON.
     """
 
     where: str
-    rows: Generator[Row]
+    rows: Generator[PlacedRow]
     features: Features | None = None
 
 
-def brief(value: object) -> str:
-    """The value as Python writes it, cut where it is long."""
+def shorten(value: object) -> str:
+    """Return `repr(value)`, cut to 60 characters, for a message."""
     text = repr(value[:80] if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 @contextlib.contextmanager
-def readable(source: str, kind: str) -> Iterator[None]:
-    """Turn what goes wrong in reading `source`, which is gold data or of another kind, into one sentence."""
+def as_task_error(source: str, kind: str) -> Iterator[None]:
+    """Raise errors of `datasets` and pyarrow as a `TaskError` of one sentence.
+
+    Args:
+        source: path or Hub id of the data that is read.
+        kind: noun for the data in the message, such as "gold data".
+    """
     from datasets.exceptions import DatasetGenerationError
 
     try:
@@ -56,7 +62,7 @@ def readable(source: str, kind: str) -> Iterator[None]:
     except (DatasetGenerationError, OSError, ValueError, RuntimeError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         detail = " ".join(str(cause).split())[:300]
-        if "corresponds to no data" in detail:  # how `datasets` says that a split has no rows
+        if "corresponds to no data" in detail:  # the words of `datasets` for a split without rows
             raise TaskError(
                 f"{kind} {source!r} must have rows in each split, found an empty one ({detail}); give data with rows"
             ) from error
@@ -66,12 +72,8 @@ def readable(source: str, kind: str) -> Iterator[None]:
         ) from error
 
 
-def _csv(path: Path, where: str) -> Source:
-    return Source(where, _csv_rows(path, where))
-
-
-def _csv_rows(path: Path, where: str) -> Generator[Row]:
-    """Rows without the columns that have no name, unless it is a single one, as that of pandas' index."""
+def _csv_rows(path: Path, where: str) -> Generator[PlacedRow]:
+    """Yield the rows; columns without a name are dropped, unless there is only one, such as pandas' index."""
     csv.field_size_limit(max(csv.field_size_limit(), _CSV_CELL))  # the default refuses cells of 128 KiB
     header: list[str] | None = None
     with path.open("rb") as file:
@@ -83,14 +85,14 @@ def _csv_rows(path: Path, where: str) -> Generator[Row]:
                     wanted = "1 cell" if len(header) == 1 else f"{len(header)} cells"
                     raise TaskError(
                         f"{place}, must have {wanted}, for the columns {header}, found {len(cells)}: "
-                        f"{brief(cells)}; put quotes around cells with commas, or complete the line"
+                        f"{shorten(cells)}; put quotes around cells with commas, or complete the line"
                     )
                 row = {name: cell for name, cell in zip(header, cells, strict=True) if name or header.count("") == 1}
-                yield place, _text(place, row)
+                yield place, _check_utf8(place, row)
 
 
 def _records(file: IO[bytes], where: str) -> Iterator[tuple[str, list[str]]]:
-    """Each record with its place: it may take several lines, of which this is the first."""
+    """Yield each record with its place, the first of its lines."""
     reader = csv.reader(_lines(file), strict=True)
     while True:
         place = f"{where}, line {reader.line_num + 1}"
@@ -110,39 +112,31 @@ def _header(place: str, cells: Sequence[str]) -> list[str]:
     other = next((sign for sign in ";\t" if len(cells) == 1 and sign in cells[0]), None)
     if other:
         raise TaskError(
-            f"{place}, must separate cells by commas, found {other!r} in the header {brief(list(cells))}; "
+            f"{place}, must separate cells by commas, found {other!r} in the header {shorten(list(cells))}; "
             "save the file with commas"
         )
     names = [cell if cell.strip() else "" for cell in cells]
     if any(name and names.count(name) > 1 for name in names):
         raise TaskError(
-            f"{place}, must name each column once, found {brief(list(cells))}; correct the header of the file"
+            f"{place}, must name each column once, found {shorten(list(cells))}; correct the header of the file"
         )
-    _text(place, dict.fromkeys(names))
+    _check_utf8(place, dict.fromkeys(names))
     return names
 
 
-def _json_lines(path: Path, where: str) -> Source:
-    return Source(where, _json_lines_rows(path, where))
-
-
-def _json_lines_rows(path: Path, where: str) -> Generator[Row]:
+def _json_lines_rows(path: Path, where: str) -> Generator[PlacedRow]:
     with path.open("rb") as file:
         yield from _line_rows(_lines(file), where)
 
 
-def _line_rows(lines: Iterable[str], where: str) -> Iterator[Row]:
+def _line_rows(lines: Iterable[str], where: str) -> Iterator[PlacedRow]:
     for number, line in enumerate(lines, 1):
         place = f"{where}, line {number}"
         if line.strip():
             yield place, _object(place, _parsed(place, line))
 
 
-def _json(path: Path, where: str) -> Source:
-    return Source(where, _json_rows(path, where))
-
-
-def _json_rows(path: Path, where: str) -> Generator[Row]:
+def _json_rows(path: Path, where: str) -> Generator[PlacedRow]:
     with path.open("rb") as file:
         text = "".join(_lines(file))
     if not text.strip():
@@ -159,7 +153,7 @@ def _json_rows(path: Path, where: str) -> Generator[Row]:
     items = found.get("data") if isinstance(found, dict) else found
     if not isinstance(items, list):
         raise TaskError(
-            f"{where} must be a list of rows, or have them under 'data', found {brief(found)}; write it like that"
+            f"{where} must be a list of rows, or have them under 'data', found {shorten(found)}; write it like that"
         )
     number = -1
     for item in items:
@@ -170,7 +164,7 @@ def _json_rows(path: Path, where: str) -> Generator[Row]:
 
 
 def _questions(where: str, item: Any) -> Iterator[Any]:
-    """The rows of an article in SQuAD's layout; any other item is a row itself."""
+    """Yield the questions of an article in SQuAD's layout as rows, or the item itself if it is a row."""
     if not (isinstance(item, dict) and "paragraphs" in item):
         yield item
         return
@@ -179,23 +173,23 @@ def _questions(where: str, item: Any) -> Iterator[Any]:
         if not (isinstance(paragraph, dict) and isinstance(paragraph.get("qas"), list)):
             raise TaskError(
                 f"{where}, article {title!r}, paragraph {number}, must have 'context' and a list 'qas', found "
-                f"{brief(paragraph)}; correct the file"
+                f"{shorten(paragraph)}; correct the file"
             )
         for question in paragraph["qas"]:
             above = {"title": title, "context": paragraph.get("context")}
             yield above | question if isinstance(question, dict) else question
 
 
-def _parquet(path: Path, where: str) -> Source:
+def _parquet(path: Path, where: str) -> OpenSplit:
     import pyarrow.parquet as pq
     from datasets import Features
 
-    with readable(str(path), "Parquet file"):
+    with as_task_error(str(path), "Parquet file"):
         file = pq.ParquetFile(path)
-        return Source(where, _parquet_rows(file, where), Features.from_arrow_schema(file.schema_arrow))
+        return OpenSplit(where, _parquet_rows(file, where), Features.from_arrow_schema(file.schema_arrow))
 
 
-def _parquet_rows(file: Any, where: str) -> Generator[Row]:
+def _parquet_rows(file: Any, where: str) -> Generator[PlacedRow]:
     start = 0
     for batch in file.iter_batches(_BATCH):
         try:
@@ -219,7 +213,7 @@ def _undecodable(batch: pa.RecordBatch) -> tuple[int, str]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:
-    """Lines whose bytes that are not UTF-8 stand as surrogates, to be found in their column."""
+    """Yield decoded lines; bytes that are not UTF-8 become surrogates, which `_check_utf8` reports by column."""
     for number, line in enumerate(file):
         yield line.decode("utf-8" if number else "utf-8-sig", errors="surrogateescape")
 
@@ -229,18 +223,18 @@ def _parsed(place: str, line: str) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise TaskError(
-            f"{place}, must be one JSON object, found {brief(line.strip())} ({error}); correct the line"
+            f"{place}, must be one JSON object, found {shorten(line.strip())} ({error}); correct the line"
         ) from error
 
 
 def _object(place: str, row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise TaskError(f"{place}, must be a JSON object of columns, found {brief(row)}; correct the file")
-    return _text(place, row)
+        raise TaskError(f"{place}, must be a JSON object of columns, found {shorten(row)}; correct the file")
+    return _check_utf8(place, row)
 
 
-def _text(place: str, row: dict[str, Any]) -> dict[str, Any]:
-    """The row, if all its text is text."""
+def _check_utf8(place: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row, or raise if a name or a cell holds bytes that are not UTF-8."""
     for name, value in row.items():
         for text in (name, value) if isinstance(value, str) else (name,):
             bad = None if text.isascii() else _NOT_TEXT.search(text)
@@ -255,10 +249,14 @@ def _not_utf8(place: str, column: str, byte: int, before: str = "") -> str:
     return f"{place}, column {column!r}, must be UTF-8, found the byte 0x{byte:02x}{after}; save it as UTF-8"
 
 
-READERS: dict[str, Callable[[Path, str], Source]] = {
-    ".csv": _csv,
-    ".json": _json,
-    ".jsonl": _json_lines,
+def _without_features(read: Callable[[Path, str], Generator[PlacedRow]]) -> Callable[[Path, str], OpenSplit]:
+    return lambda path, where: OpenSplit(where, read(path, where))
+
+
+READERS = {
+    ".csv": _without_features(_csv_rows),
+    ".json": _without_features(_json_rows),
+    ".jsonl": _without_features(_json_lines_rows),
     ".parquet": _parquet,
 }
-"""Suffixes of the files that can be read."""
+"""The reader for each suffix; takes a path and the name of the data for messages."""

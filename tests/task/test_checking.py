@@ -9,7 +9,7 @@ import pytest
 
 from s3_hf.errors import TaskError
 from s3_hf.task import TaskConfig
-from s3_hf.task.reading import checked_rows, gold_rows
+from s3_hf.task.checking import read_gold, read_split
 from s3_hf.texts import normalise
 
 LABELS = {"neg": "negative", "pos": "positive"}
@@ -25,7 +25,7 @@ SPLITS = {"validation": "train", "test": "train"}
 
 
 def read(source, split="train", **values):
-    return list(checked_rows(config(source, **values), split))
+    return list(read_split(config(source, **values), split))
 
 
 def json_lines(path, *rows):
@@ -240,7 +240,7 @@ def test_bad_json_lines(tmp_path, row, column, what):
     [
         ({"text": ["red"], "answer_start": [5]}, "found 'red' at 5, where 'ed ' stands; it stands at 4"),
         ({"text": ["house"], "answer_start": [35]}, "it stands at 36"),
-        ({"text": ["green"], "answer_start": [4]}, "it is not in it"),
+        ({"text": ["green"], "answer_start": [4]}, "the context does not contain it"),
         ({"text": ["red"], "answer_start": [400]}, "at 400 of 49 characters"),
         ({"text": ["red"], "answer_start": [-1]}, "at -1"),
         ({"text": [], "answer_start": []}, "must have an answer, found {'text': []"),
@@ -250,7 +250,7 @@ def test_bad_json_lines(tmp_path, row, column, what):
         ({"text": [4], "answer_start": [3]}, "an answer with text, found 4"),
         (None, "answers as in SQuAD"),
         (12, "answers as in SQuAD"),
-        ("green", "it is not in it"),
+        ("green", "the context does not contain it"),
     ],
     ids=str,
 )
@@ -342,11 +342,11 @@ def test_files_that_are_not_there(tmp_path):
 def test_one_split_is_divided(tmp_path):
     rows = [{"text": f"text {n // 2}{'!' * (n % 2)}", "label": "pos" if n % 10 < 2 else "neg"} for n in range(200)]
     path = json_lines(tmp_path / "a.jsonl", *rows)
-    parts = {split: list(gold_rows(config(path, test_share=0.3), split)) for split in SPLITS}
+    parts = {split: list(read_gold(config(path, test_share=0.3), split)) for split in SPLITS}
     assert [len(part) for part in parts.values()] == [140, 60]
     assert [sum(row["label"] == "pos" for row in part) for part in parts.values()] == [28, 12]
     texts = [{normalise(row["text"]) for row in part} for part in parts.values()]
     assert not texts[0] & texts[1]
-    other = list(gold_rows(config(path, test_share=0.3, split_seed=1), "test"))
+    other = list(read_gold(config(path, test_share=0.3, split_seed=1), "test"))
     assert len(other) == 60
     assert other != parts["test"]

@@ -15,12 +15,12 @@ import datasets
 import pytest
 
 from s3_hf import loop
+from s3_hf.authoring.writing import NewTask, write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.task import GoldOptions, load_task
-from s3_hf.task.authoring import Wanted, write_recipe
 from tests.conftest import film_rows
 from tests.llm_server import LLMServer, review
 
@@ -92,7 +92,7 @@ def squad_file(path):
 
 
 def written(tmp_path, name, data, columns, **more):
-    return write_recipe(Wanted(name, str(data), columns, **more), tmp_path)
+    return write_recipe(NewTask(name, str(data), columns, **more), tmp_path)
 
 
 CASES = {
@@ -123,8 +123,8 @@ def test_recipes_are_as_agreed(tmp_path, name):
     ast.parse(text)
     task = load_task(str(made.path))
     assert task.columns == columns
-    assert len(task.gold) == sum(made.found.counts["validation"].values())
-    assert len(task.test) == sum(made.found.counts["test"].values())
+    assert len(task.mined) == sum(made.inferred.counts["validation"].values())
+    assert len(task.test) == sum(made.inferred.counts["test"].values())
     assert str(tmp_path) not in text
 
 
@@ -144,22 +144,22 @@ def test_the_share_of_the_test_is_given(typed, tmp_path):
 
 def test_labels_in_unequal_numbers_are_on_both_sides(tmp_path):
     made = written(tmp_path, "intents", intent_lines(tmp_path / "i.jsonl"), Columns("utterance", "intent"))
-    for counts in made.found.counts.values():
+    for counts in made.inferred.counts.values():
         assert set(counts) == set(INTENTS)
         assert min(counts.values()) >= 1
-    assert made.found.config.labels["ask_for_0"] == "ask for 0"
+    assert made.inferred.config.labels["ask_for_0"] == "ask for 0"
 
 
 def test_no_context_is_on_both_sides(tmp_path):
     made = written(tmp_path, "qa", squad_file(tmp_path / "qa.json"), Columns("question", None, "context", "answers"))
     task = load_task(str(made.path))
-    assert not set(task.gold["context"]) & set(task.test["context"])
+    assert not set(task.mined["context"]) & set(task.test["context"])
     assert (task.config.id, task.config.carried, task.config.question) == ("id", ("title",), True)
-    assert task.gold[0]["title"] == "Houses"
+    assert task.mined[0]["title"] == "Houses"
 
 
 def test_hidden_labels_are_told_and_not_used(tmp_path):
-    found = written(tmp_path, "rte", pair_folder(tmp_path / "p"), Columns("claim", "label", "premise")).found
+    found = written(tmp_path, "rte", pair_folder(tmp_path / "p"), Columns("claim", "label", "premise")).inferred
     assert found.config.splits == {"validation": "train", "test": "validation"}
     assert found.notes == ("split 'test' is not used: its labels are hidden",)
     assert found.config.labels == {"entailment": "entailment", "not_entailment": "not entailment"}
@@ -180,7 +180,7 @@ def test_splits_are_found(tmp_path, splits, roles):
     for split in splits:
         json_lines(tmp_path / f"{split}.jsonl", [{"text": f"a {split} {n}", "label": n % 2} for n in range(8)])
     names = {"dev": "validation"}  # by which `datasets` knows it
-    found = written(tmp_path / "out", "t", tmp_path, Columns("text", "label")).found
+    found = written(tmp_path / "out", "t", tmp_path, Columns("text", "label")).inferred
     assert tuple(found.config.splits.values()) == tuple(names.get(role, role) for role in roles)
     assert found.config.labels == {"0": "0", "1": "1"}
     assert any("labels are numbers" in note for note in found.notes)
@@ -191,8 +191,8 @@ def test_answers_of_plain_text(tmp_path):
     rows = "".join(f"{HOUSE.format(n)},Which colour?,red\n" for n in range(8))
     path.write_text(f"passage,question,answer\n{rows}")
     made = written(tmp_path, "qa", path, Columns("question", None, "passage", "answer"))
-    assert "answers without a start" in made.found.notes[0]
-    assert load_task(str(made.path)).gold[0]["answer"] == {"text": ["red"], "answer_start": [4]}
+    assert "answers without a start" in made.inferred.notes[0]
+    assert load_task(str(made.path)).mined[0]["answer"] == {"text": ["red"], "answer_start": [4]}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_answers_of_plain_text(tmp_path):
         ({"name": "my task"}, "NAME must be made of letters"),
         (
             {"columns": Columns("review")},
-            "one of --label and --answers must name what is to be learned, found neither",
+            "one of --label and --answers must name the column to learn, found neither",
         ),
         (
             {"columns": Columns("review", "verdict", None, "answers")},
@@ -259,8 +259,8 @@ def test_columns_that_the_product_adds_are_left_out(tmp_path):
     datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "a.parquet"))
     made = written(tmp_path, "t", tmp_path / "a.parquet", Columns("text", "label"))
     task = load_task(str(made.path))
-    assert task.gold.column_names == ["text", "label", "idx", "s3_id"]
-    assert task.gold["s3_id"][0] == "val-00000"
+    assert task.mined.column_names == ["text", "label", "idx", "s3_id"]
+    assert task.mined["s3_id"][0] == "val-00000"
     with pytest.raises(ConfigError, match="no flag may name a column that s3-hf adds itself, found 's3_id'"):
         written(tmp_path, "other", tmp_path / "a.parquet", Columns("s3_id", "label"))
     made.path.write_text(made.path.read_text().replace('"idx": Value', '"s3_model": Value'))
@@ -286,7 +286,7 @@ def test_labels_that_pandas_made_floats(tmp_path, name, labels):
         path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
     made = written(tmp_path, "t", path, Columns("text", "label"))
     assert list(load_task(str(made.path)).label_names) == labels
-    assert made.found.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
+    assert made.inferred.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
 
 
 def test_texts_of_both_splits_are_told(typed, tmp_path):
@@ -294,7 +294,7 @@ def test_texts_of_both_splits_are_told(typed, tmp_path):
         rows = [{"text": f"text {n + start}", "label": "xy"[n % 2]} for n in range(40)]
         json_lines(tmp_path / f"{split}.jsonl", rows)
     made = written(tmp_path, "t", tmp_path, Columns("text", "label"))
-    assert made.found.notes[0].startswith("20 of 40 test texts are validation texts too: ")
+    assert made.inferred.notes[0].startswith("20 of 40 test texts are validation texts too: ")
     assert "shared   20 test rows are validation rows too\n" in typed("tasks", "show", made.path)[1]
 
 
@@ -397,9 +397,9 @@ def test_a_written_recipe_runs_as_it_is(tmp_path, tiny_student, name):
     rows = done.round(0).rows()
     assert len(rows) == 40
     assert 0 < len(done.round(1).rows()) <= 10
-    assert list(rows.features)[: len(rows.features) - 7] == list(made.found.config.gold_features())
+    assert list(rows.features)[: len(rows.features) - 7] == list(made.inferred.config.gold_features())
     if columns.label:
-        assert len(set(rows[columns.label])) == len(made.found.config.labels)
+        assert len(set(rows[columns.label])) == len(made.inferred.config.labels)
     else:
         assert set(rows["title"]) == {"Houses"}
         assert all(row["question"].endswith("?") for row in rows)
@@ -409,7 +409,7 @@ def test_rotten_tomatoes_as_csv(tmp_path, gold_root, tiny_student):
     folder = gold_root / "datasets/cornell-movie-review-data/rotten_tomatoes"
     datasets.load_dataset(str(folder), split="validation").to_csv(str(tmp_path / "rotten.csv"))
     made = written(tmp_path, "rotten_tomatoes", tmp_path / "rotten.csv", Columns("text", "label"))
-    assert {split: sum(counts.values()) for split, counts in made.found.counts.items()} == {
+    assert {split: sum(counts.values()) for split, counts in made.inferred.counts.items()} == {
         "validation": 533,
         "test": 533,
     }
@@ -422,11 +422,11 @@ def test_a_label_with_one_row(tmp_path):
     """It is in the gold validation rows, is told of, and cannot be sampled in proportion."""
     rows = [{"text": f"text {n}", "label": "xy"[n % 2]} for n in range(20)] + [{"text": "one", "label": "z"}]
     made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
-    assert made.found.notes == ("label 'z' is not in the test rows",)
+    assert made.inferred.notes == ("label 'z' is not in the test rows",)
     task = load_task(str(made.path))
-    assert task.gold["label"][:].count(2) == 1
+    assert task.mined["label"][:].count(2) == 1
     with pytest.raises(TaskError, match="a sample of 6 of 11 gold rows must hold each label in proportion"):
-        load_task(str(made.path), options=GoldOptions(size=6)).gold  # noqa: B018
+        load_task(str(made.path), gold_options=GoldOptions(size=6)).mined  # noqa: B018
 
 
 def test_a_recipe_that_would_be_taken_for_a_dataset_script(tmp_path):
@@ -434,10 +434,10 @@ def test_a_recipe_that_would_be_taken_for_a_dataset_script(tmp_path):
     folder = tmp_path / "films"
     folder.mkdir()
     film_csv(folder / "train.csv")
-    wanted = Wanted("films", str(folder), Columns("review", "verdict"))
+    wanted = NewTask("films", str(folder), Columns("review", "verdict"))
     with pytest.raises(ConfigError, match="--out must be another folder"):
         write_recipe(wanted, folder)
     written_there = write_recipe(wanted, tmp_path).path
     shutil.copy(written_there, folder / "films.py")
     with pytest.raises(TaskError, match="scripts are no longer supported"):
-        load_task(str(written_there)).gold  # noqa: B018
+        load_task(str(written_there)).mined  # noqa: B018

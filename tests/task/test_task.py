@@ -9,7 +9,7 @@ import pytest
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Columns
-from s3_hf.task import GoldOptions, Prompts, given_examples, load_task, task_names
+from s3_hf.task import GoldOptions, Prompts, existing_examples, load_task, task_names
 from tests.conftest import RECIPE
 
 
@@ -23,20 +23,25 @@ def recipe_file(tmp_path, source, *changes):
     return str(path)
 
 
+def existing(task, *paths, number=0):
+    test_rows = task.row_digests(task.test_split)
+    return list(existing_examples(task.config, [str(path) for path in paths], test_rows, number))
+
+
 def test_gold_splits_and_ids(recipe):
     task = load_task(str(recipe))
-    assert (task.name, len(task.gold), len(task.test)) == ("films", 40, 60)
-    assert task.gold[3]["s3_id"] == "val-00003"
-    assert task.gold.features["label"].names == ["neg", "pos"]
+    assert (task.name, len(task.mined), len(task.test)) == ("films", 40, 60)
+    assert task.mined[3]["s3_id"] == "val-00003"
+    assert task.mined.features["label"].names == ["neg", "pos"]
     assert list(task.features)[:3] == ["text", "label", "s3_id"]
 
 
 def test_samples_are_seeded_and_stratified(recipe):
     one, same, other = (
-        load_task(str(recipe), options=GoldOptions(size=10, seed=seed)).gold["s3_id"][:] for seed in (1, 1, 2)
+        load_task(str(recipe), gold_options=GoldOptions(size=10, seed=seed)).mined["s3_id"][:] for seed in (1, 1, 2)
     )
     assert one == same != other
-    assert sorted(load_task(str(recipe), options=GoldOptions(size=10)).gold["label"][:]) == [0] * 5 + [1] * 5
+    assert sorted(load_task(str(recipe), gold_options=GoldOptions(size=10)).mined["label"][:]) == [0] * 5 + [1] * 5
     assert one == sorted(one)
 
 
@@ -50,13 +55,13 @@ def test_the_recipes_of_the_product():
 
 def test_imdb_on_real_gold(gold_root):
     task = load_task("imdb", str(gold_root / "datasets/stanfordnlp/imdb"), GoldOptions(size=100, test_size=50))
-    assert (len(task.gold), len(task.test)) == (100, 50)
+    assert (len(task.mined), len(task.test)) == (100, 50)
 
 
 def test_movie_snippets_split_is_as_documented():
     task = load_task("movie_snippets")
-    assert (len(task.gold), len(task.test)) == (600, 2_000)
-    texts = [text.lower() for split in (task.gold, task.test) for text in split["text"][:]]
+    assert (len(task.mined), len(task.test)) == (600, 2_000)
+    texts = [text.lower() for split in (task.mined, task.test) for text in split["text"][:]]
     assert len(set(texts)) == len(texts)
 
 
@@ -103,7 +108,7 @@ def test_unknown_names():
     with pytest.raises(
         TaskError, match="splits validation, test, train, found 'validaton'; did you mean 'validation'"
     ):
-        load_task("movie_snippets", options=GoldOptions(splits={"validaton": "dev"}))
+        load_task("movie_snippets", gold_options=GoldOptions(splits={"validaton": "dev"}))
 
 
 def gold_with(tmp_path, **splits):
@@ -122,22 +127,22 @@ ROWS = {"text": ["a b", "c d"], "label": [0, 1]}
 def test_gold_without_a_label(tmp_path):
     gold = gold_with(tmp_path, validation={"text": ["a b", "c d"], "label": [0, 0]}, test=ROWS)
     with pytest.raises(TaskError, match="found none of 'pos' in 2 rows"):
-        load_task(recipe_file(tmp_path, gold)).gold  # noqa: B018
+        load_task(recipe_file(tmp_path, gold)).mined  # noqa: B018
 
 
 def test_empty_or_missing_gold(tmp_path):
     gold = gold_with(tmp_path, validation={"text": [], "label": []}, test=ROWS)
     with pytest.raises(TaskError, match=r'must have rows in each split, found an empty one .*"validation"') as caught:
-        load_task(recipe_file(tmp_path, gold)).gold  # noqa: B018
+        load_task(recipe_file(tmp_path, gold)).mined  # noqa: B018
     assert "\n" not in str(caught.value)
     with pytest.raises(TaskError, match="cannot be read"):
-        load_task(recipe_file(tmp_path, tmp_path / "nowhere")).gold  # noqa: B018
+        load_task(recipe_file(tmp_path, tmp_path / "nowhere")).mined  # noqa: B018
 
 
 def test_gold_without_a_column(tmp_path, gold_folder):
     path = recipe_file(tmp_path, gold_folder, ('license="mit"', 'license="mit", text="review"'))
     with pytest.raises(TaskError, match="must have the column 'review'"):
-        load_task(path).gold  # noqa: B018
+        load_task(path).mined  # noqa: B018
 
 
 @pytest.mark.parametrize(("name", "content"), [
@@ -145,10 +150,10 @@ def test_gold_without_a_column(tmp_path, gold_folder):
     ("seed.jsonl", '{"text": "a fine film", "label": 1}\n{"text": "a bad film", "label": "neg"}\n'),
     ("seed.json", '[{"text": "a fine film", "label": "1"}, {"text": "a bad film", "label": 0}]'),
 ])  # fmt: skip
-def test_given_examples(recipe, tmp_path, name, content):
+def test_existing_examples(recipe, tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
-    found = list(given_examples(load_task(str(recipe)), str(path), str(path), round=1))
+    found = existing(load_task(str(recipe)), path, path, number=1)
     assert [example.columns["label"] for example in found] == [1, 0, 1, 0]
     assert [example.id for example in found] == [f"s3-r1/given/0000{number}" for number in range(4)]
     assert {example.origin for example in found} == {"given"}
@@ -156,7 +161,7 @@ def test_given_examples(recipe, tmp_path, name, content):
 
 @pytest.mark.parametrize("name", ["seed.csv", "seed.jsonl"])
 @pytest.mark.parametrize("labels", ['{"1": "pos", "0": "neg"}', '{"1": "*", "2": "**", "-1": "none"}'])
-def test_a_number_is_the_name_of_a_given_label_where_names_are_numbers(tmp_path, labels, name):
+def test_a_number_is_the_name_of_an_existing_label_where_names_are_numbers(tmp_path, labels, name):
     numbers = sorted(map(int, ast.literal_eval(labels)))
     rows = [{"text": f"a film of {number}", "label": number} for number in numbers]
     for split in ("validation", "test"):
@@ -165,55 +170,55 @@ def test_a_number_is_the_name_of_a_given_label_where_names_are_numbers(tmp_path,
     task = load_task(recipe_file(tmp_path, tmp_path, ('{"neg": "negative", "pos": "positive"}', labels)))
     as_csv = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows)
     (tmp_path / name).write_text(as_csv if name.endswith("csv") else "\n".join(map(json.dumps, rows)))
-    for found in (task.gold["label"], [one.columns["label"] for one in given_examples(task, str(tmp_path / name))]):
+    for found in (task.mined["label"], [one.columns["label"] for one in existing(task, tmp_path / name)]):
         assert [task.label_names[label] for label in found] == [str(number) for number in numbers]
     (tmp_path / "unknown.jsonl").write_text('{"text": "a film", "label": 5}')
     with pytest.raises(TaskError, match="known by their digits: give '5' a word"):
-        list(given_examples(task, str(tmp_path / "unknown.jsonl")))
+        existing(task, tmp_path / "unknown.jsonl")
 
 
 @pytest.mark.parametrize(("name", "content", "said"), [
-    ("a.csv", "text,label\na fine film,great\n", r"given data '.*a.csv', line 2, column 'label', must have one of"),
+    ("a.csv", "text,label\na fine film,great\n", r"existing data '.*a.csv', line 2, column 'label', must have one of"),
     ("a.csv", "text,label\na fine film,2\n", "line 2, .*must have one of the labels neg, pos, found '2'"),
     ("a.csv", "text,label\n ,pos\n", "line 2, column 'text', must have text"),
     ("a.csv", "texts,label\na fine film,pos\n", "must have the column 'text', .* did you mean 'texts'"),
-    ("a.csv", "text,label\n", "given data .* must have rows"),
-    ("a.txt", "a fine film", r"given data must be a file that ends in .*a\.txt'; rename"),
+    ("a.csv", "text,label\n", "existing data .* must have rows"),
+    ("a.txt", "a fine film", r"existing data must be a file that ends in .*a\.txt'; rename"),
 ])  # fmt: skip
-def test_given_examples_with_a_fault(recipe, tmp_path, name, content, said):
+def test_existing_examples_with_a_fault(recipe, tmp_path, name, content, said):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(TaskError, match=said):
-        list(given_examples(load_task(str(recipe)), str(path)))
+        existing(load_task(str(recipe)), path)
 
 
-def test_no_given_row_is_a_test_row(recipe, pairs_recipe, tmp_path):
-    task, pairs = load_task(str(recipe), options=GoldOptions(test_size=10)), load_task(str(pairs_recipe))
-    unseen = next(text for text in task.all_test["text"] if text not in task.test["text"][:])
+def test_no_existing_row_is_a_test_row(recipe, pairs_recipe, tmp_path):
+    task, pairs = load_task(str(recipe), gold_options=GoldOptions(test_size=10)), load_task(str(pairs_recipe))
+    unseen = next(text for text in task.test_split["text"] if text not in task.test["text"][:])
     path = tmp_path / "given.csv"
     path.write_text(f"text,label\na fine film,pos\n{unseen.upper()}!,pos\n")
     with pytest.raises(
         TaskError, match=r"given\.csv', line 3, column 'text', must not be a text of the gold test split"
     ):
-        list(given_examples(task, str(path)))
+        existing(task, path)
     claim, premise = pairs.test[0]["claim"], pairs.test[0]["premise"]
     path.write_text(f"premise,claim,label\nanother film,{claim},0\n{premise},{claim},0\n")
-    found = given_examples(pairs, str(path))
+    found = existing_examples(pairs.config, [str(path)], pairs.row_digests(pairs.test_split))
     assert next(found).columns["claim"] == claim
     with pytest.raises(TaskError, match="line 3, column 'claim', must not be a text of the gold test split"):
         next(found)
 
 
-def test_given_examples_that_are_not_there(recipe, tmp_path):
+def test_existing_examples_that_are_not_there(recipe, tmp_path):
     task = load_task(str(recipe))
-    with pytest.raises(TaskError, match="given data must be there, found no file"):
-        list(given_examples(task, str(tmp_path / "none.parquet")))
+    with pytest.raises(TaskError, match="existing data must be there, found no file"):
+        existing(task, tmp_path / "none.parquet")
     folder = tmp_path / "two"
     folder.mkdir()
     for split in ("test", "validation"):
         datasets.Dataset.from_dict(ROWS).to_parquet(folder / f"{split}.parquet")
     with pytest.raises(TaskError, match=r"must have a split 'train', found \['validation', 'test'\]; rename one"):
-        list(given_examples(task, str(folder)))
+        existing(task, folder)
 
 
 def test_prompts_say_what_is_wrong():

@@ -1,0 +1,62 @@
+"""Read existing datasets in place of generated rows: examples to start from or to add, and contexts to write about."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from s3_hf.errors import TaskError
+from s3_hf.records import Context, Example
+from s3_hf.rows.formats import OpenSplit
+from s3_hf.rows.sources import SPLIT, open_split, split_names
+from s3_hf.task.checking import missing_column, read_existing
+from s3_hf.task.recipe import TaskConfig
+
+EXISTING = "existing data"
+
+
+def existing_examples(
+    config: TaskConfig,
+    sources: Sequence[str],
+    test_rows: frozenset[int],
+    round: int = 0,  # noqa: A002 - the field's word
+) -> Iterator[Example]:
+    """Yield the rows of existing datasets as examples, in order; their origin is `seed` in round 0, else `given`.
+
+    Args:
+        config: definition of the task; the datasets must have its columns. Labels are names or, unless the names
+            are numbers, label ids.
+        sources: files, folders or Hub ids (`rows.sources.open_split`); the split `train` or the only one is read.
+        test_rows: digests of the rows of the test split (`Task.row_digests`), none of which may occur.
+        round: the round that the examples belong to.
+
+    Raises:
+        TaskError: a source cannot be read, lacks a column, or has an unknown label or a row of the test split.
+    """
+    origin = "given" if round else "seed"
+    rows = (row for source in sources for row in read_existing(config, _open(source), test_rows))
+    for number, columns in enumerate(rows):
+        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round)
+
+
+def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:
+    """Yield the contexts of an existing dataset, which needs neither labels nor answers, in order.
+
+    Raises:
+        TaskError: the dataset cannot be read, or lacks the column of the context.
+    """
+    assert config.context is not None
+    opened = _open(source)
+    with contextlib.closing(opened.rows):
+        for place, row in opened.rows:
+            if config.context not in row:
+                raise missing_column(place, config.context, row)
+            if isinstance(row[config.context], str) and row[config.context].strip():
+                yield Context(row[config.context], carried={name: row.get(name) for name in config.carried})
+
+
+def _open(source: str) -> OpenSplit:
+    splits = split_names(source, None, kind=EXISTING)
+    if SPLIT not in splits and len(splits) != 1:
+        raise TaskError(f"{EXISTING} {source!r} must have a split {SPLIT!r}, found {splits}; rename one")
+    return open_split(source, None, SPLIT if SPLIT in splits else splits[0], kind=EXISTING)
