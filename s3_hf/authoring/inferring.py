@@ -136,7 +136,7 @@ class _Scan:
         if self.columns.answers:
             answers = answer_pairs(row.get(self.columns.answers))
             self.hidden = self.hidden and answers == []
-            self.placed = self.placed and all(start is not None for _, start in _pairs(answers))
+            self.placed = self.placed and all(start is not None for _, start in answers or ())
             return
         value = row.get(self.columns.label or "")
         self.hidden = self.hidden and (value is None or value in (-1, "-1"))
@@ -162,11 +162,6 @@ def _sort_key(label: Any) -> float:
     if isinstance(label, int):
         return label
     return float(label) if is_number(label) else 0
-
-
-def _pairs(answers: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(answers, list):
-        yield from (each for each in answers if isinstance(each, tuple))
 
 
 def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None:
@@ -201,20 +196,16 @@ def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
     required = dict(config.gold_features())
     has_ids = all(len(split.ids) == split.rows for split in used) and "id" not in required
     titled = config.context is not None and all(split.titled for split in used) and "title" not in required
-    extra = (*(("id",) if has_ids else ()), *(("title",) if titled else ()))
-    features = {name: datasets.Value("string") for name in extra} | required
+    id_column, carried = "id" if has_ids else None, ("title",) if titled else ()
+    features = {name: datasets.Value("string") for name in (id_column, *carried) if name} | required
     declared = used[0].features
     if declared is not None:
         own = {name: feature for name, feature in declared.items() if name not in PROVENANCE}
         features = {
             name: features.get(name, feature) for name, feature in own.items() if name in features or _plain(feature)
         }
-    return replace(
-        config,
-        id="id" if has_ids else None,
-        carried=("title",) if titled else (),
-        features=features if list(features) != list(required) else None,
-    )
+    more = list(features) != list(required)
+    return replace(config, id=id_column, carried=carried, features=features if more else None)
 
 
 def _plain(feature: Any) -> bool:

@@ -210,8 +210,8 @@ def label_name(value: Any, names: list[str] | None) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def answer_pairs(value: Any) -> Any:
-    """Return answers as pairs of text and start (None in plain text); values of an unknown layout are unchanged."""
+def answer_pairs(value: Any) -> list[tuple[Any, Any]] | None:
+    """Return answers as pairs of text and start, which is None for plain text; None if the layout is unknown."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(value)
@@ -223,15 +223,15 @@ def answer_pairs(value: Any) -> Any:
         value = [value]
     if isinstance(value, dict) and isinstance(value.get("text"), list) and isinstance(value.get("answer_start"), list):
         texts, starts = value["text"], value["answer_start"]
-        return list(zip(texts, starts, strict=True)) if len(texts) == len(starts) else value
+        return list(zip(texts, starts, strict=True)) if len(texts) == len(starts) else None
     if isinstance(value, list) and all(isinstance(each, dict) and "text" in each for each in value):
         return [(each["text"], each.get("answer_start")) for each in value]
-    return value
+    return None
 
 
 def _answers(where: str, value: Any, context: str) -> dict[str, list[Any]]:
     pairs = answer_pairs(value)
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+    if pairs is None:
         raise TaskError(
             f"{where} must have answers as in SQuAD, 'text' and 'answer_start' of equal length, "
             f"found {shorten(value)}; correct the row"

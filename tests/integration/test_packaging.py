@@ -15,12 +15,12 @@ ROOT = Path(__file__).parent.parent.parent
 INSIDE = (
     "s3_hf/dataset_scripts/imdb.py",
     "s3_hf/dataset_scripts/movie_snippets.py",
-    "s3_hf/task/recipe.py.jinja",
+    "s3_hf/authoring/recipe.py.jinja",
     "s3_hf/model_cards/dataset_card.md",
     "s3_hf/model_cards/model_card.md",
     "s3_hf/cli/__init__.py",
     "s3_hf/local/hub/__init__.py",
-    "s3_hf/task/recipe.py.jinja",
+    "s3_hf/authoring/recipe.py.jinja",
     "s3_hf/py.typed",
 )
 
