@@ -1,21 +1,21 @@
-"""Everything that can go wrong and is not a bug, as one tree.
+"""All errors that are not bugs, as one tree.
 
-S3Error                 shown as one sentence, exit code 2
+S3Error                 printed as one sentence, exit code 2
 ├── ConfigError         a setting is unknown, missing or of the wrong kind
 ├── TaskError           a recipe or its gold data cannot be used
 ├── RunDirError         the run directory belongs to another config, or is damaged
 ├── StorageError        the disk is full or refuses to be written
 ├── LLMError            the endpoint that writes the data
-│   ├── EndpointError   it is unreachable, refuses, or answers something else than chat completions
-│   │   └── RequestError  it refuses or fails this one request; others may go through
-│   └── BudgetReached   a limit that the user set was reached; everything made so far is kept
-├── SynthesisError      the LLM answers, but nothing usable comes out of it
-├── StudentError        the small model does not exist or cannot be trained as asked
-├── ClusterError        the machines that run the cells of a bench
+│   ├── EndpointError   it is unreachable, refuses requests, or does not speak chat completions
+│   │   └── RequestError  it refuses or fails one request; others may succeed
+│   └── BudgetReached   a limit that the user set was reached; all rows so far are kept
+├── SynthesisError      the LLM answers, but its answers are not usable
+├── StudentError        the small model does not exist, or cannot be trained with these settings
+├── ClusterError        the cluster cannot run the cells of a bench
 ├── HubError            a dataset or model cannot be published or read
 └── LocalError          an embedded part (GGUF, weights, gold archive) is not installed
 
-Every message says what was wanted, what was found (with `!r`), and what to do.
+Every message says what was expected, what was found (with `!r`), and what to do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Iterable
 
 
 class S3Error(Exception):
-    """Base of all errors a user can act on; the CLI prints its message and exits with code 2."""
+    """Base of all errors that a user can act on; the CLI prints the message and exits with code 2."""
 
 
 class ConfigError(S3Error):
@@ -33,7 +33,7 @@ class ConfigError(S3Error):
 
 
 class TaskError(S3Error):
-    """A task recipe, or the gold data it names, cannot be used."""
+    """A task recipe, or the gold data that it names, cannot be used."""
 
 
 class RunDirError(S3Error):
@@ -45,7 +45,7 @@ class StorageError(S3Error):
 
 
 class LLMError(S3Error):
-    """Base of what can go wrong with the LLM endpoint."""
+    """Base of the errors of the LLM endpoint."""
 
 
 class EndpointError(LLMError):
@@ -53,11 +53,11 @@ class EndpointError(LLMError):
 
 
 class RequestError(EndpointError):
-    """The LLM endpoint refuses or fails one request, such as a prompt that is too long for it."""
+    """The LLM endpoint refuses or fails one request, such as a prompt that is too long."""
 
 
-class BudgetReached(LLMError):  # noqa: N818 - a limit that was reached is not a failure
-    """A limit on requests, tokens or cost was reached; everything made so far is kept."""
+class BudgetReached(LLMError):  # noqa: N818 - reaching a limit is no failure
+    """A limit on requests, tokens or cost was reached; all rows so far are kept."""
 
 
 class SynthesisError(S3Error):
@@ -69,7 +69,7 @@ class StudentError(S3Error):
 
 
 class ClusterError(S3Error):
-    """Ray is not installed, or the machines of its cluster cannot run a cell."""
+    """Ray is not installed, or its cluster cannot run a cell."""
 
 
 class HubError(S3Error):
@@ -87,5 +87,5 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def installing(extra: str) -> str:
-    """How to get an extra, before the package is on an index and after."""
+    """Return the advice to install an extra of the package."""
     return f"install the extra {extra!r} of s3-hf (`pip install '.[{extra}]'` in its checkout)"

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: temp -> fsync -> rename."""
+"""Write files that are either whole or absent: temporary file -> fsync -> rename."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _ADVICE = {
 
 
 def write_text(path: Path, text: str) -> None:
-    """Leave `path` holding `text`, durably and all at once."""
+    """Write the text to `path`, durably and atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Leave `path` holding `value` as JSON that reads well by hand, durably and all at once."""
+    """Write the value to `path` as indented JSON, durably and atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Return the value in a JSON file.
 
     Raises:
         RunDirError: the file is missing or damaged.
@@ -62,7 +62,11 @@ def read_json(path: Path) -> Any:
 
 
 def read_rows(path: Path) -> Dataset:
-    """The rows of a Parquet file, without a copy in the cache of `datasets`."""
+    """Return the rows of a Parquet file, without a copy in the cache of `datasets`.
+
+    Raises:
+        RunDirError: the file is missing or damaged.
+    """
     import datasets
     import pyarrow.parquet as pq
 
@@ -75,9 +79,9 @@ def read_rows(path: Path) -> Dataset:
 
 
 class RowWriter:
-    """Writes rows to a Parquet file as they come; memory holds one row group.
+    """Writes rows to a Parquet file one by one; memory holds one row group.
 
-    The same rows give the same bytes. Nothing appears at `path` until `commit`.
+    Equal rows give equal bytes. Nothing appears at `path` before `commit`.
     """
 
     def __init__(self, path: Path, features: Features) -> None:
@@ -93,14 +97,14 @@ class RowWriter:
             self._file = pq.ParquetWriter(self._temporary, features.arrow_schema)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Add one row, with the columns of `features`; a ClassLabel as its id."""
+        """Add a row with the columns of `features`; a ClassLabel is its id."""
         self._pending.append(dict(row))
         self.count += 1
         if len(self._pending) >= ROW_GROUP:
             self._flush()
 
     def commit(self, path: Path | None = None) -> None:
-        """Put all rows at the writer's path, or at `path`, durably and all at once."""
+        """Put all rows at the writer's path, or at `path`, durably and atomically."""
         target = path or self._path
         with storage_errors(target):
             self._flush()
@@ -110,7 +114,7 @@ class RowWriter:
             _sync(target.parent)
 
     def discard(self) -> None:
-        """Throw the rows away."""
+        """Delete the rows."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 
@@ -125,10 +129,10 @@ class RowWriter:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path for a file or folder that takes the place of `path` when the block succeeds.
+    """Yield a temporary path, whose file or folder replaces `path` when the block succeeds.
 
     Raises:
-        StorageError: the disk is full or refuses to be written, or the path cannot be.
+        StorageError: the disk is full or read-only, or the path cannot exist.
     """
     temporary = _temporary(path)
     with storage_errors(path):
@@ -148,24 +152,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a disk that is full or read-only, or a path that cannot be, into one clear sentence about `path`."""
+    """Raise StorageError, in one sentence about `path`, for a full or read-only disk and for an impossible path."""
     try:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0)
-        ours = {None, *map(str, (path, _temporary(path), *path.parents))}
-        if advice is None or (error.errno == errno.ENOENT and error.filename not in ours):
-            raise  # another file that is missing is a bug
+        own = {None, *map(str, (path, _temporary(path), *path.parents))}
+        if advice is None or (error.errno == errno.ENOENT and error.filename not in own):
+            raise  # that another file is missing is a bug
         at = f" at {str(error.filename)!r}" if error.filename not in (None, str(path)) else ""
         what = os.strerror(error.errno or 0).lower()
         raise StorageError(f"cannot write {str(path)!r}: {what}{at}; {advice}") from error
 
 
 def check_place(path: Path, *, folder: bool) -> None:
-    """Return if a file, or a folder, can be put at `path`; nothing is made.
+    """Check that a file, or a folder, can be written at `path`, without creating it.
 
     Raises:
-        StorageError: something else stands there or above it, it may not be written, or its name is too long.
+        StorageError: a file stands where a folder must be or the reverse, rights are missing, or the name is too long.
     """
     with storage_errors(path):
         for place in (path, *path.absolute().parents):

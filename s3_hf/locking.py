@@ -1,4 +1,4 @@
-"""Who may write: the first process of a launch, and of all launches one at a time."""
+"""Locks for writers: the first process of a launch, and one launch at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from s3_hf.errors import RunDirError, StorageError
 
 
 def first_process() -> bool:
-    """Whether this process is the first one of `accelerate launch`, or the only one."""
+    """Return whether this is the first process of `accelerate launch`, or the only process."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def hold(lock: Path, of: Path) -> int:
-    """Hold the file `lock` until the handle is closed; the kernel frees it when the process ends, however it ends.
+    """Lock the file `lock` and return its handle; closing the handle, or the end of the process, releases it.
 
     Args:
-        lock: file, made if it is not there; it holds the number of the process and stays.
-        of: what it keeps others from writing, for the message.
+        lock: file to lock, created if it is missing; it holds the id of the process and is not deleted.
+        of: folder or file that the lock protects, for the message.
 
     Raises:
         RunDirError: another process holds it.
@@ -44,5 +44,5 @@ def hold(lock: Path, of: Path) -> int:
             "wait until that one ends, or use another run directory"
         ) from error
     except OSError:
-        pass  # the number is only for the message; the lock is held
+        pass  # the id is only for the message; the lock is held
     return handle

@@ -1,6 +1,6 @@
-"""What flows through the product: one frozen dataclass per thing that is passed on.
+"""The records that stations pass to each other, as frozen dataclasses.
 
-A bulk of rows is a `datasets.Dataset`; what stands here is a row in the hand.
+Rows in bulk are a `datasets.Dataset`; these records are single rows and small facts.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s3_model", "s3_prompt")
-"""Columns that a synthetic row has besides the gold dataset's own."""
+"""Columns of a synthetic row besides those of the gold dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which gold column holds what: the text that is written anew, and beside it a label or answers.
+    """Names of the gold columns: the text that the LLM writes, and its label or answers.
 
-    A task with a `context` is about pairs, or with `answers` about spans of it (paper section 2.4).
+    With a `context`, rows are pairs; with `answers` too, they are questions about spans of it (paper section 2.4).
     """
 
     text: str
@@ -33,7 +33,7 @@ class Columns:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics of such a task, the one that chooses an epoch first."""
+        """Names of the metrics of the task; the first one chooses the epoch by default."""
         return ("f1", "exact_match") if self.answers else ("accuracy", "macro_f1")
 
     @property
@@ -44,7 +44,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A span of a context: its text, and where it starts, in characters."""
+    """A span of a context: its text, and the character that it starts at."""
 
     text: str
     start: int
@@ -52,10 +52,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a row of a task with contexts is about (c in section 2.4).
+    """The context of a row (c in section 2.4).
 
-    `parent` is the id of the gold row that gave it, `answer` the span of it to ask for, `carried` the other gold
-    columns that belong to it.
+    `parent` is the id of the gold row that it comes from, `answer` the span that a question must have as its answer,
+    and `carried` holds the other gold columns that belong to the context.
     """
 
     text: str
@@ -66,10 +66,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to the LLM.
+    """One request to the LLM.
 
-    `slot` names the place that the answer is for, such as `r1/error/val-00017/0`; the payload is
-    everything else. `max_tokens` counts generated tokens.
+    `slot` names the row that the completion is for, such as `r1/error/val-00017/0`; all other fields are the
+    payload. `max_tokens` limits the generated tokens.
     """
 
     slot: str
@@ -81,7 +81,7 @@ class Request:
     seed: int
 
     def payload(self) -> dict[str, Any]:
-        """The keyword arguments for `chat_completion`."""
+        """Return the keyword arguments of `chat_completion`."""
         return {
             "messages": [dict(message) for message in self.messages],
             "max_tokens": self.max_tokens,
@@ -92,14 +92,14 @@ class Request:
         }
 
     def payload_sha(self) -> str:
-        """Hex sha256 of the payload: changes whenever the answer could."""
+        """Return the hex SHA-256 of the payload, which is part of the journal's key."""
         text = json.dumps(self.payload(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was spent; `cost` is in the currency that the prices were given in."""
+    """Requests, tokens and their cost, in the currency of the prices in the settings."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -122,7 +122,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The LLM's answer to the request of the same slot."""
+    """The LLM's answer to the request of the same slot, with its usage."""
 
     slot: str
     text: str
@@ -133,12 +133,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A synthetic row: the gold dataset's columns, and where they come from.
+    """A synthetic row: its columns, named as in the gold dataset, and its provenance.
 
     `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row, GoldGen),
-    `feedback` (of a later round of ProGen), `given` (added from an existing dataset) or `human` (a gold row itself);
-    `parent` is the id of the gold row that was extrapolated or gave the context, never its text; `rationales` are
-    what the prompt named: reasons, or with ZeroGen's prompts the name that the text is about.
+    `feedback` (of a later round of ProGen), `given` (from an existing dataset) or `human` (a gold row itself).
+    `parent` is the id, never the text, of the gold row that was extrapolated or has the context. `rationales` are
+    the reasons in the prompt, or with ZeroGen's prompts the name that the text is about.
     """
 
     id: str
@@ -151,7 +151,7 @@ class Example:
     prompt: str = ""
 
     def row(self) -> dict[str, Any]:
-        """The example as a row of the published dataset: its columns, then `PROVENANCE`."""
+        """Return the row of the published dataset: the columns of the gold dataset, then `PROVENANCE`."""
         provenance = (
             self.id,
             self.round,
@@ -166,7 +166,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A completion that did not become an example, and why."""
+    """A completion that did not become an example, and the reason."""
 
     slot: str
     reason: str
@@ -175,9 +175,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the student said of the row `id`.
+    """The student's prediction for the row `id`.
 
-    A label id and the probability of each label, or the text of an answer and the probability of its span.
+    `value` is a label id, and `scores` the probability of each label; or the text of an answer and the probability
+    of its span.
     """
 
     id: str
@@ -187,7 +188,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A gold row that the student got wrong: `row` holds its columns, `predicted` the wrong label id or answer."""
+    """A gold row that the student predicts wrongly: its columns, and the wrong label id or answer."""
 
     id: str
     row: Mapping[str, Any]
@@ -196,7 +197,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Metric name to value in [0, 1], over `n` rows."""
+    """Metric -> value in [0, 1], measured on `n` rows."""
 
     metrics: Mapping[str, float]
     n: int
@@ -204,11 +205,11 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How published rows relate to each other and to the gold data.
+    """Copies, duplicates and diversity of published rows.
 
-    `copies` counts rows that equal or nearly equal a gold validation text, `exact` those that equal one, and
-    `duplicates` rows that equal an earlier row. `words` is the mean per text; `distinct` the share of distinct
-    word pairs among `compared` evenly spread texts of each side, since it falls with their number.
+    `copies` counts the rows that equal or nearly equal a gold validation text, `exact` those that equal one, and
+    `duplicates` the rows that equal an earlier row. `words` is the mean per text. `distinct` is the share of word
+    pairs that are distinct, in `compared` evenly spaced texts of each side, since it falls with their number.
     """
 
     copies: int

@@ -1,6 +1,6 @@
-"""How good the student is on gold data, and what it gets wrong.
+"""Score predictions on gold rows, and find the mistakes among them.
 
-The metrics are `evaluate.Metric` subclasses that live here: `evaluate.load` would fetch and run code.
+The metrics are own `evaluate.Metric` classes, since `evaluate.load` downloads code and runs it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ANSWERS = datasets.Features(
 
 
 class Accuracy(evaluate.Metric):
-    """Share of rows whose label is right: the paper's measure for classification (section 3.2.2)."""
+    """Share of rows with the right label, the paper's metric for classification (section 3.2.2)."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo("Share of right labels.", citation="", features=LABELS)
@@ -41,40 +41,40 @@ class Accuracy(evaluate.Metric):
 
 
 class MacroF1(evaluate.Metric):
-    """Mean over the labels of the F1 score of each, for imbalanced labels."""
+    """Mean of the F1 scores of the labels, for imbalanced data."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo("Mean F1 score of the labels.", citation="", features=LABELS)
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-        said, true = np.asarray(predictions), np.asarray(references)
+        predicted, true = np.asarray(predictions), np.asarray(references)
         scores = []
-        for label in np.union1d(said, true):
-            hits = float(np.sum((said == label) & (true == label)))
-            scores.append(2 * hits / float(np.sum(said == label) + np.sum(true == label)))
+        for label in np.union1d(predicted, true):
+            hits = float(np.sum((predicted == label) & (true == label)))
+            scores.append(2 * hits / float(np.sum(predicted == label) + np.sum(true == label)))
         return {"macro_f1": float(np.mean(scores))}
 
 
 class ExactMatch(evaluate.Metric):
-    """Share of answers that equal a gold answer, normalised as the official script of SQuAD 1.1 does."""
+    """Share of answers that equal a gold answer, normalised as in the official script of SQuAD 1.1."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo("Share of exactly right answers.", citation="", features=ANSWERS)
 
     def _compute(self, predictions: Sequence[str], references: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         pairs = zip(predictions, references, strict=True)
-        return {"exact_match": float(np.mean([exact_match(said, true["text"]) for said, true in pairs]))}
+        return {"exact_match": float(np.mean([exact_match(answer, true["text"]) for answer, true in pairs]))}
 
 
 class F1(evaluate.Metric):
-    """Mean overlap in words of each answer with the gold answer that is nearest, as in SQuAD 1.1."""
+    """Mean F1 score of the words of each answer and the closest gold answer, as in SQuAD 1.1."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo("Mean word F1 score of the answers.", citation="", features=ANSWERS)
 
     def _compute(self, predictions: Sequence[str], references: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         pairs = zip(predictions, references, strict=True)
-        return {"f1": float(np.mean([word_f1(said, true["text"]) for said, true in pairs]))}
+        return {"f1": float(np.mean([word_f1(answer, true["text"]) for answer, true in pairs]))}
 
 
 METRICS: dict[str, type[evaluate.Metric]] = {
@@ -93,12 +93,12 @@ def check_metric(name: str, columns: Columns) -> None:
 
 
 def score(columns: Columns, predicted: Sequence[int | str], references: Sequence[Any]) -> Scores:
-    """Return every metric of the kind of task, over rows in one order.
+    """Return all metrics of the task over its rows.
 
     Args:
-        columns: tell the kind.
+        columns: columns of the task, which decide on the metrics.
         predicted: label ids, or texts of answers.
-        references: label ids, or gold answers as in SQuAD, with `text` and `answer_start`.
+        references: label ids, or gold answers as in SQuAD, with `text` and `answer_start`, in the same order.
     """
     metrics = evaluate.combine([METRICS[name](keep_in_memory=True) for name in columns.metrics])
     values: dict[str, float] = metrics.compute(predictions=list(predicted), references=list(references))
@@ -108,47 +108,47 @@ def score(columns: Columns, predicted: Sequence[int | str], references: Sequence
 def mistakes(
     gold: datasets.Dataset, predictions: Sequence[Prediction], columns: Columns, least_f1: float | None = None
 ) -> tuple[Mistake, ...]:
-    """Return the gold rows with a wrong label or answer, in their order (Algorithm 2, line 6).
+    """Return the gold rows with a wrong prediction, in their order (Algorithm 2, line 6).
 
     Args:
         gold: gold rows with an `s3_id`, in the order of `predictions`.
-        predictions: what the student said of each.
-        columns: name the label or the answers.
-        least_f1: an answer that is no exact match is still no mistake with an F1 score of so much.
+        predictions: a prediction for each row.
+        columns: columns of the task.
+        least_f1: F1 score from which an answer counts as right; None asks for an exact match.
 
     Raises:
-        RunDirError: the predictions are of other rows.
+        RunDirError: the predictions belong to other rows.
     """
-    if [said.id for said in predictions] != gold["s3_id"][:]:
+    if [prediction.id for prediction in predictions] != gold["s3_id"][:]:
         raise RunDirError(
             f"the predictions of gold data must be of its {len(gold)} rows, found {len(predictions)} with other ids; "
             "restore the gold data, or name another --run-dir"
         )
 
-    def right(said: int | str, true: Any) -> bool:
+    def right(predicted: int | str, true: Any) -> bool:
         if columns.label:
-            return bool(said == true)
-        found, answers = str(said), true["text"]
-        return exact_match(found, answers) or (least_f1 is not None and word_f1(found, answers) >= least_f1)
+            return bool(predicted == true)
+        answer, answers = str(predicted), true["text"]
+        return exact_match(answer, answers) or (least_f1 is not None and word_f1(answer, answers) >= least_f1)
 
-    references = gold[columns.label or columns.answers][:]
-    wrong = [place for place, said in enumerate(predictions) if not right(said.value, references[place])]
+    pairs = zip(predictions, gold[columns.target][:], strict=True)
+    wrong = [place for place, (prediction, true) in enumerate(pairs) if not right(prediction.value, true)]
     return tuple(Mistake(predictions[place].id, _columns(gold[place]), predictions[place].value) for place in wrong)
 
 
-def exact_match(said: str, answers: Sequence[str]) -> bool:
-    """True if the answer is one of the gold answers, once both are normalised."""
-    return _words(said) in [_words(answer) for answer in answers]
+def exact_match(answer: str, answers: Sequence[str]) -> bool:
+    """Return whether the answer equals a gold answer once both are normalised."""
+    return _words(answer) in [_words(gold) for gold in answers]
 
 
-def word_f1(said: str, answers: Sequence[str]) -> float:
-    """F1 score of the words of an answer, for the gold answer that gives the highest; 0 if no word is shared."""
-    words = _words(said)
-    return max(_overlap(words, _words(answer)) for answer in answers)
+def word_f1(answer: str, answers: Sequence[str]) -> float:
+    """Return the highest F1 score of the answer's words with those of a gold answer; 0 if no word is shared."""
+    words = _words(answer)
+    return max(_overlap(words, _words(gold)) for gold in answers)
 
 
 def _words(text: str) -> list[str]:
-    """Lower case, without punctuation of ASCII, then without articles: in that order in the official script."""
+    """Return the words in lower case, without ASCII punctuation, then without articles: the official order."""
     bare = text.lower().translate(_PUNCTUATION)
     return _ARTICLES.sub(" ", bare).split()
 
@@ -157,11 +157,11 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
-def _overlap(said: Sequence[str], true: Sequence[str]) -> float:
-    shared = (Counter(said) & Counter(true)).total()
+def _overlap(predicted: Sequence[str], true: Sequence[str]) -> float:
+    shared = (Counter(predicted) & Counter(true)).total()
     if not shared:
-        return 0.0  # also of two empty answers, though they match exactly
-    precision, recall = shared / len(said), shared / len(true)
+        return 0.0  # two empty answers too, though they match exactly
+    precision, recall = shared / len(predicted), shared / len(true)
     return 2 * precision * recall / (precision + recall)
 
 

@@ -1,4 +1,4 @@
-"""The Jinja templates that lie in a package: of cards, and of recipes."""
+"""Jinja templates of a package: cards and recipes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import jinja2
 
 
 def template_environment(package: str) -> jinja2.Environment:
-    """An environment that reads templates from the package and refuses names that are not given.
+    """Return a Jinja environment that reads templates from the package and raises for undefined names.
 
-    Nothing is escaped: what is rendered is Markdown or Python, so filters must make what comes from data harmless.
+    It escapes nothing, since it renders Markdown and Python: filters must make text from data harmless.
     """
     folder = importlib.resources.files(package)
     return jinja2.Environment(

@@ -1,6 +1,6 @@
-"""Experiments: a grid of task x arm x student x size x seed as runs in one folder, and its tables.
+"""Experiments: a grid of task x arm x student x size x seed, run in one folder, and tables of its scores.
 
-See docs/decisions/0005-bench.md and, for the file, docs/bench.md.
+See docs/bench.md for the bench file, and docs/decisions/0005-bench.md for the reasons.
 """
 
 from s3_hf.bench.grid import Cell, cells_of

@@ -1,4 +1,4 @@
-"""Running the cells as Ray tasks, on machines that share a disk; only `--engine ray` imports Ray."""
+"""Run the cells as Ray tasks, on machines that share a disk; only `--engine ray` imports Ray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.grid import Cell
-from s3_hf.bench.running import BenchObserver, CellResult, kept_result, run_cell, told_failures
+from s3_hf.bench.running import BenchObserver, CellResult, kept_result, raise_first, run_cell
 from s3_hf.config import LOCAL
 from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing
 from s3_hf.loop import Observer, Services
@@ -19,7 +19,7 @@ from s3_hf.strategies import strategy_named
 logger = logging.getLogger(__name__)
 
 RETRIES = 3
-"""How often a cell is begun again after its worker or machine was lost."""
+"""Most restarts of a cell whose worker or machine was lost."""
 
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive",
@@ -30,7 +30,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one cell takes of a machine; a share of a GPU is allowed."""
+    """Cores and GPUs that one cell reserves; a fraction of a GPU is allowed."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -38,7 +38,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a worker is sent."""
+    """The arguments of a worker."""
 
     cell: Cell
     folder: Path
@@ -46,7 +46,7 @@ class _Work:
     keep_models: bool
     at_once: int
     directory: str
-    """Where relative paths of the bench file start."""
+    """Folder that relative paths in the bench file start from."""
 
 
 def run_cells_on_ray(
@@ -58,14 +58,15 @@ def run_cells_on_ray(
     needs: Needs,
     keep_models: bool = False,
 ) -> list[CellResult]:
-    """Do what `run_cells` does, with cells of different journals at the same time on the machines of a Ray cluster.
+    """Run the cells as `run_cells` does, those of different journals in parallel on the machines of a Ray cluster.
 
     RAY_ADDRESS names the cluster; without it, one is started on this machine. A cell whose worker or machine is
     lost is run again elsewhere from its run directory and journal, so the folder must lie on a disk that all machines
     share, and so must the files that the bench file names.
 
     Raises:
-        S3Error: as `run_cells`; also if Ray is not installed, or a cell is lost again and again.
+        S3Error: as `run_cells`.
+        ClusterError: Ray is not installed, or the worker of a cell is lost each time.
     """
     try:
         import ray
@@ -83,7 +84,7 @@ def run_cells_on_ray(
 def _submit(
     ray: Any, cells: Sequence[Cell], folder: Path, services: Services, needs: Needs, keep_models: bool
 ) -> dict[Any, Cell]:
-    """Start a task for each cell that is not done, behind the last one of its turn and those whose rows it takes."""
+    """Submit each unfinished cell, to run after the one before it in its turn and after those whose rows it takes."""
     at_once = max(1, len({cell.shared for cell in cells} - {None}))
     task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=RETRIES)(_run)
     last: dict[str, Any] = {}
@@ -101,7 +102,7 @@ def _submit(
 def _gather(
     ray: Any, tasks: dict[Any, Cell], cells: Sequence[Cell], folder: Path, observer: BenchObserver
 ) -> list[CellResult]:
-    """Wait for all tasks; what stops the cells of one journal is raised when those of the others have ended too."""
+    """Wait for all tasks; an error that stops one journal is raised after the tasks of the others have ended."""
     failed: dict[str, S3Error] = {}
     stopped: dict[str, S3Error] = {}
     waiting = list(tasks)
@@ -119,7 +120,7 @@ def _gather(
         observer.finished([found for one in cells if (found := kept_result(one, folder))])
     for first in stopped.values():
         raise first
-    told_failures(failed)
+    raise_first(failed)
     return [found for one in cells if (found := kept_result(one, folder))]
 
 
@@ -137,7 +138,7 @@ def _error_of(ray: Any, task: Any, name: str) -> S3Error | None:
 
 
 def _run(work: _Work, *before: S3Error | None) -> S3Error | None:
-    """Run the cell in a worker, unless what stopped one before would stop it too; an error is returned."""
+    """Run the cell in a worker and return its error, or that of a cell before it, which would stop it too."""
     for error in before:
         if error is not None and not isinstance(error, SynthesisError):
             return error
@@ -151,7 +152,7 @@ def _run(work: _Work, *before: S3Error | None) -> S3Error | None:
 
 
 def _rotated(cell: Cell, turn: int) -> Cell:
-    """The cell with another endpoint first, so that cells that begin together do not all ask the same one."""
+    """Return the cell with its URLs rotated, so that cells that begin together do not all use the same one first."""
     urls = cell.config.llm_urls
     if len(urls) < 2:
         return cell

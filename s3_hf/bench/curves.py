@@ -1,4 +1,4 @@
-"""Training against test scores by epoch (paper Figure 1), of cells that ran with `training.watch`."""
+"""Scores on training rows and on test by epoch (paper Figure 1), of cells with `training.watch`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LOSS = "train_loss"
 
 
 def has_curves(results: Sequence[CellResult]) -> bool:
-    """True if any cell noted its scores on the training rows."""
+    """Return whether any cell recorded its scores on the training rows."""
     return any(name.startswith("train_") for one in results for line in one.epochs for name in line if name != LOSS)
 
 
 def write_curves(folder: Path, results: Sequence[CellResult]) -> None:
-    """Leave `curves.csv` and `.parquet` with a line for each epoch of each cell, and with matplotlib `curves.png`."""
+    """Write `curves.csv` and `.parquet`, a row for each epoch of each cell, and with matplotlib `curves.png`."""
     lines = [
         {"task": one.task, "student": one.student, "size": one.size, "arm": one.arm, "seed": one.seed, **line}
         for one in results
@@ -43,7 +43,7 @@ def write_curves(folder: Path, results: Sequence[CellResult]) -> None:
 
 
 def _curves(results: Sequence[CellResult]) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
-    """Name, metric and points of each curve: means over the seeds, on the training rows before those on test."""
+    """Yield name, metric and points of each curve, means over the seeds; training rows come before test."""
     groups: dict[tuple[Any, ...], list[CellResult]] = {}
     for one in results:
         groups.setdefault((one.task, one.student, one.size, one.arm), []).append(one)

@@ -1,4 +1,4 @@
-"""From a bench to its cells: what each of them runs, in which order, and what must not be."""
+"""The cells of a bench: the settings of each, their order, and the checks on them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from s3_hf.strategies import Strategy, progen_sizes, strategy_named
 
 SEED_SHARE = Fraction(2, 3)
 REFERENCE = "arm:"
-"""Prefix of `seed_data` and `add_data` that are rows of another arm."""
+"""Prefix of a `seed_data` or `add_data` that names another arm, whose rows are taken."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of the grid; `size` None stands for all gold rows, whatever the size."""
+    """One run of the grid; `size` None is for an arm that takes all gold rows."""
 
     task: str
     arm: str
@@ -33,25 +33,25 @@ class Cell:
     seed: int
     config: RunConfig
     rows: int | None
-    """Rows that the last student is to be trained on; None where the data decides it."""
+    """Number of rows to train the last student on; None where the data decides it."""
     shared: str | None
-    """Name of the journal that it shares with other cells; None where it needs nothing from them."""
+    """Name of the journal that it shares with other cells; None for a cell without one."""
     needs: tuple[str, ...] = ()
-    """Names of the cells whose rows it takes."""
+    """Names of the cells whose rows it takes, which must run first."""
 
     @property
     def name(self) -> str:
-        """Its folder: readable, and the same whatever else is in the grid."""
+        """Name of its folder, which does not depend on the rest of the grid."""
         return cell_name(self.task, self.arm, self.student, self.size, self.seed)
 
     @property
     def turn(self) -> str:
-        """What cells have in common that must run one after another."""
+        """Key that is equal for cells that must run one after another."""
         return self.shared or self.name
 
 
 def cell_name(task: str, arm: str, student: str, size: int | None, seed: int) -> str:
-    """The name of a cell's folder."""
+    """Return the name of a cell's folder."""
     parts = (task, arm, Path(student).name, "all" if size is None else str(size), f"seed{seed}")
     return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
 
@@ -60,8 +60,7 @@ def cells_of(bench: Bench) -> list[Cell]:
     """Return the cells in the order in which they run: all arms of a seed before the next seed.
 
     Raises:
-        ConfigError: a setting or a size is wrong, an arm needs another one that is not there, or two cells are
-            the same.
+        ConfigError: a setting or a size is wrong, an arm needs a missing one, or two cells are equal.
     """
     ordered = _by_need(bench)
     cells: dict[str, Cell] = {}
@@ -70,7 +69,7 @@ def cells_of(bench: Bench) -> list[Cell]:
             other = cells.setdefault(cell.name, cell)
             if other is not cell:
                 raise ConfigError(
-                    f"{_told(other)} and {_told(cell)} have the same name {cell.name!r}; rename one of them"
+                    f"{_described(other)} and {_described(cell)} have the same name {cell.name!r}; rename one of them"
                 )
     _distinct(cells.values())
     return list(cells.values())
@@ -86,26 +85,27 @@ def _cells(bench: Bench, before: Mapping[str, Cell], task: str, arm: str, studen
         sizes = (None,)
     elif not sizes:
         raise ConfigError(f"arm {arm!r} on task {task!r} needs 'sizes', found none; add them")
-    given = merge(merge(merge(bench.settings, entry.settings), method.settings), bench.flags)
+    settings = merge(merge(merge(bench.settings, entry.settings), method.settings), bench.flags)
     for size in sizes:
-        values = merge({"synthesis": {"top_up": True}}, given)
+        values = merge({"synthesis": {"top_up": True}}, settings)
         values |= {"task": entry.recipe or task, "strategy": strategy.name, "student": student, "seed": seed}
         rows = None if size is None else round(size * method.times)
-        values |= _split(method, entry, strategy, given, rows, f"arm {arm!r}, size {size}")
-        lenders = dict(_lenders(bench, before, values, (task, student, size, seed), f"arm {arm!r} on task {task!r}"))
-        values |= {key: f"../{lender.name}" for key, lender in lenders.items()}
-        config = parse_config(values, f"the settings of arm {arm!r} on task {task!r}")
-        borrows = bool(given.get("seed_data") or given.get("add_data"))
+        values |= _schedule(method, entry, strategy, settings, rows, f"arm {arm!r}, size {size}")
+        where = f"arm {arm!r} on task {task!r}"
+        sources = dict(_sources(bench, before, values, (task, student, size, seed), where))
+        values |= {key: f"../{source.name}" for key, source in sources.items()}
+        config = parse_config(values, f"the settings of {where}")
+        borrows = bool(settings.get("seed_data") or settings.get("add_data"))
         journal = _journal(task, seed, config, method) if strategy.asks_llm or borrows else None
-        needs = tuple(dict.fromkeys(lender.name for lender in lenders.values()))
+        needs = tuple(dict.fromkeys(source.name for source in sources.values()))
         yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal, needs)
 
 
-def _split(
-    arm: Arm, entry: BenchTask, strategy: Strategy, given: Mapping[str, Any], rows: int | None, where: str
+def _schedule(
+    arm: Arm, entry: BenchTask, strategy: Strategy, settings: Mapping[str, Any], rows: int | None, where: str
 ) -> dict[str, Any]:
-    """How many rows are seed and how many each round adds (appendix B: 2/3, then 1/6 and 1/6; or ProGen's own)."""
-    added = 1 if given.get("add_data") else 0  # a round that is given
+    """Return the rounds, the rows of the seed and of each round (appendix B: 2/3, 1/6 and 1/6; or ProGen's own)."""
+    added = 1 if settings.get("add_data") else 0  # round 1 is an existing dataset
     rounds = arm.rounds if arm.rounds is not None else added or (2 if strategy.grow else 0)
     if not strategy.grow and rounds > added:
         raise ConfigError(
@@ -136,25 +136,25 @@ def _split(
     return {"rounds": rounds, "seed_size": seed, "round_size": each or None}
 
 
-def _lenders(
+def _sources(
     bench: Bench,
     before: Mapping[str, Cell],
     values: Mapping[str, Any],
     place: tuple[str, str, int | None, int],
     where: str,
 ) -> Iterator[tuple[str, Cell]]:
-    """The cells whose rows are the `seed_data` or `add_data` of this one, where these name an arm."""
+    """Yield `seed_data` or `add_data` with the cell whose rows it takes, where the setting names an arm."""
     task, student, size, seed = place
     for key in ("seed_data", "add_data"):
         if (arm := _reference(values.get(key))) is None:
             continue
         sized = _strategy(bench, arm).asks_llm or bench.arms[arm].sized
-        lender = before.get(cell_name(task, arm, student, size if sized else None, seed))
-        if lender is None:
+        source = before.get(cell_name(task, arm, student, size if sized else None, seed))
+        if source is None:
             raise ConfigError(f"{where} takes rows of arm {arm!r}, which has none on this task; correct its 'tasks'")
-        if key == "add_data" and not lender.config.rounds:
+        if key == "add_data" and not source.config.rounds:
             raise ConfigError(f"{where} takes what arm {arm!r} adds to its seed, which is nothing; name another arm")
-        yield key, lender
+        yield key, source
 
 
 def _reference(value: Any) -> str | None:
@@ -166,7 +166,7 @@ def _strategy(bench: Bench, arm: str) -> Strategy:
 
 
 def _by_need(bench: Bench) -> list[str]:
-    """The arms, those whose rows others take before those others."""
+    """Return the arms, each after those whose rows it takes."""
     ordered: list[str] = []
     waiting = list(bench.arms)
     while waiting:
@@ -177,14 +177,14 @@ def _by_need(bench: Bench) -> list[str]:
             if needs <= set(ordered):
                 break
         else:
-            raise ConfigError(f"the arms {', '.join(waiting)} take rows of each other; let one of them make its own")
+            raise ConfigError(f"the arms {', '.join(waiting)} take rows of each other; let one of them have its own")
         ordered.append(arm)
         waiting.remove(arm)
     return ordered
 
 
 def _journal(task: str, seed: int, config: RunConfig, arm: Arm) -> str:
-    """Cells share completions if task, seed and LLM are the same; the address of the file's LLM may change."""
+    """Return the journal's name: cells with equal task, seed and LLM share one, whatever the URL of the file's LLM."""
     llm = [config.identity()["llm"], config.llm_model, arm.settings.get("llm")]
     plain = llm == [LOCAL, None, None]
     tail = "" if plain else f"-{hashlib.sha256(repr(llm).encode()).hexdigest()[:6]}"
@@ -192,16 +192,16 @@ def _journal(task: str, seed: int, config: RunConfig, arm: Arm) -> str:
 
 
 def _distinct(cells: Iterable[Cell]) -> None:
-    """Raise ConfigError if two cells would run the same."""
+    """Raise ConfigError if two cells have equal settings."""
     known: dict[tuple[object, ...], Cell] = {}
     for cell in cells:
         other = known.setdefault((cell.config.fingerprint(), cell.config.rounds, cell.config.patience), cell)
         if other is not cell:
             raise ConfigError(
-                f"{_told(other)} and {_told(cell)} are the same cell: nothing that is made differs; drop one of them, "
-                "or correct its settings"
+                f"{_described(other)} and {_described(cell)} are the same cell: their settings are equal; "
+                "drop one of them, or correct its settings"
             )
 
 
-def _told(cell: Cell) -> str:
+def _described(cell: Cell) -> str:
     return f"arm {cell.arm!r} with student {cell.student!r}, size {cell.size or 'all'}, on task {cell.task!r}"

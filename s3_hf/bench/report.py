@@ -1,4 +1,4 @@
-"""The tables of a bench as Markdown, CSV and Parquet, written anew whenever a cell is finished."""
+"""The tables of a bench as Markdown, CSV and Parquet, rewritten whenever a cell finishes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from s3_hf.records import Usage
 
 NAMES = {"macro_f1": "macro F1", "exact_match": "exact match", "f1": "F1"}
 SHORT = 0.99
-"""A cell with a smaller share of its rows is told under the table."""
+"""A cell with a smaller share of its wanted rows is named below the tables."""
 
 
 def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
-    """Leave the tables in the folder and return the Markdown; `paid` is what all cells together cost."""
+    """Write the tables to the folder and return the Markdown; `paid` is the usage of all cells together."""
     lines = lines_of(bench, results)
     if has_curves(results):
         write_curves(folder, results)
@@ -35,7 +35,7 @@ def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid
 
 
 def markdown(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult], paid: Usage | None) -> str:
-    """The bench as one Markdown text."""
+    """Return the bench as one Markdown text."""
     parts = [f"# {bench.title or bench.name}"]
     for (task, student, size, metric), block in itertools.groupby(
         lines, key=lambda line: (line.task, line.student, line.size, line.metric)
@@ -52,11 +52,11 @@ def _table(bench: Bench, block: Sequence[Line]) -> str:
     heads += [f"− {bench.baseline} ({CONFIDENCE:.0%} interval)"] if bench.baseline else []
     heads += ["paper (rows)"] if any(line.paper is not None for line in block) else []
     heads += ["LLM requests", "LLM tokens", "training FLOPs", "time"]
-    rows = [[_cells_of(bench, line)[head] for head in heads] for line in block]
+    rows = [[_columns_of(bench, line)[head] for head in heads] for line in block]
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 
-def _cells_of(bench: Bench, line: Line) -> dict[str, str]:
+def _columns_of(bench: Bench, line: Line) -> dict[str, str]:
     counts = sorted({cell.rows for cell in line.cells})
     spread = "" if line.deviation is None else f" ± {100 * line.deviation:.1f}"
     return {
@@ -74,14 +74,14 @@ def _cells_of(bench: Bench, line: Line) -> dict[str, str]:
 
 
 def _difference(line: Line) -> str:
-    found = line.difference
-    if found is None:
+    difference = line.difference
+    if difference is None:
         return ""
-    signed = f"{100 * found.mean:+.1f}".replace("-", "−")
-    if found.low is None or found.high is None:
+    signed = f"{100 * difference.mean:+.1f}".replace("-", "−")
+    if difference.low is None or difference.high is None:
         return signed
-    between = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}".replace("-", "−")
-    return f"{signed} ({between}), {found.positive} of {found.seeds} above"
+    between = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "−")
+    return f"{signed} ({between}), {difference.positive} of {difference.seeds} above"
 
 
 def _paper(line: Line) -> str:
@@ -111,7 +111,7 @@ def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> I
 
 
 def _record(line: Line) -> dict[str, Any]:
-    """The line as a row of `results.csv`; scores, also the paper's, are shares."""
+    """Return the line as a row of `results.csv`; all scores are shares in [0, 1]."""
     difference = line.difference
     return {
         "task": line.task,

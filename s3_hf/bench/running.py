@@ -1,4 +1,4 @@
-"""Running the cells one after another; a cell with its `cell.json` is done."""
+"""Run the cells one after another; a cell with its `cell.json` is finished."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from s3_hf.store import JOURNAL, RunDir, create_run, open_run
 logger = logging.getLogger(__name__)
 
 FLOPS_PER_TOKEN_AND_PARAMETER = 6
-"""Of one training step (Brown et al., 2020; appendix B)."""
+"""FLOPs of training, forward and backward (Brown et al., 2020; appendix B)."""
 
 LIMITS = {"max_requests": "requests", "max_tokens": "tokens", "max_cost": "cost"}
-"""Settings of the endpoint that limit what is spent, and what of `Usage` they limit."""
+"""Limits in `endpoint` -> attribute of `Usage` that each limits."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ class CellResult:
 
 
 class BenchObserver(Observer):
-    """Told what happens in the cells; this one ignores it all."""
+    """Observer of a bench, called as its cells run; these methods do nothing."""
 
     def cell(self, cell: Cell, place: int, total: int) -> None:
-        """A cell begins, as number `place` of `total`."""
+        """Called when a cell begins, as number `place` of `total`."""
 
     def finished(self, results: Sequence[CellResult]) -> None:
-        """One more cell is finished; these are all so far."""
+        """Called when a cell is finished, with all results so far."""
 
 
 def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None:
-    """Nothing is in the way of any cell, as far as that can be told before anything is spent.
+    """Check all that can be checked of the cells before requests are sent.
 
     Raises:
-        S3Error: the first thing that is.
+        S3Error: a cell cannot run; the message names the first fault.
     """
     first_seed = min(cell.seed for cell in cells)
     for cell in cells:
@@ -85,7 +85,7 @@ def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None
 
 
 def _check_length(cell: Cell, run: RunDir) -> None:
-    """A run may be given more rounds; a finished cell would not have them."""
+    """Raise RunDirError if a finished cell has other rounds than its settings, which a run may gain but a cell not."""
     old, new = run.facts["config"], cell.config
     if (run.path / "cell.json").exists() and (old["rounds"], old["patience"]) != (new.rounds, new.patience):
         raise RunDirError(
@@ -118,13 +118,13 @@ def run_cells(
     *,
     keep_models: bool = False,
 ) -> list[CellResult]:
-    """Run what is not done yet and return the results of all cells, in their order.
+    """Run the cells that are not finished, and return the results of all, in their order.
 
-    A cell whose LLM answers nothing usable is left out and told at the end; anything else that goes wrong
-    would go wrong in the next cell too and stops the bench.
+    A cell whose LLM gives no usable answer is left out and reported at the end. Any other error stops the bench,
+    since the next cell would meet it too.
 
     Raises:
-        S3Error: what stopped it; everything made so far is kept, and the same call goes on.
+        S3Error: the error that stopped it; everything made so far is kept, and the same call goes on.
     """
     results: list[CellResult] = []
     failed: dict[str, S3Error] = {}
@@ -139,18 +139,18 @@ def run_cells(
         if found := kept_result(cell, folder):
             results.append(found)
             observer.finished(results)
-    told_failures(failed)
+    raise_first(failed)
     return results
 
 
 def kept_result(cell: Cell, folder: Path) -> CellResult | None:
-    """The result of a finished cell, or None; one that another version wrote is measured again."""
+    """Return the result of a finished cell, or None, also for a result of another version, which is measured again."""
     proof = folder / "cells" / cell.name / "cell.json"
     found = read_json(proof) if proof.exists() else {}
     return CellResult(**found) if found.keys() == CellResult.__dataclass_fields__.keys() else None
 
 
-def told_failures(failed: dict[str, S3Error]) -> None:
+def raise_first(failed: dict[str, S3Error]) -> None:
     """Raise the first error, if there is one, with the names of all cells that failed."""
     for first in failed.values():
         first.add_note(f"the other cells are done; left out: {', '.join(failed)}")
@@ -166,14 +166,14 @@ def run_cell(
     keep_models: bool = False,
     at_once: int = 1,
 ) -> None:
-    """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete.
+    """Run a cell in its folder, and write `cell.json` as the proof that it is complete.
 
-    Waits until no other process, on whatever machine, runs a cell of the same journal. `at_once` is how many journals
-    are written to at the same time; each may spend its share of a limit.
+    Waits until no other process, on any machine, runs a cell of the same journal. `at_once` is the number of journals
+    that are written at the same time; each may spend an equal share of a limit.
 
     Raises:
-        SynthesisError: the LLM answers nothing usable, or a cell whose rows this one takes was left out.
-        S3Error: anything else that is wrong.
+        SynthesisError: the LLM gives no usable answer, or a cell whose rows this one takes was left out.
+        S3Error: any other error of the run.
     """
     path = folder / "cells" / cell.name
     for name in cell.needs:
@@ -196,12 +196,12 @@ def run_cell(
 
 
 def spent(folder: Path) -> Usage:
-    """What all cells of the bench together paid for, shared rows once."""
+    """Return the usage of all cells together, with shared rows counted once."""
     return _spent(folder, "")
 
 
 def _spent(folder: Path, but: str) -> Usage:
-    """The sum over all journals but one, as noted beside them: another machine may have them open."""
+    """Return the usage of all journals but one, from the notes beside them: another machine may have one open."""
     notes = (path for path in (folder / "journals").glob("*.json") if path.stem != but)
     return sum((Usage(**read_json(path)) for path in notes), Usage())
 
@@ -214,7 +214,7 @@ def _note_spending(cell: Cell, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`; the kernel gives it back if this process dies."""
+    """Hold the lock at `path`; the kernel releases it if this process dies."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -258,7 +258,7 @@ def _metrics(scores: Any) -> dict[str, float]:
 
 
 def _services(config: RunConfig, all_services: Services) -> Services:
-    """The embedded parts, as far as this run's settings ask for them."""
+    """Return the services without the embedded parts that the settings do not use."""
     chosen = all_services
     if config.llm != LOCAL:
         chosen = replace(chosen, llm_urls=(), llm_model="")
@@ -266,9 +266,9 @@ def _services(config: RunConfig, all_services: Services) -> Services:
 
 
 def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:
-    """The cell's settings with what other journals spent taken off the limits, which hold for the whole bench.
+    """Return the cell's settings with limits reduced by the spending of other journals, since they hold for the bench.
 
-    Of journals that are written to at once none knows what the others spend, so that each has an equal share.
+    Journals that are written at the same time do not see each other's spending, so that each has an equal share.
     """
     config = cell.config
     limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}

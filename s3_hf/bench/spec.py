@@ -1,4 +1,4 @@
-"""The bench file: what is compared, on which tasks, with how many rows and seeds."""
+"""The bench file: arms to compare, with their tasks, students, sizes and seeds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SEE = "see docs/bench.md"
 
 Share = Annotated[Fraction, Field(gt=0, le=1)]
 
-OURS = ("task", "strategy", "student", "seed", "seed_size", "round_size", "rounds")
-"""Settings that the axes of the grid decide."""
+AXES = ("task", "strategy", "student", "seed", "seed_size", "round_size", "rounds")
+"""Settings that the grid decides, so that a bench file cannot set them."""
 
 
 class BenchTask(Settings):
@@ -27,11 +27,11 @@ class BenchTask(Settings):
     recipe: str | None = None
     """Registered name or path of the recipe, where it is not the key."""
     paper_task: str | None = None
-    """Whose figures of the paper stand beside this task's, where it is another one."""
+    """Task of the paper to compare with, where its key differs."""
     sizes: tuple[Positive, ...] | None = None
-    """Sizes for this task in place of the file's."""
+    """Sizes of this task, in place of the file's."""
     seed_share: Share | None = None
-    """`seed_share` of the arms that say none themselves."""
+    """`seed_share` of the arms that set none."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -40,28 +40,27 @@ class Arm(Settings):
 
     strategy: str | None = None
     rounds: Natural | None = None
-    """Rounds after the seed; by default 2 where the strategy grows its data, 0 elsewhere, and for ProGen those of its
-    own schedule."""
+    """Rounds after the seed; by default 2 for a strategy that adds rows, ProGen's own schedule for it, else 0."""
     seed_share: Share | None = None
-    """Share of the rows that are the seed, if there are rounds, by default 2/3; the others are even shares."""
+    """Share of the rows in the seed, where there are rounds; by default 2/3. The rounds share the rest equally."""
     times: Annotated[Fraction, Field(gt=0)] = Fraction(1)
-    """So many times the rows that the size says, to compare what data is worth."""
+    """Factor on the size, to compare arms on different numbers of rows."""
     sized: bool = False
-    """For gold data: a sample of as many rows as the size says, in place of all."""
+    """For gold rows: train on a sample of the size, in place of all rows."""
     tasks: tuple[str, ...] | None = None
-    """Tasks of this arm; None takes all."""
+    """Tasks of this arm; None for all."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class Paper(Settings):
-    """Figures that stand beside the run's: arm -> task -> metric -> percent, and `rows` -> data size."""
+    """The paper's figures to compare with: arm -> task -> metric -> percent, and `rows` -> data size."""
 
     source: str
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 class Bench(Settings):
-    """A bench file, validated; settings go from the file's over the task's to the arm's, then to those of flags."""
+    """A validated bench file; its settings yield to the task's, those to the arm's, and those to flags."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     title: str = ""
@@ -69,21 +68,21 @@ class Bench(Settings):
     arms: Annotated[Mapping[str, Arm], Field(min_length=1)]
     students: Annotated[tuple[str, ...], Field(min_length=1)] = (LOCAL,)
     sizes: tuple[Positive, ...] = ()
-    """All rows that the last student of an arm is trained on."""
+    """Numbers of rows that the last student of an arm is trained on."""
     seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0, 1, 2)
     baseline: str | None = None
-    """Arm that the others are compared with, paired by seed."""
+    """Arm that the others are compared with, in pairs of equal seed."""
     metrics: tuple[str, ...] | None = None
-    """Metrics in the table, where a task has them; None shows all."""
+    """Metrics in the tables, where a task has them; None for all."""
     keep_models: bool = False
-    """Keep the students' weights of finished cells."""
+    """Keep the weights of students in finished cells."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
     paper: Paper | None = None
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def flags(self) -> Mapping[str, Any]:
-        """Settings from the command line, which win over all of the file's."""
+        """Settings from the command line, which win over all in the file."""
         return self._flags
 
     @field_validator("tasks", "arms", mode="before")
@@ -99,11 +98,11 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
 
     Args:
         path: YAML file; its name is the bench's unless it says another.
-        small: put the keys of its section `small` in place of its own; `settings` are merged.
-        settings: settings from flags, which win over all of the file's.
+        small: replace its keys by those of its section `small`; `settings` are merged.
+        settings: settings from flags, which win over all in the file.
 
     Raises:
-        ConfigError: the file is no bench; the first fault is named.
+        ConfigError: the file is not a bench; the message names the first fault.
     """
     values = read_mapping(path)
     variant = values.pop("small", None)
@@ -125,7 +124,7 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
 
 
 def _faults(bench: Bench) -> Iterator[str]:
-    """What the types let through: names that stand for nothing, things named twice."""
+    """Yield the faults that the types cannot find: unknown names, and values that occur twice."""
     for what, names in (("seeds", bench.seeds), ("sizes", bench.sizes), ("students", bench.students)):
         if len(set(names)) < len(names):
             yield f"{what} must differ, found {list(names)!r}, which would be the same cells; drop the repeated ones"
@@ -137,9 +136,9 @@ def _faults(bench: Bench) -> Iterator[str]:
     for name in bench.paper.figures if bench.paper else ():
         if name not in bench.arms:
             yield f"the paper's figures must be those of arms of the file, found {name!r}; correct the name"
-    given = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
-    given += [(repr(name), arm.settings) for name, arm in bench.arms.items()]
-    given += [("the command line", bench.flags)]
-    for where, settings in given:
-        for key in set(OURS) & set(settings):
+    groups = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
+    groups += [(repr(name), arm.settings) for name, arm in bench.arms.items()]
+    groups += [("the command line", bench.flags)]
+    for where, settings in groups:
+        for key in set(AXES) & set(settings):
             yield f"the setting {key!r} of {where} cannot be set there; the grid decides it ({SEE[4:]})"

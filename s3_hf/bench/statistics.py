@@ -1,8 +1,7 @@
-"""From finished cells to the lines of a table: mean, spread, and differences paired by seed."""
+"""The lines of the tables: mean and deviation over seeds, and differences paired by seed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -15,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of `seeds` paired differences, with a 95 % interval where there are two or more."""
+    """Mean of paired differences over `seeds` seeds, with a 95 % interval where there are two or more."""
 
     mean: float
     low: float | None
@@ -26,9 +25,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Line:
-    """An arm's line in a table: scores are shares, rows and costs means over the seeds.
+    """One arm in a table: scores are shares in [0, 1]; rows and costs are means over the seeds.
 
-    `paper` is what the paper reports for the arm, `paper_rows` on how many rows.
+    `paper` is the paper's score of the arm, and `paper_rows` its number of rows.
     """
 
     task: str
@@ -45,11 +44,11 @@ class Line:
 
     @property
     def per_seed(self) -> dict[int, float]:
-        """The score of each seed."""
+        """Seed -> score."""
         return {cell.seed: cell.scores[self.metric] for cell in self.cells}
 
     def average(self, name: str) -> float:
-        """The mean over the seeds of one of the cells' figures."""
+        """Return the mean over the seeds of an attribute of the cells."""
         return fmean(getattr(cell, name) for cell in self.cells)
 
 
@@ -62,10 +61,10 @@ def lines_of(bench: Bench, results: Sequence[CellResult]) -> list[Line]:
                        and one.size in (size, None))
             for arm in bench.arms
         }  # fmt: skip
-        found = {arm: cells for arm, cells in arms.items() if cells}
-        for metric in _metrics(bench, found.values()):
-            base = found.get(bench.baseline) if bench.baseline else None
-            for arm, cells in found.items():
+        finished = {arm: cells for arm, cells in arms.items() if cells}
+        for metric in _metrics(bench, finished.values()):
+            base = finished.get(bench.baseline) if bench.baseline else None
+            for arm, cells in finished.items():
                 pairs = base if arm != bench.baseline else None
                 lines.append(_line(bench, (task, student, size, arm, metric), cells, pairs))
     return lines
@@ -93,30 +92,30 @@ def _line(
 
 
 def paired(values: dict[int, float], base: dict[int, float]) -> Difference | None:
-    """Return the differences over the seeds that both have, with Student's t interval; None without any."""
-    from scipy.stats import t
+    """Return the differences over the seeds that both have, with Student's t interval; None without such seeds."""
+    from scipy.stats import sem, t
 
-    found = [values[seed] - base[seed] for seed in values if seed in base]
-    if not found:
+    differences = [values[seed] - base[seed] for seed in values if seed in base]
+    if not differences:
         return None
-    mean, positive = fmean(found), sum(one > 0 for one in found)
-    if len(found) < 2:
-        return Difference(mean, None, None, positive, len(found))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(found) - 1)) * stdev(found) / math.sqrt(len(found))
-    return Difference(mean, mean - half, mean + half, positive, len(found))
+    n, mean, positive = len(differences), fmean(differences), sum(one > 0 for one in differences)
+    if n < 2:
+        return Difference(mean, None, None, positive, n)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * sem(differences))
+    return Difference(mean, mean - half, mean + half, positive, n)
 
 
 def _blocks(results: Sequence[CellResult]) -> list[tuple[str, str, int | None]]:
-    """Task, student and size of each table; arms of all sizes stand in each of them."""
-    found = dict.fromkeys((one.task, one.student, one.size) for one in results)
-    sized = {(task, student) for task, student, size in found if size is not None}
-    kept = [key for key in found if key[2] is not None or key[:2] not in sized]
-    places = list(dict.fromkeys(key[:2] for key in found))
-    return sorted(kept, key=lambda key: (places.index(key[:2]), key[2] or 0))
+    """Return task, student and size of each table; an arm without a size is in each of them."""
+    places = dict.fromkeys((one.task, one.student, one.size) for one in results)
+    sized = {(task, student) for task, student, size in places if size is not None}
+    kept = [key for key in places if key[2] is not None or key[:2] not in sized]
+    order = list(dict.fromkeys(key[:2] for key in places))
+    return sorted(kept, key=lambda key: (order.index(key[:2]), key[2] or 0))
 
 
-def _metrics(bench: Bench, found: Iterable[tuple[CellResult, ...]]) -> list[str]:
-    known = list(dict.fromkeys(name for cells in found for cell in cells for name in cell.scores))
+def _metrics(bench: Bench, arms: Iterable[tuple[CellResult, ...]]) -> list[str]:
+    known = list(dict.fromkeys(name for cells in arms for cell in cells for name in cell.scores))
     return known if bench.metrics is None else [name for name in bench.metrics if name in known]
 
 

@@ -1,4 +1,4 @@
-"""Rows as a CSV and a Parquet file."""
+"""Tables as CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3_hf.files import replacing, write_text
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Leave the rows in `path` with the endings .csv and .parquet; a column that a row lacks is empty."""
+    """Write the rows to `path` with the suffixes .csv and .parquet; the value of a missing column is empty."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,6 +1,6 @@
 """The command line: each command is a few lines that call one library function.
 
-Nothing heavy is imported before a command runs, so that `s3-hf --help` is quick.
+Heavy packages are imported only when a command runs, so that `s3-hf --help` is fast.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from s3_hf.errors import ConfigError, S3Error
 
 
 class _Commands(TyperGroup):
-    """The commands; what was done before a Ctrl-C is told here, since Typer lets no KeyboardInterrupt out."""
+    """The commands; a Ctrl-C is reported here, since Typer does not pass KeyboardInterrupt on."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            _tell("stopped; the same command goes on from here", error)
+            _report("stopped; the same command goes on from here", error)
             sys.exit(130)
 
 
@@ -43,11 +43,11 @@ for group in (runs, bench, quickstart, publishing, predict, tasks, llm, hub):
 
 
 def main() -> None:
-    """Run a command; a known error is one sentence on standard error and exit code 2."""
-    # Idle OpenMP threads spin by default: where another process has a core, training took four times as long.
+    """Run a command; an `S3Error` is printed as one sentence on standard error, with exit code 2."""
+    # Idle OpenMP threads spin by default, which made training four times slower beside another busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it warns of every push that changes nothing
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # else it warns of each push without changes
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -55,7 +55,7 @@ def main() -> None:
         _check_arguments(sys.argv[1:])
         app()
     except S3Error as error:
-        _tell(f"error: {error}", error)
+        _report(f"error: {error}", error)
         sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
@@ -64,18 +64,18 @@ def main() -> None:
         sys.exit(2)
 
 
-def _tell(sentence: str, error: BaseException) -> None:
+def _report(sentence: str, error: BaseException) -> None:
     for line in (sentence, *getattr(error, "__notes__", ())):
         sys.stderr.write(line + "\n")
 
 
 def _check_arguments(arguments: list[str]) -> None:
-    """Refuse what is never meant: an empty argument (a shell variable is not set), and bytes that are no text.
+    """Check that no argument is empty, as an unset shell variable is, and that each one is text.
 
-    Python passes such bytes on as surrogates, which cannot be written.
+    Python decodes other bytes as surrogates, which cannot be written.
 
     Raises:
-        ConfigError: an argument is of that kind.
+        ConfigError: an argument is empty or not text.
     """
     for before, argument in zip(["s3-hf", *arguments], arguments, strict=False):
         if not argument or (argument.startswith("--") and argument.endswith("=")):

@@ -1,4 +1,4 @@
-"""The command that runs experiments: bench."""
+"""The command `bench`, which runs experiments."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     file: Path = typer.Argument(help="Bench file, such as examples/bench/table2.yaml.", show_default=False),
-    small: bool = typer.Option(False, "--small", help="Run the file's section `small` in place of the whole."),
+    small: bool = typer.Option(False, "--small", help="Run the file's smaller variant, its section `small`."),
     llm: list[str] = options.LLM,
     api_key_env: str = options.API_KEY_ENV,
     run_dir: Path = typer.Option(
         None, "--run-dir", callback=options.checked_folder, help="Folder of the bench. [default: runs/bench-NAME]"
     ),
     assignments: list[str] = options.SET,
-    engine: str = typer.Option("here", help="here: one cell after another; ray: on a cluster (RAY_ADDRESS)."),
+    engine: str = typer.Option(
+        "here", help="`here`: one cell after another; `ray`: in parallel on a cluster (RAY_ADDRESS)."
+    ),
     cpus: float = typer.Option(1.0, min=0, help="Cores for each cell of `--engine ray`."),
-    gpus: float = typer.Option(0.0, min=0, help="GPUs, or a share of one, for each cell of `--engine ray`."),
-    plan: bool = typer.Option(False, "--plan", help="Print the cells and run none."),
+    gpus: float = typer.Option(0.0, min=0, help="GPUs, or a fraction of one, for each cell of `--engine ray`."),
+    plan: bool = typer.Option(False, "--plan", help="Print the cells without running them."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Run a grid of task, arm, student, size and seed, and compare: the same command goes on after a stop."""
+    """Run a grid of tasks, arms, students, sizes and seeds, and compare them; repeat the command to resume."""
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
     from s3_hf.files import write_text
@@ -39,20 +41,20 @@ def bench(
 
     if engine not in ("here", "ray"):
         raise ConfigError(f"--engine must be here or ray, found {engine!r}; name one of them")
-    given = {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
-    loaded = load_bench(file, small=small, settings=options.overrides(given, assignments))
+    flags = {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    loaded = load_bench(file, small=small, settings=options.overrides(flags, assignments))
     folder = run_dir or Path("runs") / f"bench-{loaded.name}"
     cells = cells_of(loaded)
     if plan:
         for config in {(cell.task, cell.arm): cell.config for cell in cells}.values():
-            task_of(config)  # names what cannot be used
+            task_of(config)  # raises for a task that cannot be used
         display.show_text(display.plan(cells, folder))
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
-    with options.services(*(cell.config for cell in open_cells)) as services, display.BenchDisplay() as observer:
+    observer = display.BenchDisplay(lambda results: write_report(loaded, folder, results))
+    with options.services(*(cell.config for cell in open_cells)) as services, observer:
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
-        observer.on_finished = lambda results: write_report(loaded, folder, results)
         if engine == "ray":
             from s3_hf.bench.cluster import Needs, run_cells_on_ray
 

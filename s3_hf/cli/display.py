@@ -107,7 +107,9 @@ class Display(Observer):
 class BenchDisplay(Display, BenchObserver):
     """The display of a run, with a line for each cell that begins; `on_finished` gets all results so far."""
 
-    on_finished: Callable[[Sequence[CellResult]], object] = staticmethod(len)
+    def __init__(self, on_finished: Callable[[Sequence[CellResult]], object]) -> None:
+        super().__init__()
+        self._on_finished = on_finished
 
     def cell(self, cell: Cell, place: int, total: int) -> None:
         """Name the cell that begins."""
@@ -118,7 +120,7 @@ class BenchDisplay(Display, BenchObserver):
         """Pass the results on; of cells that run elsewhere nothing else is told."""
         if not self._title:
             self._console.print(f"{len(results)} cells are done")
-        self.on_finished(results)
+        self._on_finished(results)
 
 
 def plan(cells: Sequence[Cell], folder: Path) -> str:
