@@ -1,7 +1,7 @@
-"""The durable record of completions, (slot, payload_sha) -> Completion: nothing that was paid for is asked twice.
+"""The durable record of completions, (slot, payload_sha) -> Completion, so that none is paid for twice.
 
-One writer thread puts everything that is waiting into one SQLite transaction (WAL, synchronous=FULL), so
-concurrent completions share an fsync and the event loop never waits for the disk.
+One writer thread commits all waiting completions in one SQLite transaction (WAL, synchronous=FULL): concurrent
+completions share an fsync, and the event loop never waits for the disk.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from s3_hf.locking import hold
 from s3_hf.records import Completion, Usage
 
 VERSION = 1
-"""Layout of the file, in its `user_version`."""
+"""Version of the file's layout, kept in its `user_version`."""
 
 LINGER = 0.01
-"""Seconds that the writer lets completions gather before it takes them to the disk."""
+"""Seconds for which the writer gathers completions before it commits them."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS completions (
@@ -54,17 +54,21 @@ _STORAGE_CODES = frozenset(
 )
 
 Entry = tuple[str, Completion, asyncio.Future[None]]
-"""What waits for the writer: payload sha, completion, and the future of its `put`."""
+"""A completion that waits for the writer: payload sha, completion, and the future of its `put`."""
 
 
 class Journal:
     """The completions of one run directory, open for reading and writing by this process alone.
 
-    Opening makes the file if it is not there. Memory does not grow with the rows. `llm` says by which settings the LLM
-    is asked; a journal that says nothing of it yet keeps it from then on.
+    Memory does not grow with the rows.
+
+    Args:
+        path: the file, which is created if it does not exist.
+        llm: the settings that identify the LLM; the journal keeps them and accepts no other LLM from then on. None
+            skips the check.
 
     Raises:
-        RunDirError: another process has the journal open, another LLM wrote it, or the file is damaged.
+        RunDirError: another process has the journal open, another LLM wrote its completions, or the file is damaged.
         StorageError: the disk is full or refuses to be written.
     """
 
@@ -92,7 +96,7 @@ class Journal:
         self.close()
 
     def get(self, slot: str, sha: str) -> Completion | None:
-        """The completion recorded for this slot and payload, or None."""
+        """Return the completion recorded for this slot and payload, or None."""
         with _translated(self.path):
             row = self._reader.execute(_GET, (slot, sha)).fetchone()
         if row is None:
@@ -101,9 +105,9 @@ class Journal:
         return Completion(slot, text, finish_reason, Usage(*spent), model)
 
     async def put(self, sha: str, completion: Completion) -> None:
-        """Return when the completion is on the disk; cancelling the wait does not cancel the write.
+        """Record the completion and return when it is on the disk; cancelling the wait does not cancel the write.
 
-        A second completion of the same slot and payload is counted in `usage` but does not replace the first.
+        A second completion of the same slot and payload counts in `usage` but does not replace the first.
 
         Raises:
             StorageError: the disk is full or refuses to be written.
@@ -115,17 +119,17 @@ class Journal:
         await done
 
     def model(self) -> str | None:
-        """The model that said it wrote the first completion, or None if there is none."""
+        """Return the model of the first completion, or None if there is no completion."""
         with _translated(self.path):
             row = self._reader.execute("SELECT model FROM completions LIMIT 1").fetchone()
         return row[0] if row else None
 
     def usage(self) -> Usage:
-        """Everything that was ever paid for, over all processes that wrote this journal."""
+        """Return everything that was ever paid for, by all processes that wrote this journal."""
         return self._spent
 
     def close(self) -> None:
-        """Write what is waiting, then give the files and the lock back; a second call does nothing."""
+        """Commit the waiting completions, then release the files and the lock; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -151,34 +155,38 @@ class Journal:
                 return
 
     def _commit(self, batch: list[Entry]) -> Exception | None:
+        """Write the batch in one transaction; return the error that prevented it."""
         try:
             with _translated(self.path), self._writer:
                 self._writer.executemany(_PUT, (_row(sha, completion) for sha, completion, _ in batch))
-                paid = sum((completion.usage for _, completion, _ in batch), Usage())
-                self._writer.execute(_SPEND, (paid.requests, paid.prompt_tokens, paid.completion_tokens, paid.cost))
+                spent = sum((completion.usage for _, completion, _ in batch), Usage())
+                self._writer.execute(
+                    _SPEND, (spent.requests, spent.prompt_tokens, spent.completion_tokens, spent.cost)
+                )
         except (S3Error, ValueError, OverflowError) as error:  # the latter two: a value that SQLite cannot hold
             return error
-        self._spent += paid
+        self._spent += spent
         return None
 
     def _settle(self, batch: list[Entry], error: Exception | None) -> None:
+        """Resolve the futures of the batch, each in its own event loop."""
         for loop in {done.get_loop() for _, _, done in batch}:
             futures = [done for _, _, done in batch if done.get_loop() is loop]
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_release, futures, error)
 
 
-def paid(path: Path) -> Usage:
-    """What the journal at `path` says was paid for; it may be open in another process.
+def read_usage(path: Path) -> Usage:
+    """Return everything that was ever paid for, from a journal that another process may have open.
 
     Raises:
         RunDirError: the file is damaged.
         StorageError: it cannot be read.
     """
     mode = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"  # a reader shares a file with the writer
-    with _translated(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as one:
-        begun = one.execute("PRAGMA user_version").fetchone()[0]
-        return Usage(*one.execute(_SPENT).fetchone()) if begun else Usage()
+    with _translated(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
+        begun = db.execute("PRAGMA user_version").fetchone()[0]
+        return Usage(*db.execute(_SPENT).fetchone()) if begun else Usage()
 
 
 def _release(futures: Iterable[asyncio.Future[None]], error: Exception | None) -> None:
@@ -207,14 +215,14 @@ def _row(sha: str, completion: Completion) -> tuple[str | int | float, ...]:
 
 
 def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """A connection that writes and one that reads without waiting for it."""
+    """Return a connection that writes, and one that reads without waiting for it."""
     writer = sqlite3.connect(path, check_same_thread=False)
     try:
         version = writer.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
             raise RunDirError(
                 f"{str(path)!r} should be a journal of version {VERSION}, found version {version!r}; "
-                "use the s3-hf that wrote it, or another run directory"
+                "use the version of s3-hf that wrote it, or another run directory"
             )
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
@@ -228,11 +236,12 @@ def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Conn
 
 
 def _check_llm(writer: sqlite3.Connection, path: Path, llm: str) -> None:
+    """Refuse the completions of another LLM, and note this one."""
     for (other,) in writer.execute(_WRITTEN_BY).fetchall():
         if other != llm:
             raise RunDirError(
                 f"{str(path)!r} should be the journal of the LLM with {llm}, found completions of the one with "
-                f"{other}; set these back, or name another --run-dir and leave this journal out of it"
+                f"{other}; set these back, or name another --run-dir without this journal"
             )
     with writer:
         writer.execute("INSERT OR REPLACE INTO written_by VALUES (1, ?)", (llm,))
@@ -251,5 +260,5 @@ def _translated(path: Path) -> Iterator[None]:
             ) from error
         raise RunDirError(
             f"{str(path)!r} should be a journal of completions, found a damaged or foreign file ({error}); "
-            "restore it, or delete it to pay for its completions again"
+            "restore it, or delete it and pay for its completions again"
         ) from error

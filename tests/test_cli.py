@@ -333,14 +333,18 @@ def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
         locked.lookup_status = 401
         found = findings(typed, "--llm", silent.url, "--llm", locked.url + "/v1")
         assert not found["LLM endpoint 1"]["ok"]
-        assert "answers with 404: no list of models; check" in found["LLM endpoint 1"]["found"]
+        assert "lists no models: it answered HTTP 404 '" in found["LLM endpoint 1"]["found"]
+        assert found["LLM endpoint 1"]["found"].endswith("check llm and llm_model")
         assert not found["LLM endpoint 2"]["ok"]
-        assert found["LLM endpoint 2"]["found"].endswith("401; name the variable of its key: --api-key-env")
+        assert "HTTP 401" in found["LLM endpoint 2"]["found"]
+        assert found["LLM endpoint 2"]["found"].endswith(
+            "set endpoint.api_key_env (--api-key-env) to the environment variable that holds its key"
+        )
         told = findings(typed, "--llm", locked.url, "--api-key-env", "MY_KEY")["LLM endpoint"]["found"]
-        assert told.endswith("answers with 401; correct the key in 'MY_KEY'")
+        assert "HTTP 401" in told
+        assert told.endswith("correct the key in 'MY_KEY' (endpoint.api_key_env)")
         assert [received.headers.get("authorization") for received in locked.lookups] == [None, "Bearer sk-wrong"]
     monkeypatch.delenv("MY_KEY")
-    assert findings(typed, "--api-key-env", "MY_KEY")["LLM key"] == {
-        "ok": False,
-        "found": "'MY_KEY' is not set; export it",
-    }
+    found = findings(typed, "--api-key-env", "MY_KEY")["LLM key"]
+    assert not found["ok"]
+    assert "found 'MY_KEY', which is not set; export it" in found["found"]

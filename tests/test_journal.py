@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from s3_hf.errors import RunDirError, StorageError
-from s3_hf.journal import Journal, paid
+from s3_hf.journal import Journal, read_usage
 from s3_hf.records import Completion, Usage
 
 SHA = "a" * 64
@@ -51,11 +51,11 @@ def test_usage_counts_everything_ever_paid(path):
     with Journal(path) as journal:
         asyncio.run(put_all(journal, answers(1, start=10)))
         assert journal.usage() == Usage(11, 110, 220, 2.75)
-        assert paid(path) == Usage(11, 110, 220, 2.75)
+        assert read_usage(path) == Usage(11, 110, 220, 2.75)
         asyncio.run(put_all(journal, answers(1, start=11)))
-    assert paid(path) == Usage(12, 120, 240, 3.0)
+    assert read_usage(path) == Usage(12, 120, 240, 3.0)
     path.with_name("begun.sqlite").touch()
-    assert paid(path.with_name("begun.sqlite")) == Usage()
+    assert read_usage(path.with_name("begun.sqlite")) == Usage()
 
 
 def test_first_completion_of_a_slot_stays_and_both_are_paid(path):
@@ -138,7 +138,7 @@ def test_only_one_journal_at_a_time(path):
 HOLDER = """
 import asyncio, sys, time
 from pathlib import Path
-from s3_hf.journal import Journal, paid
+from s3_hf.journal import Journal, read_usage
 from s3_hf.records import Completion, Usage
 journal = Journal(Path(sys.argv[1]))
 asyncio.run(journal.put("a" * 64, Completion("r0/seed/1", "Kept.", "stop", Usage(1, 1, 1, 0.0), "m")))
@@ -218,7 +218,7 @@ def test_the_completions_of_another_llm_are_refused(path):
     for llm in (None, "llm='a/b'"):
         with Journal(path, llm) as journal:
             assert journal.get(ANSWER.slot, SHA) == ANSWER
-    assert paid(path).requests == 1
+    assert read_usage(path).requests == 1
 
 
 def test_a_journal_of_before_the_llm_was_noted_goes_on(path):

@@ -15,13 +15,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from s3_hf import retrying
 from s3_hf.config import LLMConfig
 from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, StorageError
 from s3_hf.journal import Journal
 from s3_hf.llm import Client, balance, client, failures
+from s3_hf.llm.access import Address
+from s3_hf.llm.answers import read_models
 from s3_hf.llm.balance import Balancer, Endpoint
-from s3_hf.llm.failures import Address
-from s3_hf.llm.served import names_in
 from s3_hf.records import Completion, Request, Usage
 from tests.llm_server import Fault, LLMServer, review, share_of_first_attempts
 
@@ -71,7 +72,7 @@ def journal(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(balance, "LONGEST_BACKOFF", 0.06)
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.06)
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def test_settings_that_cannot_work_are_refused(journal, monkeypatch):
 
 
 def test_balances_by_outstanding_requests(journal):
-    with LLMServer(delay=0.02) as fast, LLMServer(delay=0.2) as slow:
+    with LLMServer(delay=0.02) as fast, LLMServer(delay=1) as slow:
         outcomes, _ = generate(journal, (fast.url, slow.url), 100, concurrency=8)
         assert len(fast.requests) > 3 * len(slow.requests) > 0
         assert max(fast.most_outstanding, slow.most_outstanding) <= 8
@@ -346,7 +347,7 @@ def test_a_server_that_comes_up_late_is_asked_then(journal):
 
 @pytest.mark.parametrize("body", [None, [], {"data": "x"}, {"data": [1, {"id": 2}]}, {"object": "list", "data": []}])
 def test_what_is_no_list_of_models(body):
-    assert names_in(body) == ()
+    assert read_models(body) == ()
 
 
 # --- retries ---
@@ -385,7 +386,8 @@ def test_retry_after_is_honoured(journal, after):
 
 def test_retry_after_is_capped_and_never_negative():
     def wait(**headers):
-        return failures._retry_after(httpx2.Headers({k.replace("_", "-"): v for k, v in headers.items()}))
+        values = httpx2.Headers({k.replace("_", "-"): v for k, v in headers.items()})
+        return retrying.retry_after(values, failures.LONGEST_WAIT)
 
     past = email.utils.format_datetime(datetime.now(UTC) - timedelta(hours=1))
     assert wait(retry_after="86400") == failures.LONGEST_WAIT
@@ -402,7 +404,7 @@ def test_the_slot_is_given_back_while_waiting(journal):
 
 
 def test_a_rate_limit_is_no_failure_of_the_request(journal, monkeypatch):
-    monkeypatch.setattr(balance, "LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.01)
     with LLMServer(faults=[Fault(429)] * 12) as server:
         outcomes, _ = generate(journal, server.url, 1, retries=3)
         assert len(server.requests) == 13
@@ -418,7 +420,7 @@ def test_no_row_is_lost_under_faults(journal):
 
 
 def test_one_request_that_always_fails_does_not_stop_the_others(journal, monkeypatch):
-    monkeypatch.setattr(balance, "LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.05)
 
     def poison(payload, attempt):
         return Fault(500, {}, "cannot") if payload["seed"] == 3 else None
@@ -539,9 +541,9 @@ def test_an_endpoint_that_dies_keeps_what_it_gave(journal, impatient):
 def test_a_dead_endpoint_is_dead_within_a_minute(monkeypatch):
     """The schedule of attempts of the real constants, without waiting for it."""
     monkeypatch.undo()
-    address = Address("it", is_url=True, key=None, key_advice="")
+    address = Address("it")
     endpoint = Endpoint(address, inference=None)
-    failure = failures.Failure(failures.Kind.DOWN, "could not be reached")
+    failure = failures.Failure(failures.FailureKind.DOWN, "could not be reached")
     now = 1000.0
     for _ in range(100):
         endpoint.failed(failure, now, now)
@@ -660,7 +662,7 @@ def test_cancelled_requests_free_their_slots(journal):
 
 def test_a_place_granted_to_a_cancelled_waiter_goes_to_the_next():
     async def run():
-        address = Address("it", is_url=True, key=None, key_advice="")
+        address = Address("it")
         balancer = Balancer((Endpoint(address, inference=None),), concurrency=1)
         held = await balancer.take()
         waiting, after = (asyncio.create_task(balancer.take()) for _ in range(2))

@@ -90,8 +90,8 @@ def typed(typed, monkeypatch, tmp_path):
             "must separate cells by commas, found ';' in the header ['text;label']",
         ),
         (("predict", "model", "--file", "recipe.py"), "Is a directory"),
-        (("predict", "model", "x", "--url", "nope"), "--url must be the URL of an endpoint, found 'nope'"),
-        (("predict", "model", "x", "--url", "http://[::1"), "Invalid IPv6 URL"),
+        (("predict", "model", "--hosted", "ftp://h"), "--hosted must be the URL of an endpoint, found 'ftp://h'"),
+        (("predict", "model", "x", "--hosted", "http://[::1"), "Invalid IPv6 URL"),
         ((*NEW, "empty.csv"), "must have rows"),
         ((*NEW, "semicolon.csv"), "line 1, must separate cells by commas, found ';' in the header ['text;label']"),
         (

@@ -12,10 +12,10 @@ import pytest
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, S3Error, StudentError
-from s3_hf.predicting.hosted import HostedClassifier, HostedSpanFinder
-from s3_hf.predicting.said import Said
+from s3_hf.predicting.hosted import HostedStudent
+from s3_hf.predicting.result import Result
 from s3_hf.predicting.student import Student
-from s3_hf.predicting.tables import check_out, read_texts, with_said, write_rows
+from s3_hf.predicting.tables import check_out, read_texts, with_results, write_rows
 from s3_hf.records import Columns
 from s3_hf.rows.formats import READERS
 from s3_hf.training import fit, predict
@@ -59,7 +59,7 @@ def typed(typed):
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_hosted_model_says_what_it_says_here(model, flat):
     with serving(model, flat=flat) as server:
-        said = HostedClassifier("me/model", server.url).predict(TEXTS)
+        said = HostedStudent("me/model", server.url).predict(TEXTS)
     assert [(each.value, pytest.approx(each.score, abs=1e-4)) for each in Student(str(model)).predict(TEXTS)] == [
         (each.value, each.score) for each in said
     ]
@@ -70,7 +70,7 @@ def test_a_hosted_model_says_what_it_says_here(model, flat):
 def test_a_hosted_span_finder_says_what_it_says_here(span_model, flat):
     rows = spans(6, 2)
     with serving(span_model, answers=True, flat=flat) as server:
-        said = HostedSpanFinder("me/model", server.url).predict(rows["question"][:], rows["review"][:])
+        said = HostedStudent("me/model", server.url).predict(rows["question"][:], rows["review"][:])
     here = Student(str(span_model)).predict(rows["question"][:], rows["review"][:])
     assert [(each.value, each.score) for each in said] == [(one.value, pytest.approx(one.score)) for one in here]
     assert {each[1]["inputs"]["context"] for each in server.asked} == set(rows["review"][:])
@@ -79,9 +79,9 @@ def test_a_hosted_span_finder_says_what_it_says_here(span_model, flat):
 def test_contexts_are_not_sent_to_a_classifier(model):
     with (
         serving(model) as server,
-        pytest.raises(StudentError, match=r"a context cannot be sent to a classifier\), found"),
+        pytest.raises(StudentError, match=r"a context cannot be sent to a classifier\), but it"),
     ):
-        HostedSpanFinder("me/model", server.url).predict(["a good film ."], ["a bad film ."])
+        HostedStudent("me/model", server.url).predict(["a good film ."], ["a bad film ."])
 
 
 def test_what_a_student_here_says_is_what_training_predicts(pair_model, span_model, tmp_path):
@@ -111,30 +111,31 @@ def test_a_student_is_given_contexts_as_it_was_trained(tiny_student, pair_model,
 def test_the_hub_token_is_never_sent_to_a_url(model, monkeypatch, key, sent):
     monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 30)
     with serving(model) as server:
-        HostedClassifier("me/model", server.url, key).predict(TEXTS[:1])
+        HostedStudent("me/model", server.url, key).predict(TEXTS[:1])
     headers = {name.lower(): value for name, value in server.asked[0][0].items()}
     assert headers.get("authorization") == sent
 
 
 def test_an_endpoint_that_wakes_up_is_waited_for(model):
     with serving(model, refusals=(503, 429, 500)) as server:
-        assert len(HostedClassifier("me/model", server.url).predict(TEXTS[:2])) == 2
+        assert len(HostedStudent("me/model", server.url).predict(TEXTS[:2])) == 2
     assert len(server.asked) == 5
 
 
 @pytest.mark.parametrize(
-    ("refusals", "sentence"), [((400,), r"found 400 \('refused with 400'\)"), ((None,), "found something else")]
+    ("refusals", "sentence"),
+    [((400,), "answered HTTP 400 'refused with 400'"), ((None,), "it answered something else")],
 )
 def test_a_refusal_is_one_sentence(model, refusals, sentence):
     with serving(model, refusals=refusals) as server, pytest.raises(StudentError, match=sentence):
-        HostedClassifier("me/model", server.url).predict(TEXTS[:1])
+        HostedStudent("me/model", server.url).predict(TEXTS[:1])
 
 
 def test_a_ctrl_c_ends_the_asking(model, monkeypatch):
     """The first thread waits to ask again for longer than a test may last."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
-    monkeypatch.setattr("s3_hf.predicting.hosted.PAUSE", 250)
-    monkeypatch.setattr("s3_hf.predicting.hosted._seconds", lambda asked, otherwise: otherwise)
+    monkeypatch.setattr("s3_hf.retrying.PAUSE", 500)
+    monkeypatch.setattr("s3_hf.retrying.LONGEST_PAUSE", 500)
     with serving(model, refusals=(503,)) as server:
         say = server.say
 
@@ -145,33 +146,33 @@ def test_a_ctrl_c_ends_the_asking(model, monkeypatch):
 
         server.say = said
         with pytest.raises(KeyboardInterrupt):
-            HostedClassifier("me/model", server.url).predict(TEXTS[:1] * 2_000)
+            HostedStudent("me/model", server.url).predict(TEXTS[:1] * 2_000)
     signal.signal(signal.SIGINT, before)
     assert len(server.asked) < 1_000
 
 
 def test_an_endpoint_that_is_none(monkeypatch):
-    monkeypatch.setattr("s3_hf.predicting.hosted.PAUSE", 0.001)
+    monkeypatch.setattr("s3_hf.retrying.PAUSE", 0.001)
     with pytest.raises(
-        StudentError, match=r"http://127\.0\.0\.1:9 must answer text classification, found ConnectError"
+        StudentError, match=r"http://127\.0\.0\.1:9 must answer text classification, but it could not be reached"
     ):
-        HostedClassifier("me/model", "http://127.0.0.1:9").predict(["x"])
+        HostedStudent("me/model", "http://127.0.0.1:9").predict(["x"])
 
 
 def test_inference_providers_need_a_token(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(StudentError, match="a token is needed to ask me/model on Inference Providers, found none"):
-        HostedClassifier("me/model")
+        HostedStudent("me/model")
 
 
 def test_hosted_takes_a_url_or_none(typed, model):
     with serving(model) as server:
-        for arguments in (("--hosted", server.url, TEXTS[0]), (TEXTS[0], "--url", server.url)):
+        for arguments in (("--hosted", server.url, TEXTS[0]), (TEXTS[0], f"--hosted={server.url}")):
             said = json.loads(typed("predict", "me/model", *arguments, "--json"))
             assert [each["text"] for each in said] == TEXTS[:1]
     assert "'NO_SUCH_KEY', which is not set" in typed(
-        "predict", "m", "x", "--url", "http://h", "--api-key-env", "NO_SUCH_KEY"
+        "predict", "m", "x", "--hosted", "http://h", "--api-key-env", "NO_SUCH_KEY"
     )
 
 
@@ -192,7 +193,7 @@ def write(path, rows):
 def test_a_file_in_and_a_file_out(tmp_path, given, wanted):
     rows = [{"id": f"0{number}", "review": text} for number, text in enumerate(['one, "two"\nthree', "12", "é"])]
     table = read_texts(write(tmp_path / given, rows), "review")
-    write_rows(tmp_path / wanted, with_said(table, "label", [Said("pos", 0.5)] * 3))
+    write_rows(tmp_path / wanted, with_results(table, [Result("label", "pos", 0.5)] * 3))
     back = read_texts(tmp_path / wanted, "review").to_pylist()
     score = "0.5" if wanted == "out.csv" else 0.5  # the cells of a CSV file are text
     assert back == [{**row, "predicted_label": "pos", "predicted_score": score} for row in rows]

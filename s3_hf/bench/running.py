@@ -15,7 +15,7 @@ from s3_hf.bench.grid import Cell
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, storage_errors, write_json
-from s3_hf.journal import paid
+from s3_hf.journal import read_usage
 from s3_hf.loop import Observer, RunResult, Services, check, run
 from s3_hf.records import Usage
 from s3_hf.store import JOURNAL, RunDir, create_run, open_run
@@ -209,7 +209,7 @@ def _spent(folder: Path, but: str) -> Usage:
 def _note_spending(cell: Cell, folder: Path) -> None:
     journal = folder / "journals" / f"{cell.shared}.sqlite"
     if cell.shared and journal.exists():
-        write_json(folder / "journals" / f"{cell.shared}.json", asdict(paid(journal)))
+        write_json(folder / "journals" / f"{cell.shared}.json", asdict(read_usage(journal)))
 
 
 @contextlib.contextmanager

@@ -1,37 +1,39 @@
-"""What `s3-hf doctor` looks at; nothing here changes anything or needs a network to finish."""
+"""The checks of `s3-hf doctor`; none changes anything or needs a network to finish."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from s3_hf.errors import S3Error, installing
-
-if TYPE_CHECKING:
-    import httpx2
+from s3_hf.errors import ConfigError, S3Error, installing
 
 TIMEOUT = 5
-"""Seconds that a service has to answer."""
+"""Seconds that the Hub has to answer."""
 PACKAGES = ("datasets", "transformers", "huggingface_hub", "evaluate", "torch", "accelerate", "xllamacpp")
 EXTRAS = {"tune": "optuna", "phrases": "yake", "ray": "ray", "plot": "matplotlib"}
-"""Extras of this package and what each installs."""
+"""Extras of this package and the package that each installs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; not `ok` means that something may be missing, as `found` says."""
+    """The result of one check; where it is not `ok`, `detail` says what may be missing."""
 
     name: str
     ok: bool
-    found: str
+    detail: str
 
 
 def checkup(urls: Sequence[str], api_key_env: str | None = None) -> list[Finding]:
-    """Return all findings; `urls` are LLM endpoints to ask for their models, with the key in that variable."""
+    """Return all findings.
+
+    Args:
+        urls: LLM endpoints, which are asked for their lists of models.
+        api_key_env: environment variable that holds their key.
+    """
     return [*_installed(), *_embedded(), *_services(), *_endpoints(urls, api_key_env), *_hardware()]
 
 
@@ -51,14 +53,14 @@ def _installed() -> Iterator[Finding]:
 def _embedded() -> Iterator[Finding]:
     from s3_hf.local import assets
 
-    looks: tuple[tuple[str, str, Callable[[], Path]], ...] = (
+    parts: tuple[tuple[str, str, Callable[[], Path]], ...] = (
         ("embedded LLM", assets.DEFAULT_GGUF, assets.default_gguf),
         ("embedded student", assets.MINILM_ID, assets.minilm_dir),
     )
-    for name, what, find in looks:
+    for name, installed, find in parts:
         try:
             find()
-            yield Finding(name, True, what)
+            yield Finding(name, True, installed)
         except S3Error as error:
             yield Finding(name, False, str(error))
 
@@ -77,43 +79,28 @@ def _services() -> Iterator[Finding]:
 
 
 def _endpoints(urls: Sequence[str], api_key_env: str | None) -> Iterator[Finding]:
-    import httpx2
+    from s3_hf.config import LLMConfig
+    from s3_hf.llm.access import read_key, shortened, without_secrets
+    from s3_hf.llm.failures import Failure
+    from s3_hf.llm.models import probe
 
-    from s3_hf.llm import models_url
-
-    key = os.environ.get(api_key_env, "").strip() if api_key_env else ""
-    if api_key_env and not key:
-        yield Finding("LLM key", False, f"{api_key_env!r} is not set; export it")
+    settings = LLMConfig(api_key_env=api_key_env)
+    try:
+        read_key(api_key_env)
+    except ConfigError as error:
+        yield Finding("LLM key", False, str(error))
+        settings = LLMConfig()
     for number, url in enumerate(urls, 1):
         name = f"LLM endpoint {number}" if len(urls) > 1 else "LLM endpoint"
-        try:
-            headers = {"authorization": f"Bearer {key}"} if key else {}
-            answer = httpx2.get(models_url(url), headers=headers, timeout=TIMEOUT)
-            yield Finding(name, answer.status_code == 200, f"{url} {_answered(answer, api_key_env)}")
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            yield Finding(name, False, f"{url} cannot be reached ({type(error).__name__}); check that it runs")
-
-
-def _answered(answer: httpx2.Response, api_key_env: str | None) -> str:
-    """What an endpoint said when it was asked for its models, and what to do about it."""
-    from s3_hf.llm import names_in, shown
-
-    status = answer.status_code
-    if status in (401, 403):
-        advice = (
-            f"correct the key in {api_key_env!r}" if api_key_env else "name the variable of its key: --api-key-env"
-        )
-        return f"answers with {status}; {advice}"
-    if status in (404, 405):
-        return f"answers with {status}: no list of models; check that the URL is one of an OpenAI-compatible server"
-    if status != 200:
-        return f"answers with {status}; see its log"
-    try:
-        names = names_in(answer.json())
-    except ValueError:
-        names = ()
-    choose = "; choose one with --set llm_model=NAME" if len(names) > 1 else ""
-    return f"serves {shown(names)}{choose}" if names else "answers, but names no model"
+        models = asyncio.run(probe(url, settings))
+        if isinstance(models, Failure):
+            detail = f"lists no models: it {models.reason}; {models.advice or 'check that it runs and see its log'}"
+        elif models:
+            choose = "; choose one with --set llm_model=NAME" if len(models) > 1 else ""
+            detail = f"serves {shortened(models)}{choose}"
+        else:
+            detail = "answers, but names no model"
+        yield Finding(name, not isinstance(models, Failure), f"{without_secrets(url)} {detail}")
 
 
 def _hardware() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Commands about the machine and the embedded LLM: llm serve, doctor."""
+"""Commands for the embedded LLM and the machine: llm serve, doctor."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def doctor(
     api_key_env: str = options.API_KEY_ENV,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
 ) -> None:
-    """Check what is installed, which endpoints answer, whether a token is there, and what the hardware can do."""
+    """Check the installed packages, the endpoints, the Hub token and the hardware."""
     from s3_hf.cli import display
     from s3_hf.cli.checkup import checkup
 
     findings = checkup(url or [], api_key_env)
     if as_json:
-        display.show_json({one.name: {"ok": one.ok, "found": one.found} for one in findings})
+        display.show_json({one.name: {"ok": one.ok, "found": one.detail} for one in findings})
     else:
         for one in findings:
-            display.show_text(f"{'ok ' if one.ok else '-- '} {one.name:22}{one.found}")
+            display.show_text(f"{'ok ' if one.ok else '-- '} {one.name:22}{one.detail}")

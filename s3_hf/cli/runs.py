@@ -150,7 +150,7 @@ def status(
     """Show how far a run is, what it made and what it spent."""
     from s3_hf.cli import display
     from s3_hf.files import read_json
-    from s3_hf.journal import paid
+    from s3_hf.journal import read_usage
     from s3_hf.loop import results_of
     from s3_hf.records import Usage
     from s3_hf.store import JOURNAL, open_run
@@ -160,7 +160,7 @@ def status(
     unfinished = opened.round(len(results))
     made = [read_json(folder.facts) for folder in opened.rounds()]
     needed = (Usage(**facts["usage"]) for facts in made)
-    usage = paid(opened.journal) if opened.journal.exists() else sum(needed, Usage())
+    usage = read_usage(opened.journal) if opened.journal.exists() else sum(needed, Usage())
     more = len(results) <= opened.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
     if as_json:
         display.show_json(

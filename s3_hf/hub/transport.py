@@ -1,12 +1,9 @@
-"""Trying again what may pass, and saying in one sentence what does not."""
+"""Repeat calls of the Hub while their failure may pass, and turn other failures into one sentence."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import random
-import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -14,65 +11,44 @@ import httpx2
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from s3_hf.errors import HubError
+from s3_hf.retrying import PASSING, TRIES, repeat
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
-TRIES = 8
-PAUSE = 0.25
-"""Seconds before the second try; each later pause is twice as long, up to `LONGEST_BACKOFF`."""
-LONGEST_BACKOFF = 8.0
-LONGEST_PAUSE = 300.0
-"""Longest wait that a server may ask for, in seconds: the window of the Hub's rate limits."""
-PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 _BROKEN = (
     httpx2.TransportError,
-    LocalEntryNotFoundError,  # a download that got no answer
-    ConnectionError,  # and RuntimeError: what an upload that got none raises
+    LocalEntryNotFoundError,  # a download without an answer
+    ConnectionError,  # and RuntimeError: an upload without an answer
     RuntimeError,
-    json.JSONDecodeError,  # and KeyError: an answer that is no Hub's, such as a gateway's page
+    json.JSONDecodeError,  # and KeyError: an answer from something other than a Hub, such as a gateway's page
     KeyError,
 )
 
 
 def persistently(action: Callable[[], T], endpoint: str, tries: int = TRIES) -> T:
-    """Return what `action` returns, trying again after conflicts, overload and broken connections.
-
-    `action` is called anew each time, so it must read the state it builds on itself. `Retry-After` is honoured.
+    """Return the value of `action`, called again after conflicts, overload and broken connections.
 
     Raises:
         HubError: the Hub does not answer.
         HfHubHTTPError: it answers with an error that does not pass.
     """
-    for attempt in range(1, tries + 1):
-        try:
-            return action()
-        except OfflineModeIsEnabled:
-            raise
-        except HfHubHTTPError as error:
-            if attempt == tries or error.response.status_code not in PASSING:
-                raise
-            reason, asked = str(error.response.status_code), error.response.headers.get("retry-after")
-        except _BROKEN as error:
-            if attempt == tries:
-                raise HubError(
-                    f"the Hub at {endpoint} must be reachable, found {type(error).__name__} "
-                    f"({' '.join(str(error).split())[:300]}); check the network and HF_ENDPOINT, then push again: "
-                    "what was published is kept"
-                ) from error
-            reason, asked = type(error).__name__, None
-        pause = _pause(attempt, asked)
-        logger.info("%s answered %s; trying again in %.1f s", endpoint, reason, pause)
-        time.sleep(pause)
-    raise AssertionError("unreachable: the last try returns or raises")
+    try:
+        return repeat(action, endpoint, broken=_BROKEN, tries=tries)
+    except OfflineModeIsEnabled:
+        raise
+    except _BROKEN as error:
+        raise HubError(
+            f"the Hub at {endpoint} must be reachable, found {type(error).__name__} ({_one_line(str(error))}); check "
+            "the network and HF_ENDPOINT, then push again: what was published is kept"
+        ) from error
 
 
 @contextlib.contextmanager
 def hub_errors(endpoint: str) -> Iterator[None]:
-    """Turn whatever the Hub's client raises into one clear sentence.
+    """Turn every exception of the Hub's client into one sentence.
 
     Raises:
-        HubError: with the endpoint, what it answered and what to do; never with a token.
+        HubError: names the endpoint, its answer and what to do; never a token.
     """
     try:
         yield
@@ -86,7 +62,7 @@ def hub_errors(endpoint: str) -> Iterator[None]:
 
 def _sentence(endpoint: str, error: HfHubHTTPError) -> str:
     status = error.response.status_code
-    said = " ".join((error.server_message or "no reason given").split())[:300]
+    reason = _one_line(error.server_message or "no reason given")
     advice = {
         401: "log in again with `hf auth login`, or set HF_TOKEN to a valid token",
         403: "use a token that may write to that namespace",
@@ -95,12 +71,8 @@ def _sentence(endpoint: str, error: HfHubHTTPError) -> str:
         status, "wait and push again: what was published is kept" if status in PASSING else "correct it and push again"
     )
     wanted = {401: "must know the token", 403: "must allow the push", 404: "must have the repository"}
-    return f"the Hub at {endpoint} {wanted.get(status, 'must accept the push')}, found {status} ({said!r}); {advice}"
+    return f"the Hub at {endpoint} {wanted.get(status, 'must accept the push')}, found {status} ({reason!r}); {advice}"
 
 
-def _pause(attempt: int, asked: str | None) -> float:
-    try:
-        return min(float(asked or ""), LONGEST_PAUSE)
-    except ValueError:
-        doubled = min(PAUSE * 2.0 ** (attempt - 1), LONGEST_BACKOFF)
-        return doubled * (1 + random.random())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -1,6 +1,8 @@
-"""The LLM endpoint: `Client.generate(Request) -> Completion`, journal first, within the limits."""
+"""The LLM endpoint: `Client.generate(Request) -> Completion`, journal first, within the limits.
+
+`access`, `answers` and `failures` also serve stations that call models over HTTP without a journal.
+"""
 
 from s3_hf.llm.client import Client, ClientStatus
-from s3_hf.llm.served import models_url, names_in, shown
 
-__all__ = ["Client", "ClientStatus", "models_url", "names_in", "shown"]
+__all__ = ["Client", "ClientStatus"]

@@ -1,51 +1,43 @@
-"""Who is asked next: slots for `concurrency` requests, least outstanding first, failing endpoints left out."""
+"""Give requests their slots: `concurrency` in all, each on the least busy endpoint, failing endpoints left out."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from dataclasses import dataclass
 
 from huggingface_hub import AsyncInferenceClient
 
 from s3_hf.errors import S3Error
-from s3_hf.llm.failures import Address, Failure, Kind
+from s3_hf.llm.access import Address
+from s3_hf.llm.failures import Failure, FailureKind
+from s3_hf.retrying import backoff
 
 DEAD_AFTER = 30.0
-"""Seconds of failures alone after which an endpoint is dead."""
+"""Seconds of nothing but failures after which an endpoint is dead."""
 
 BUSY_AFTER = 600.0
-"""Seconds without a completion after which an endpoint that only says "wait" is dead, too."""
+"""Seconds without a completion after which an endpoint that only asks to wait is dead, too."""
 
 MANY = 3
-"""Failures in a row from which on they say something about the endpoint, not about one request."""
-
-LONGEST_BACKOFF = 10.0
-
-
-def backoff(times: int) -> float:
-    """Seconds to wait after the `times`-th failure in a row: 0.5 s doubling to 10 s, less up to half at random."""
-    longest: float = min(LONGEST_BACKOFF, 0.5 * 2 ** min(times - 1, 10))
-    return longest * random.uniform(0.5, 1)
+"""Failures in a row that point to the endpoint, not to one request."""
 
 
 @dataclass(slots=True)
 class Endpoint:
-    """One URL or model id, and how it does.
+    """One URL or model id, and the state of its circuit breaker.
 
-    It is `suspect` when it failed three times in a row, and at least as often as requests are outstanding.
-    A suspect endpoint is asked again by one request at a time, after pauses that double to 10 s or that it
-    asks for (Retry-After, at most 120 s), until it answers. It is dead when it is suspect and failed all of
-    the last 30 s, counted from the sending of the first request that failed; being told to wait (429, or 503
-    with Retry-After) is a sign of life and starts the 30 s anew, but only for 10 minutes without a completion.
+    An endpoint is `suspect` when it failed three times in a row, and at least as often as requests are outstanding.
+    It then gets one request at a time, after pauses that double to 10 s or that it asks for (Retry-After, at most
+    120 s), until it answers. It is dead when it is suspect and every attempt of the last 30 s failed, counted from the
+    sending of the first request that failed. An answer that asks to wait (429, or 503 with Retry-After) is a sign of
+    life and starts the 30 s anew, but only for 10 minutes without a completion.
     """
 
     address: Address
     inference: AsyncInferenceClient
-    url: str = ""
     serves: tuple[str, ...] | None = None
-    """Names of its models, as far as it tells; None until it was asked."""
+    """Names of the models that it lists; None until it was asked."""
     outstanding: int = 0
     sent: int = 0
     failures: int = 0
@@ -57,19 +49,19 @@ class Endpoint:
     silent_since: float | None = None
 
     def succeeded(self, now: float) -> None:
-        """Every count of failures starts anew."""
+        """Reset every count of failures."""
         self.failures = self.garbage = self.pauses = 0
         self.resume_at = 0.0
         self.answered_at = now
         self.down_since = self.silent_since = None
 
     def failed(self, failure: Failure, sent_at: float, now: float) -> bool:
-        """Count the failure of a request sent at `sent_at`; true when the endpoint is now first left out."""
+        """Count the failure of a request sent at `sent_at`; return True if the endpoint is left out from now on."""
         self.failures += 1
-        self.garbage += failure.kind is Kind.GARBAGE
+        self.garbage += failure.kind is FailureKind.GARBAGE
         since = max(sent_at, self.answered_at)
         self.silent_since = min(self.silent_since or since, since)
-        if failure.kind is Kind.BUSY:
+        if failure.kind is FailureKind.BUSY:
             self.down_since = None
         else:
             self.down_since = since if self.down_since is None else min(self.down_since, since)
@@ -81,22 +73,22 @@ class Endpoint:
 
     @property
     def suspect(self) -> bool:
-        """Whether the endpoint, not a single request, seems to be at fault."""
+        """True if the endpoint, not a single request, seems to be at fault."""
         return self.failures >= max(MANY, self.outstanding)
 
     def dead(self, now: float) -> bool:
-        """Whether waiting longer has no point."""
+        """Return True if waiting longer has no point."""
         down = self.down_since is not None and now - self.down_since >= DEAD_AFTER
         silent = self.silent_since is not None and now - self.silent_since >= BUSY_AFTER
         return self.suspect and (down or silent)
 
     def available(self, now: float) -> bool:
-        """Whether a request may be sent now."""
+        """Return True if a request may be sent now."""
         return now >= self.resume_at and not (self.pauses and self.outstanding)
 
 
 class Balancer:
-    """Hands out at most `concurrency` slots, in order of asking, each on the least busy endpoint available."""
+    """Grants at most `concurrency` slots, in the order of the calls, each on the least busy endpoint available."""
 
     def __init__(self, endpoints: tuple[Endpoint, ...], concurrency: int) -> None:
         self.endpoints = endpoints
@@ -111,7 +103,7 @@ class Balancer:
         return sum(endpoint.outstanding for endpoint in self.endpoints)
 
     async def take(self, *, first: bool = False) -> Endpoint:
-        """Wait for a slot; `first` goes ahead of the queue. The slot is returned by `give_back`.
+        """Wait for a slot and return its endpoint; `first` goes ahead of the queue. `give_back` frees the slot.
 
         Raises:
             S3Error: `stop` was called.
@@ -132,13 +124,13 @@ class Balancer:
             raise
 
     def give_back(self, endpoint: Endpoint) -> None:
-        """Free the slot for the next in the queue."""
+        """Free a slot for the next in the queue."""
         endpoint.outstanding -= 1
         self._free += 1
         self._serve()
 
     def stop(self, failure: S3Error) -> None:
-        """Everyone who waits for a slot, now or later, gets `failure`."""
+        """Raise `failure` in every call of `take`, now and later."""
         self._failure = failure
         for place in self._queue:
             if not place.done():
@@ -147,7 +139,7 @@ class Balancer:
         self.close()
 
     def close(self) -> None:
-        """Leave no timer behind."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -158,18 +150,18 @@ class Balancer:
             if self._queue[0].done():  # its wait was cancelled
                 self._queue.popleft()
                 continue
-            able = [endpoint for endpoint in self.endpoints if endpoint.available(now)]
-            if not able:
+            available = [endpoint for endpoint in self.endpoints if endpoint.available(now)]
+            if not available:
                 self._serve_later(now)
                 return
-            endpoint = min(able, key=lambda one: (one.outstanding, one.sent))
+            endpoint = min(available, key=lambda one: (one.outstanding, one.sent))
             endpoint.outstanding += 1
             endpoint.sent += 1
             self._free -= 1
             self._queue.popleft().set_result(endpoint)
 
     def _serve_later(self, now: float) -> None:
-        """Look again when the next pause is over; an endpoint on trial calls `give_back` by itself."""
+        """Serve the queue again when the next pause is over; a request under way ends in `give_back`."""
         soonest = min((one.resume_at for one in self.endpoints if one.resume_at > now), default=None)
         if soonest is None or (self._timer is not None and self._timer.when() <= soonest):
             return

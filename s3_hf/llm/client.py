@@ -1,4 +1,4 @@
-"""The client that a run asks: journal first, then an endpoint, within the limits, until it cannot go on."""
+"""The client of a run: it answers from the journal first, then from an endpoint, within the limits."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
-
-import httpx2
 
 from s3_hf.config import LLMConfig
 from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, S3Error
 from s3_hf.journal import Journal
-from s3_hf.llm.balance import BUSY_AFTER, MANY, Balancer, Endpoint, backoff
-from s3_hf.llm.connect import check_limits, connect, open_pools
-from s3_hf.llm.failures import Failure, Kind, classify, read
-from s3_hf.llm.served import Served
+from s3_hf.llm.access import addresses, open_client, open_pools
+from s3_hf.llm.answers import read_completion
+from s3_hf.llm.balance import BUSY_AFTER, MANY, Balancer, Endpoint
+from s3_hf.llm.failures import ATTEMPT_ERRORS, Failure, FailureKind, classify
+from s3_hf.llm.limits import Limits
+from s3_hf.llm.models import ModelChooser
 from s3_hf.records import Completion, Request, Usage
+from s3_hf.retrying import backoff
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +30,11 @@ KEPT = "every completion so far is kept, and the same command goes on from there
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """How far the client is, for a progress display and a forecast.
+    """Progress of a client, for a display and a forecast.
 
-    `sent` counts attempts, `retries` those after a request's first, `finished` completions that were asked
-    for, `replayed` those that the journal had. `usage` is everything the journal's run ever paid for; a
-    server that reports no token counts adds 0 tokens. Rates are per second since the first request was sent.
+    `sent` counts attempts, `retries` those after a request's first, `finished` completions that an endpoint gave,
+    `replayed` those that the journal had. `usage` is everything that the journal's run ever paid for; a server that
+    reports no token counts adds 0 tokens. Rates are per second since the first request was sent.
     """
 
     sent: int = 0
@@ -47,20 +48,25 @@ class ClientStatus:
 
 
 class Client:
-    """Answers requests from the journal or an LLM endpoint: `async with Client(...) as client`.
+    """Completes requests from the journal or an LLM endpoint: `async with Client(...) as client`.
 
-    `urls` empty: `model` is a model id on Inference Providers. Otherwise OpenAI-compatible endpoints, asked
-    for `model`, or for the only one that they say they serve where it is None; requests go to the one with the
-    fewest outstanding. A failed attempt is repeated up to `settings.retries` times after a growing pause; "wait"
-    (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. When an
-    endpoint counts as dead is told at `Endpoint`; the client fails when all are. A request that waits to be
-    repeated holds no slot.
+    A failed attempt is repeated up to `settings.retries` times after a growing pause. An answer that asks to wait
+    (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. A request that
+    waits to be repeated holds no slot. The client fails when all its endpoints are dead, as `Endpoint` defines it.
 
-    Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from
-    answers (0 where the server tells none), so `max_tokens` and `max_cost` are passed by what is in flight.
+    Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from answers (0
+    where the server reports none), so `max_tokens` and `max_cost` are passed by the requests that are under way.
+
+    Args:
+        model: model id on Inference Providers if `urls` is empty, else the model to ask the URLs for; None asks for
+            the only one that they list.
+        urls: OpenAI-compatible endpoints; a request goes to the one with the fewest under way.
+        settings: concurrency, retries, limits, prices and the variable that holds the key.
+        journal: where completions are looked up and recorded.
+        observer: is called with the status after every completion and before every pause.
 
     Raises:
-        ConfigError: there is nothing to ask, a key's variable is not set, or `max_cost` has no price.
+        ConfigError: there is neither a model nor a URL, a key's variable is not set, or `max_cost` has no price.
     """
 
     def __init__(
@@ -71,12 +77,13 @@ class Client:
         journal: Journal,
         observer: Callable[[ClientStatus], None] | None = None,
     ) -> None:
-        check_limits(settings)
         self._model, self._settings, self._journal, self._observer = model, settings, journal, observer
+        self._limits = Limits(settings)
+        targets = addresses(model, urls, settings)
         self._pools = open_pools(urls, settings.concurrency)
-        self._endpoints = connect(model, urls, settings, self._pools)
+        self._endpoints = tuple(Endpoint(one, open_client(one, model, settings, self._pools)) for one in targets)
         self._balancer = Balancer(self._endpoints, settings.concurrency)
-        self._served = Served(self._endpoints, self._pools[0], journal.model())
+        self._models = ModelChooser(self._endpoints, self._pools[0], journal.model())
         self._failure: S3Error | None = None
         self._failed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -92,7 +99,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._balancer.close()
-        self._served.close()
+        self._models.close()
         for pool in self._pools:
             await pool.aclose()
 
@@ -114,23 +121,23 @@ class Client:
         )
 
     async def generate(self, request: Request) -> Completion:
-        """The completion for the request, in the journal before it is returned.
+        """Return the completion of the request, which is in the journal by then.
 
         Raises:
-            RequestError: it refuses or keeps failing this request; others may go through.
-            EndpointError: the endpoint is dead, refuses, or does not answer with chat completions; every later
-                call raises the same at once.
-            ConfigError: an endpoint serves several models, and none was named.
-            BudgetReached: a limit is reached; raised when what was in flight is in the journal.
+            RequestError: an endpoint refuses or keeps failing this request; others may go through.
+            EndpointError: the endpoints are dead, refuse, or do not answer with chat completions; every later call
+                raises the same at once.
+            ConfigError: an endpoint serves several models, and the settings name none.
+            BudgetReached: a limit is reached; raised once the requests under way are in the journal.
             StorageError: the journal cannot be written.
         """
         self._raise_failure()
         sha = request.payload_sha()
-        known = self._journal.get(request.slot, sha)
-        if known is not None:
+        recorded = self._journal.get(request.slot, sha)
+        if recorded is not None:
             self._replayed += 1
             self._notify()
-            return known
+            return recorded
         endpoint = await self._admit()
         try:
             try:
@@ -146,10 +153,10 @@ class Client:
         return completion
 
     async def _admit(self) -> Endpoint:
-        """Wait for a slot and count the request as in flight, unless a limit forbids it."""
+        """Wait for a slot and count the request as under way, unless a limit forbids it."""
         while True:
             endpoint = await self._slot()
-            limit = self._limit_reached()
+            limit = self._limits.reached(self._paid, self._unanswered)
             if limit is None:
                 break
             self._balancer.give_back(endpoint)
@@ -163,7 +170,7 @@ class Client:
         return endpoint
 
     async def _slot(self, *, first: bool = False) -> Endpoint:
-        """Wait for a slot; the request that just failed for all may have freed this one."""
+        """Wait for a slot; it may have been freed by a request whose failure stops the client."""
         endpoint = await self._balancer.take(first=first)
         if self._failure is not None:
             self._balancer.give_back(endpoint)
@@ -171,19 +178,20 @@ class Client:
         return endpoint
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Completion:
-        """Send the request until it is answered; the slot on `endpoint` is held by the caller."""
+        """Send the request until it is answered; the caller holds a slot on `endpoint`."""
         began = asyncio.get_running_loop().time()
         failures = 0
         for attempt in itertools.count(1):
             self._sent += 1
             self._retries += attempt > 1
-            outcome = await self._send(endpoint, request)
+            outcome = await self._attempt(endpoint, request)
             if isinstance(outcome, Completion):
                 return outcome
-            failures += outcome.kind is not Kind.BUSY
+            busy = outcome.kind is FailureKind.BUSY
+            failures += not busy
             self._check(endpoint, outcome)
             now = asyncio.get_running_loop().time()
-            spent = now - began > BUSY_AFTER if outcome.kind is Kind.BUSY else failures > self._settings.retries
+            spent = now - began > BUSY_AFTER if busy else failures > self._settings.retries
             if spent or not self._settings.retries:
                 raise self._given_up(endpoint, outcome, attempt)
             self._notify()
@@ -191,35 +199,35 @@ class Client:
             endpoint = await self._slot(first=True)
         raise AssertionError("unreachable")
 
-    async def _send(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
-        """One attempt; gives the slot back."""
+    async def _attempt(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
+        """Send the request once, tell the endpoint's breaker how it went, and give the slot back."""
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         self._first_at = self._first_at or sent_at
         try:
-            asked_for = await self._asked_for(endpoint)
-            async with asyncio.timeout(self._settings.timeout):
-                answer = await endpoint.inference.chat_completion(**request.payload(), model=asked_for)
-            text, finish_reason, model, usage = read(answer)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            completion = await self._send(endpoint, request)
+        except ATTEMPT_ERRORS as error:
             failure = classify(error, endpoint.address)
             if endpoint.failed(failure, sent_at, clock()) and len(self._endpoints) > 1:
-                logger.warning("%s is left out and tried again later: it %s", endpoint.address.name, failure.found)
+                logger.warning("%s is left out and tried again later: it %s", endpoint.address.name, failure.reason)
             return failure
         except ConfigError as error:
             raise self._fail(error) from None
         else:
             endpoint.succeeded(clock())
-            named = self._model or model or asked_for or ""
-            return Completion(request.slot, text, finish_reason, self._priced(usage), named)
+            return completion
         finally:
             self._balancer.give_back(endpoint)
 
-    async def _asked_for(self, endpoint: Endpoint) -> str | None:
-        """The model to name in a request; a model id is the endpoint's own."""
-        if not endpoint.address.is_url:
-            return None
-        return self._model or await self._served.name(endpoint)
+    async def _send(self, endpoint: Endpoint, request: Request) -> Completion:
+        """Build the HTTP request, send it and read the answer: the one place that knows the endpoint's dialect."""
+        model = self._model or await self._models.choose(endpoint)
+        asked = model if endpoint.address.url else None  # a model id is the inference client's own
+        async with asyncio.timeout(self._settings.timeout):
+            answer = await endpoint.inference.chat_completion(**request.payload(), model=asked)
+        completion = read_completion(answer, request.slot)
+        usage = self._limits.priced(completion.usage)
+        return replace(completion, usage=usage, model=self._model or completion.model or model or "")
 
     async def _record(self, sha: str, completion: Completion) -> None:
         try:
@@ -232,12 +240,12 @@ class Client:
         self._notify()
 
     def _check(self, endpoint: Endpoint, failure: Failure) -> None:
-        """Raise if asking again has no point."""
-        name, found = endpoint.address.name, failure.found
-        if failure.kind is Kind.REQUEST:
-            raise RequestError(f"{name} refuses a request: it {found}; {failure.advice}")
-        if failure.kind is Kind.FATAL or endpoint.garbage >= MANY:
-            raise self._fail(EndpointError(f"{name} should complete chats, but it {found}; {failure.advice}"))
+        """Raise if another attempt has no point."""
+        name, reason = endpoint.address.name, failure.reason
+        if failure.kind is FailureKind.REQUEST:
+            raise RequestError(f"{name} refuses a request: it {reason}; {failure.advice}")
+        if failure.kind is FailureKind.FATAL or endpoint.garbage >= MANY:
+            raise self._fail(EndpointError(f"{name} should complete chats, but it {reason}; {failure.advice}"))
         now = asyncio.get_running_loop().time()
         if all(one.dead(now) for one in self._endpoints):
             raise self._fail(self._dead(failure))
@@ -247,7 +255,7 @@ class Client:
             return self._fail(self._dead(failure))
         advice = failure.advice or "see its log"
         return RequestError(
-            f"{endpoint.address.name} should answer a request, but after {attempts} attempts it {failure.found}; "
+            f"{endpoint.address.name} should answer a request, but after {attempts} attempts it {failure.reason}; "
             f"{advice}: {KEPT}"
         )
 
@@ -255,29 +263,9 @@ class Client:
         names = ", ".join(one.address.name for one in self._endpoints)
         advice = failure.advice or "check that it runs and can be reached"
         return EndpointError(
-            f"{names} should complete chats, but every attempt fails, the last because it {failure.found}; "
+            f"{names} should complete chats, but every attempt fails, the last because it {failure.reason}; "
             f"{advice}: {KEPT}"
         )
-
-    def _limit_reached(self) -> str | None:
-        wanted, paid = self._settings, self._paid
-        limits: tuple[tuple[str, float, float | None], ...] = (
-            ("max_requests", paid.requests + self._unanswered, wanted.max_requests),
-            ("max_tokens", paid.tokens, wanted.max_tokens),
-            ("max_cost", paid.cost, wanted.max_cost),
-        )
-        for name, spent, limit in limits:
-            if limit is not None and spent >= limit:
-                return (
-                    f"the limit {name}={limit!r} is reached with {paid.requests} requests, {paid.tokens} tokens and "
-                    f"a cost of {paid.cost:.4f}; all of it is kept, run the same command with a higher {name} to go on"
-                )
-        return None
-
-    def _priced(self, usage: Usage) -> Usage:
-        prices = self._settings.price_prompt, self._settings.price_completion
-        cost = (usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]) / 1e6
-        return Usage(usage.requests, usage.prompt_tokens, usage.completion_tokens, cost)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -286,7 +274,7 @@ class Client:
         self._raise_failure()
 
     def _fail(self, failure: S3Error) -> S3Error:
-        """The first failure of all, which from now on everyone gets."""
+        """Keep the first failure, and return it: every call raises it from now on."""
         if self._failure is None:
             self._failure = failure
             self._failed.set()

@@ -1,105 +1,71 @@
-"""What an attempt came to when it brought no completion, and what that means for the run."""
+"""Classify a failed attempt: what went wrong, what a user can do, and whether to try again."""
 
 from __future__ import annotations
 
-import email.utils
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
-from s3_hf.records import Usage
+from s3_hf.llm.access import Address
+from s3_hf.llm.answers import MalformedAnswerError
+from s3_hf.retrying import retry_after
 
 LONGEST_WAIT = 120.0
-"""Most seconds of a Retry-After that are waited before the endpoint is asked again."""
+"""Most seconds of a Retry-After that are waited before an LLM endpoint is asked again."""
 
-_LARGEST = 2**53
+ATTEMPT_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError)
+"""Exceptions that an attempt can end with, all of which `classify` knows."""
 
 
-class Kind(Enum):
-    """How a failed attempt is answered."""
+class FailureKind(Enum):
+    """What a failed attempt means for the request and for the run."""
 
-    BUSY = "told to wait"
+    BUSY = "the server asks to wait"
     DOWN = "no answer"
-    GARBAGE = "not a chat completion"
+    GARBAGE = "a malformed answer"
     REQUEST = "this request is refused"
     FATAL = "every request will be refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`found` continues the sentence "it ..."; `wait` is the Retry-After in seconds, 0 without one."""
+    """A failed attempt.
 
-    kind: Kind
-    found: str
+    `reason` continues the sentence "the endpoint …", as in "answered HTTP 500 'out of memory'"; `advice` may be empty;
+    `wait` is the Retry-After in seconds, 0 without one.
+    """
+
+    kind: FailureKind
+    reason: str
     advice: str = ""
     wait: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Whom to name in an error: `name` shows no secret, `key_advice` says where the key comes from."""
-
-    name: str
-    is_url: bool
-    key: str | None
-    key_advice: str
-
-
-class NotAChatError(ValueError):
-    """The body is JSON, but holds no chat completion."""
-
-
 def classify(error: Exception, address: Address) -> Failure:
-    """What kind of failure the exception of an attempt is."""
+    """Return the failure that an exception of `ATTEMPT_ERRORS` stands for."""
     if isinstance(error, HfHubHTTPError):
         return _refusal(error.response, address)
     if isinstance(error, OfflineModeIsEnabled):
         advice = "unset HF_HUB_OFFLINE, or give the URL of a local endpoint as llm"
-        return Failure(Kind.FATAL, "cannot be asked, because HF_HUB_OFFLINE is set", advice)
+        return Failure(FailureKind.FATAL, "cannot be asked, because HF_HUB_OFFLINE is set", advice)
     if isinstance(error, httpx2.InvalidURL):
-        return Failure(Kind.FATAL, f"is not a URL ({error})", "correct the setting llm")
+        return Failure(FailureKind.FATAL, f"is not a URL ({error})", "correct the setting llm")
     if isinstance(error, TimeoutError):
-        return Failure(Kind.DOWN, "gave no answer in time", "raise endpoint.timeout or lower endpoint.concurrency")
-    if isinstance(error, httpx2.DecodingError | json.JSONDecodeError | UnicodeDecodeError | NotAChatError):
+        advice = "raise endpoint.timeout or lower endpoint.concurrency"
+        return Failure(FailureKind.DOWN, "gave no answer in time", advice)
+    if isinstance(error, httpx2.DecodingError | json.JSONDecodeError | UnicodeDecodeError | MalformedAnswerError):
         return _garbage(error, address)
     if isinstance(error, ValueError):
-        if address.is_url:
-            return _garbage(error, address)
-        if "hf auth login" in str(error):
-            return Failure(Kind.FATAL, "cannot be asked without a token", address.key_advice)
-        return Failure(
-            Kind.FATAL, f"cannot be asked: {said(str(error), address).rstrip('.')}", "correct llm or endpoint"
-        )
-    return Failure(Kind.DOWN, f"could not be reached ({said(str(error) or type(error).__name__, address)})")
+        return _garbage(error, address) if address.url else _unusable(str(error), address)
+    return Failure(FailureKind.DOWN, f"could not be reached ({redacted(str(error) or type(error).__name__, address)})")
 
 
-def read(answer: Any) -> tuple[str, str, str, Usage]:
-    """Text, finish reason, model and usage of a chat completion; text is "" where the model said nothing.
-
-    Raises:
-        NotAChatError: the answer has no choice with a message.
-    """
-    try:
-        choice = answer.choices[0]
-        text = choice.message.content
-        finish_reason, model, usage = choice.finish_reason, answer.model, answer.usage
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise NotAChatError(f"found {str(answer)!r}") from error
-    if not isinstance(text, str | None):
-        raise NotAChatError(f"found content {text!r}")
-    spent = Usage(1, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
-    return _plain(text), _plain(finish_reason), _plain(model), spent
-
-
-def said(text: str, address: Address) -> str:
-    """At most 200 characters of what a server said, on one line, without any key."""
+def redacted(text: str, address: Address) -> str:
+    """Return at most 200 characters of a server's text, on one line, with keys and Hub tokens masked."""
     if address.key:
         text = text.replace(address.key, "***")
     text = re.sub(r"\bhf_\w{8,}", "hf_***", " ".join(text.split()))
@@ -108,32 +74,42 @@ def said(text: str, address: Address) -> str:
 
 def _refusal(response: httpx2.Response, address: Address) -> Failure:
     status = response.status_code
-    wait = _retry_after(response.headers)
-    found = f"answered HTTP {status} {said(_message(response), address)!r}"
+    wait = retry_after(response.headers, LONGEST_WAIT)
+    reason = f"answered HTTP {status} {redacted(_message(response), address)!r}"
     if status == 429 or (status == 503 and wait):
-        return Failure(Kind.BUSY, found, "lower endpoint.concurrency", wait)
+        return Failure(FailureKind.BUSY, reason, "lower endpoint.concurrency", wait)
     if status == 408 or status >= 500:
-        return Failure(Kind.DOWN, found, wait=wait)
+        return Failure(FailureKind.DOWN, reason, wait=wait)
     if response.is_redirect:
-        target = said(response.headers["location"], address)
-        return Failure(Kind.FATAL, f"redirects to {target!r}", "give the address it redirects to as llm")
+        target = redacted(response.headers["location"], address)
+        return Failure(FailureKind.FATAL, f"redirects to {target!r}", "give the address it redirects to as llm")
     if status in (401, 403):
-        return Failure(Kind.FATAL, found, address.key_advice)
+        return Failure(FailureKind.FATAL, reason, address.key_advice)
     if status == 402:
-        return Failure(Kind.FATAL, found, "pay for more, or set endpoint.bill_to to an organization that pays")
+        advice = "pay for more, or set endpoint.bill_to to an organization that pays"
+        return Failure(FailureKind.FATAL, reason, advice)
     if status in (404, 405):
-        return Failure(Kind.FATAL, found, "the URL or model does not exist there: check llm and llm_model")
-    return Failure(Kind.REQUEST, found, "correct the prompt or the setting that it complains about")
+        advice = "the URL or model does not exist there: check llm and llm_model"
+        return Failure(FailureKind.FATAL, reason, advice)
+    return Failure(FailureKind.REQUEST, reason, "correct the prompt or the setting that it complains about")
 
 
 def _garbage(error: Exception, address: Address) -> Failure:
     body = error.doc if isinstance(error, json.JSONDecodeError) else str(error)
-    found = f"answered something else than a chat completion: {said(body, address)!r}"
-    return Failure(Kind.GARBAGE, found, "give the URL of an OpenAI-compatible chat-completions endpoint as llm")
+    advice = "give the URL of an OpenAI-compatible chat-completions endpoint as llm"
+    return Failure(FailureKind.GARBAGE, f"answered something else: {redacted(body, address)!r}", advice)
+
+
+def _unusable(message: str, address: Address) -> Failure:
+    """Return the failure of a model id that `huggingface_hub` finds no way to ask."""
+    if "hf auth login" in message:
+        return Failure(FailureKind.FATAL, "cannot be asked without a token", address.key_advice)
+    reason = f"cannot be asked: {redacted(message, address).rstrip('.')}"
+    return Failure(FailureKind.FATAL, reason, "correct llm or endpoint")
 
 
 def _message(response: httpx2.Response) -> str:
-    """The server's own words: OpenAI's `error.message`, other servers' plain fields, or the body."""
+    """Return the server's error message: OpenAI's `error.message`, other servers' plain fields, or the body."""
     try:
         body = response.json()
     except ValueError:
@@ -142,26 +118,3 @@ def _message(response: httpx2.Response) -> str:
         if isinstance(body, dict) and body.get(field):
             body = body[field]
     return body if isinstance(body, str) else json.dumps(body)
-
-
-def _retry_after(headers: httpx2.Headers) -> float:
-    """Seconds to wait by `Retry-After` (number or HTTP date) or the `RateLimit` header, 0 without either."""
-    value = headers.get("retry-after", "").strip()
-    limit = parse_ratelimit_headers(headers)
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        seconds = float(value)
-    elif (date := email.utils.parsedate_tz(value)) is not None:
-        seconds = email.utils.mktime_tz(date) - datetime.now(UTC).timestamp()
-    else:
-        seconds = limit.reset_in_seconds if limit is not None and limit.remaining == 0 else 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT)
-
-
-def _count(usage: Any, field: str) -> int:
-    value = getattr(usage, field, None)
-    return value if isinstance(value, int) and 0 <= value < _LARGEST else 0
-
-
-def _plain(text: Any) -> str:
-    """The text without lone surrogates, which JSON can carry and neither SQLite nor Parquet can hold."""
-    return text.encode(errors="replace").decode() if isinstance(text, str) else ""

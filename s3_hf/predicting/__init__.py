@@ -1,5 +1,5 @@
-"""Using a trained student: what `s3-hf predict` and the quickstart call.
+"""Predict with a trained student: what `s3-hf predict` and the quickstart call.
 
-`student` runs it here, `hosted` asks one that is served elsewhere, `tables` reads and writes files of texts.
-Each is imported by itself, since only the first needs torch.
+`student` runs it on this machine, `hosted` calls one that is served elsewhere, `tables` reads and writes files of
+texts. Each is imported by itself, since only `student` needs torch.
 """

@@ -1,156 +1,109 @@
-"""A student that is served elsewhere: an Inference Endpoint, a server of one's own, or Inference Providers."""
+"""A student that is served elsewhere: by an Inference Endpoint, a server of one's own, or Inference Providers."""
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from threading import Event
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import httpx2
 from huggingface_hub import InferenceClient, get_token
-from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError, OfflineModeIsEnabled
+from huggingface_hub.errors import InferenceTimeoutError
 
 from s3_hf.errors import StudentError
-from s3_hf.predicting.said import Said
+from s3_hf.llm.access import Address, credentials, without_secrets
+from s3_hf.llm.answers import MalformedAnswerError
+from s3_hf.llm.failures import ATTEMPT_ERRORS, classify
+from s3_hf.predicting.result import Result, ResultKind
+from s3_hf.retrying import repeat
 
 CONCURRENCY = 8
 TIMEOUT = 60.0
 """Seconds until one request is given up and tried again."""
 PATIENCE = 300.0
 """Seconds that an endpoint may take to wake up: one that was scaled to zero answers 503 until then."""
-PAUSE, LONGEST_PAUSE = 0.5, 10.0
 TRIES = 5
-"""How often a connection that breaks is tried again."""
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
+"""Attempts of one request over a connection that breaks: an address where nothing listens is reported soon."""
 
 
-class _Hosted(ABC):
-    """A model behind HTTP, asked through `InferenceClient`.
+class HostedStudent:
+    """A model behind HTTP, called through `InferenceClient`.
 
     Args:
-        model: model id, asked of Inference Providers with the stored Hub token.
-        url: where it is served instead; the Hub token is never sent there.
-        key: what to authorise with at `url`.
+        model: model id on Inference Providers, which get the stored Hub token.
+        url: where the model is served instead; the Hub token is never sent there.
+        key: key for `url`.
 
     Raises:
-        StudentError: Inference Providers are to be asked, and there is no token.
+        StudentError: Inference Providers are to be called, and there is no token.
     """
 
-    task: ClassVar[str]
-
     def __init__(self, model: str, url: str | None = None, key: str | None = None) -> None:
-        self._where = url or f"{model} on Inference Providers"
-        if url is None:
-            if not get_token():
-                raise StudentError(
-                    f"a token is needed to ask {self._where}, found none; log in with `hf auth login`, "
-                    "set HF_TOKEN, or give the URL of an endpoint"
-                )
-            self._client = InferenceClient(model, timeout=TIMEOUT)
-        else:
-            # Without a key and a header of its own, the client would send the user's Hub token to this server.
-            headers = None if key else cast(dict[str, str], {"authorization": None})
-            self._client = InferenceClient(url, api_key=key or "none", headers=headers, timeout=TIMEOUT)
+        name = without_secrets(url) if url else f"{model} on Inference Providers"
+        if url is None and not get_token():
+            raise StudentError(
+                f"a token is needed to ask {name}, found none; log in with `hf auth login`, set HF_TOKEN, or give the "
+                "URL of an endpoint"
+            )
+        self._address = Address(name, url, key)
+        self._client = InferenceClient(url or model, timeout=TIMEOUT, **(credentials(key) if url else {}))
 
-    @abstractmethod
-    def _asked(self, *texts: str) -> Said:
-        """Ask once."""
+    def predict(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[Result]:
+        """Return the most probable label of each text, or with contexts the answer to each question, in order.
 
-    def _all(self, rows: Iterable[tuple[str, ...]]) -> list[Said]:
-        with ThreadPoolExecutor(CONCURRENCY) as pool:
-            stopped = Event()
-            asked = [pool.submit(self._persistently, row, stopped) for row in rows]
-            try:
-                return [each.result() for each in asked]
-            except BaseException:  # a Ctrl-C too: nothing more is asked
-                stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-    def _persistently(self, row: tuple[str, ...], stopped: Event) -> Said:
-        """Ask until there is an answer, an error that does not pass, or nobody who waits for it."""
-        began, pause, tries = time.monotonic(), PAUSE, 0
-        while True:
-            tries += 1
-            try:
-                return self._ask(row)
-            except HfHubHTTPError as error:
-                status = error.response.status_code
-                if status not in PASSING or time.monotonic() - began > PATIENCE:
-                    raise self._refused(f"{status} ({_said(error.server_message or 'no reason given')!r})") from error
-                wait = _seconds(error.response.headers.get("retry-after"), pause)
-            except (InferenceTimeoutError, httpx2.TransportError) as error:
-                if tries == TRIES:
-                    raise self._refused(f"{type(error).__name__} ({_said(str(error))})") from error
-                wait = pause
-            if stopped.wait(min(wait, PATIENCE)):
-                raise self._refused("that the others are not asked any more")
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    def _ask(self, row: tuple[str, ...]) -> Said:
-        try:
-            return self._asked(*row)
-        except OfflineModeIsEnabled as error:
-            raise self._refused("HF_HUB_OFFLINE set; unset it") from error
-        except HfHubHTTPError:
-            raise  # a bad request is a ValueError too
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-            raise self._refused(f"something else ({_said(str(error))})") from error
-
-    def _refused(self, found: str) -> StudentError:
-        return StudentError(
-            f"{self._where} must answer {self.task}, found {found}; check the address, the key and what is "
-            "served there"
-        )
-
-
-class HostedClassifier(_Hosted):
-    """A text classifier; the API has no place for a context, so classifiers of pairs can only be asked here."""
-
-    task = "text classification"
-
-    def predict(self, texts: Sequence[str]) -> list[Said]:
-        """Return the most probable label of each text, in order.
-
-        Raises:
-            StudentError: the model cannot be reached, refuses, or answers something else than labels.
-        """
-        return self._all((text,) for text in texts)
-
-    def _asked(self, *texts: str) -> Said:
-        found: Any = self._client.text_classification(texts[0])
-        best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
-        return Said(str(best.label), float(best.score))
-
-
-class HostedSpanFinder(_Hosted):
-    """A model that finds answers to questions in contexts."""
-
-    task = "question answering (a context cannot be sent to a classifier)"
-
-    def predict(self, questions: Sequence[str], contexts: Sequence[str]) -> list[Said]:
-        """Return the answer to each question, in order.
+        The API has no place for a context of a text to label, so classifiers of pairs only run on this machine.
 
         Raises:
             StudentError: the model cannot be reached, refuses, or answers something else.
         """
-        return self._all(zip(questions, contexts, strict=True))
+        if contexts is None:
+            return self._predict_all("text classification", ((text,) for text in texts))
+        task = "question answering (a context cannot be sent to a classifier)"
+        return self._predict_all(task, zip(texts, contexts, strict=True))
 
-    def _asked(self, *texts: str) -> Said:
-        found: Any = self._client.question_answering(question=texts[0], context=texts[1])
-        best = max(found, key=lambda one: one.score) if isinstance(found, list) else found
-        return Said(str(best.answer), float(best.score))
+    def _predict_all(self, task: str, rows: Iterable[tuple[str, ...]]) -> list[Result]:
+        stopped = Event()
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            futures = [pool.submit(self._predict, row, stopped) for row in rows]
+            try:
+                return [future.result() for future in futures]
+            except ATTEMPT_ERRORS as error:
+                reason = classify(error, self._address).reason
+                raise StudentError(
+                    f"{self._address.name} must answer {task}, but it {reason}; check the address, the key and the "
+                    "model that is served there"
+                ) from error
+            finally:  # after an error, and a Ctrl-C too, nothing more is sent
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _predict(self, row: tuple[str, ...], stopped: Event) -> Result:
+        def sleep(seconds: float) -> None:
+            if stopped.wait(seconds):
+                raise CancelledError
+
+        return repeat(
+            partial(self._send, *row),
+            self._address.name,
+            broken=(InferenceTimeoutError, httpx2.TransportError),
+            tries=TRIES,
+            patience=PATIENCE,
+            sleep=sleep,
+        )
+
+    def _send(self, text: str, context: str | None = None) -> Result:
+        """Send one request and read its answer."""
+        try:
+            if context is None:
+                return _best("label", self._client.text_classification(text))
+            return _best("answer", self._client.question_answering(question=text, context=context))
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise MalformedAnswerError(str(error)) from error
 
 
-def _said(text: str) -> str:
-    return " ".join(text.split())[:200]
-
-
-def _seconds(asked: str | None, otherwise: float) -> float:
-    try:
-        return float(asked or "")
-    except ValueError:
-        return otherwise
+def _best(kind: ResultKind, answer: Any) -> Result:
+    candidates = answer if isinstance(answer, list) else [answer]
+    best = max(candidates, key=lambda one: one.score)
+    return Result(kind, str(getattr(best, kind)), float(best.score))

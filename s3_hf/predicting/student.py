@@ -10,19 +10,19 @@ import datasets
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
-from s3_hf.predicting.said import Said
+from s3_hf.predicting.result import Result
 from s3_hf.records import Columns
 from s3_hf.training import load_student, predict_with
 
 
 class Student:
-    """A student from a folder or the Hub: its config tells whether it classifies texts or pairs, or finds answers.
+    """A student from a folder or the Hub; its config decides whether it classifies texts or pairs, or finds answers.
 
     Args:
         name: folder or Hub id.
 
     Raises:
-        StudentError: there is no such model, or it is of no such kind.
+        StudentError: there is no such model, or it is of another kind.
     """
 
     def __init__(self, name: str) -> None:
@@ -36,16 +36,11 @@ class Student:
         self._answers = type(self._model).__name__.endswith("ForQuestionAnswering")
         self._reads_contexts: bool | None = self._answers or getattr(self._model.config, "s3_pair", None)
 
-    @property
-    def says(self) -> str:
-        """What it says of a text: `label` or `answer`."""
-        return "answer" if self._answers else "label"
-
-    def predict(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[Said]:
+    def predict(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[Result]:
         """Return the most probable label of each text or pair, or the answer to each question, in order.
 
         Raises:
-            ConfigError: it was trained with contexts and none are given, or the other way about.
+            ConfigError: it was trained with contexts and there are none, or the reverse.
         """
         if self._reads_contexts is not None and self._reads_contexts is (contexts is None):
             wants, found = ("a context with each", "none") if self._reads_contexts else ("no contexts", "some")
@@ -59,9 +54,11 @@ class Student:
             context=None if contexts is None else "context",
             answers="answers" if self._answers else None,
         )
-        given = {"text": list(texts)} if contexts is None else {"text": list(texts), "context": list(contexts)}
-        rows, exactly = datasets.Dataset.from_dict(given), TrainingConfig(precision="fp32")
+        inputs = {"text": list(texts)} | ({} if contexts is None else {"context": list(contexts)})
+        rows, settings = datasets.Dataset.from_dict(inputs), TrainingConfig(precision="fp32")
         with tempfile.TemporaryDirectory() as work:
-            said = predict_with(self._model, self._tokenizer, rows, columns, exactly, Path(work))
+            predictions = predict_with(self._model, self._tokenizer, rows, columns, settings, Path(work))
+        if self._answers:
+            return [Result("answer", str(one.value), max(one.scores)) for one in predictions]
         names = self._model.config.id2label
-        return [Said(str(each.value if self._answers else names[each.value]), max(each.scores)) for each in said]
+        return [Result("label", str(names[one.value]), max(one.scores)) for one in predictions]

@@ -1,16 +1,17 @@
-"""Files of texts: read by what their name ends in, and written so."""
+"""Read texts from a file and write it with predictions; the suffix of its name decides on the format."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import ConfigError
 from s3_hf.files import check_place, replacing
-from s3_hf.predicting.said import Said
+from s3_hf.predicting.result import Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Rows to predict for: the whole table, and for each row its text and, for all or none, a context."""
+
+    table: pa.Table
+    texts: list[str]
+    contexts: list[str] | None
+
+
 def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
-    """The rows of a CSV, JSON, JSON lines or Parquet file, or the lines of a file of another name as `column`.
+    """Return the rows of a CSV, JSON, JSON lines or Parquet file, or of another file its lines as `column`.
 
     Raises:
-        ConfigError: the file cannot be read, or has no text in that column or in the column of contexts.
-        TaskError: a line is no CSV record or JSON object.
+        ConfigError: the file cannot be read, or lacks a text in that column or in the column of contexts.
+        TaskError: a line is not a CSV record or JSON object.
     """
     import pyarrow as pa
 
@@ -33,7 +43,7 @@ def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"--file must be a readable CSV, JSON, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} "
-            f"({_brief(error)}); check it"
+            f"({_one_line(error)}); check it"
         ) from error
     if not table.num_rows:
         raise ConfigError(f"--file must hold rows, found none in {str(path)!r}; give a file with texts")
@@ -57,13 +67,16 @@ def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
     return table
 
 
-def with_said(table: pa.Table, kind: str, said: Sequence[Said]) -> pa.Table:
-    """The rows with `predicted_label` or `predicted_answer` and `predicted_score`, in place of columns so named."""
+def with_results(table: pa.Table, results: Sequence[Result]) -> pa.Table:
+    """Return the rows with `predicted_label` or `predicted_answer` and `predicted_score`; such columns are replaced.
+
+    There is a result for each row, and at least one row.
+    """
     import pyarrow as pa
 
     added: Mapping[str, Any] = {
-        f"predicted_{kind}": pa.array([one.value for one in said], pa.string()),
-        "predicted_score": pa.array([one.score for one in said], pa.float64()),
+        f"predicted_{results[0].kind}": pa.array([one.value for one in results], pa.string()),
+        "predicted_score": pa.array([one.score for one in results], pa.float64()),
     }
     table = table.drop_columns([name for name in added if name in table.column_names])
     for name, values in added.items():
@@ -71,12 +84,34 @@ def with_said(table: pa.Table, kind: str, said: Sequence[Said]) -> pa.Table:
     return table
 
 
+def read_inputs(
+    texts: Sequence[str], context: str | None, file: Path | None, column: str, context_column: str | None
+) -> Inputs:
+    """Return the texts of the command line or the rows of the file, with their contexts.
+
+    Raises:
+        ConfigError: there are both texts and a file, or neither, or the file cannot be read.
+    """
+    import pyarrow as pa
+
+    if bool(texts) == bool(file):
+        raise ConfigError(f"predict needs texts, or a file by --file; found {'both' if texts else 'none'}, give one")
+    if context_column and (context is not None or not file):
+        found = "--context" if context is not None else "no file"
+        raise ConfigError(
+            f"--context-column {context_column!r} must stand with --file alone, found {found}; leave one out"
+        )
+    table = read_texts(file, column, context_column) if file else pa.table({column: list(texts)})
+    contexts = None if context is None else [context] * len(table)
+    return Inputs(table, table[column].to_pylist(), table[context_column].to_pylist() if context_column else contexts)
+
+
 def check_out(path: Path) -> None:
-    """Return if a file of that name can be written.
+    """Check that a file of that name can be written.
 
     Raises:
         ConfigError: its suffix names no format.
-        StorageError: no file can be put there.
+        StorageError: no file can be created there.
     """
     if _format(path) not in TABLES:
         raise ConfigError(f"--out must end in one of {', '.join(TABLES)}, found {str(path)!r}; rename it")
@@ -84,10 +119,10 @@ def check_out(path: Path) -> None:
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
-    """Leave the rows in a file of the format that its name ends in.
+    """Write the rows to a file, in the format that its suffix names.
 
     Raises:
-        ConfigError: a column cannot stand in a CSV file.
+        ConfigError: CSV cannot hold one of the columns.
         StorageError: the disk is full or refuses to be written.
     """
     import pyarrow as pa
@@ -106,13 +141,13 @@ def write_rows(path: Path, table: pa.Table) -> None:
                 temporary.write_text(text, encoding="utf-8")
     except pa.ArrowInvalid as error:
         raise ConfigError(
-            f"{str(path)!r} must be of a format that holds every column, found that CSV does not ({_brief(error)}); "
+            f"{str(path)!r} must be of a format that holds every column, found CSV ({_one_line(error)}); "
             "write .jsonl or .parquet"
         ) from error
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for the numbers that JSON has none of: NaN and the infinite ones."""
+    """Return the value with null in place of NaN and infinite numbers, which JSON lacks."""
     if isinstance(value, dict):
         return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -133,13 +168,13 @@ def _read(path: Path, column: str) -> pa.Table:
     if _format(path) in TABLES:
         from s3_hf.rows.formats import READERS
 
-        return _of_rows(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
+        return _table(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
     return pa.table({column: [line.removesuffix("\r") for line in lines if line.strip()]})
 
 
-def _of_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows with the columns that any of them has; what a row lacks is null."""
+def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return the rows as a table with every column that any of them has; a missing value is null."""
     import pyarrow as pa
 
     columns = {}
@@ -148,11 +183,11 @@ def _of_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             columns[name] = pa.array([row.get(name) for row in rows])
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({_brief(error)}); "
+                f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({_one_line(error)}); "
                 "correct the file"
             ) from error
     return pa.table(columns)
 
 
-def _brief(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]

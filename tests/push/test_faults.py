@@ -16,7 +16,7 @@ FAULTS = (429, 500, 503, 409, 412, "reset", "slow", "lost")
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr("s3_hf.hub.transport.PAUSE", 0.01)
+    monkeypatch.setattr("s3_hf.retrying.PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_foreign_namespace(run, hub):
 
 
 def test_unreachable_server(run, monkeypatch):
-    monkeypatch.setattr("s3_hf.hub.transport.PAUSE", 0.001)
+    monkeypatch.setattr("s3_hf.retrying.PAUSE", 0.001)
     with pytest.raises(HubError, match=r"the Hub at http://127\.0\.0\.1:9 must be reachable"):
         push_run(run, "me", endpoint="http://127.0.0.1:9", token="hf_" + "x" * 30)
 

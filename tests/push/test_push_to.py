@@ -45,7 +45,7 @@ def test_each_round_is_published_as_it_finishes(small, hub, tmp_path, monkeypatc
 
 
 def test_a_push_that_fails_loses_no_round(small, hub, tmp_path, monkeypatch):
-    monkeypatch.setattr("s3_hf.hub.transport.PAUSE", 0.001)
+    monkeypatch.setattr("s3_hf.retrying.PAUSE", 0.001)
     with faulty_proxy(hub.endpoint, (403,), only="/commit/", always=True) as proxy:
         login(monkeypatch, proxy.endpoint, hub.token)
         result = run(small, tmp_path / "films", push_to=hub.name)

@@ -1,0 +1,103 @@
+"""Repeat a call over HTTP: which failures may pass, how long to wait, and how often to try.
+
+`repeat` is for blocking calls: of the Hub and of hosted models. The client of the LLM endpoint decides by the state of
+its endpoints whether to try again, and takes only the pauses from here.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import itertools
+import logging
+import random
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+TRIES = 9
+"""Calls of one action, the first included: about 35 s with the pauses between them."""
+
+PAUSE = 0.5
+"""Seconds of the first pause; each later one is twice as long, up to `LONGEST_PAUSE`."""
+LONGEST_PAUSE = 10.0
+
+LONGEST_WAIT = 300.0
+"""Most seconds of a `Retry-After` that are waited: the window of the Hub's rate limits."""
+
+PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+"""Statuses after which the same call may succeed; 409 and 412 come from commits that race."""
+
+
+def repeat(
+    action: Callable[[], T],
+    where: str,
+    *,
+    broken: tuple[type[Exception], ...],
+    tries: int = TRIES,
+    patience: float = 0.0,
+    sleep: Callable[[float], object] = time.sleep,
+) -> T:
+    """Call `action` until it returns, and return its value.
+
+    Args:
+        action: is called anew each time, so it must itself read the state that it builds on.
+        where: name of the server, for the log.
+        broken: exceptions that mean that no valid answer arrived; other exceptions are raised at once.
+        tries: calls at most.
+        patience: seconds for which a server that answers with a passing status is tried again, however many calls
+            that takes.
+        sleep: waits for the seconds it is passed; may raise to end the calls.
+
+    Raises:
+        HfHubHTTPError: the server answers with a status that does not pass, or with a passing one for too long.
+        Exception: one of `broken`, at the last call.
+    """
+    began = time.monotonic()
+    for attempt in itertools.count(1):
+        try:
+            return action()
+        except OfflineModeIsEnabled:
+            raise
+        except HfHubHTTPError as error:
+            spent = attempt >= tries and time.monotonic() - began >= patience
+            if spent or error.response.status_code not in PASSING:
+                raise
+            answer, wait = f"HTTP {error.response.status_code}", retry_after(error.response.headers)
+        except broken as error:
+            if attempt >= tries:
+                raise
+            answer, wait = type(error).__name__, 0.0
+        seconds = max(wait, backoff(attempt))
+        logger.info("%s answered %s; trying again in %.1f s", where, answer, seconds)
+        sleep(seconds)
+    raise AssertionError("unreachable: the last call returns or raises")
+
+
+def backoff(failures: int) -> float:
+    """Return the seconds to wait after this many failures in a row: 0.5 doubling to 10, less up to half at random."""
+    return min(LONGEST_PAUSE, PAUSE * 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1)
+
+
+def retry_after(headers: httpx2.Headers, longest: float = LONGEST_WAIT) -> float:
+    """Return the seconds to wait, at most `longest`; 0 where the server asks for no wait.
+
+    Reads `Retry-After` (seconds or an HTTP date), and without it the `RateLimit` header.
+    """
+    value = headers.get("retry-after", "").strip()
+    limit = parse_ratelimit_headers(headers)
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        seconds = float(value)
+    elif (date := email.utils.parsedate_tz(value)) is not None:
+        seconds = email.utils.mktime_tz(date) - datetime.now(UTC).timestamp()
+    else:
+        seconds = limit.reset_in_seconds if limit is not None and limit.remaining == 0 else 0.0
+    return min(max(seconds, 0.0), longest)
