@@ -85,8 +85,7 @@ def _s3_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPrompts:
     seed, extrapolate = prompts.seed, prompts.extrapolate
     if not settings.rationales:
         seed, extrapolate = prompts.seed_plain or seed, prompts.extrapolate_plain or extrapolate
-    named = _names_rationales(seed) or _names_rationales(extrapolate)
-    return StrategyPrompts(seed, extrapolate, rationales=prompts.rationales if named else "")
+    return StrategyPrompts(seed, extrapolate, prompts.rationales if "{rationales}" in seed + extrapolate else "")
 
 
 def _zerogen_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPrompts:  # noqa: ARG001
@@ -94,23 +93,15 @@ def _zerogen_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPro
     return StrategyPrompts(prompts.zerogen or prompts.seed_plain or prompts.seed, names=prompts.names)
 
 
-def _no_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPrompts:  # noqa: ARG001
-    return StrategyPrompts()
-
-
-def _names_rationales(template: str) -> bool:
-    return "{rationales}" in template
-
-
-async def _rationales_for(synthesizer: Synthesizer, template: str, prompts: StrategyPrompts) -> Rationales:
+async def _rationales_for(synthesizer: Synthesizer, template: str) -> Rationales:
     """Return rationales to draw from if the template has a field for them, else none."""
-    return await synthesizer.rationales(prompts.rationales) if _names_rationales(template) else {}
+    return await synthesizer.rationales(synthesizer.task.prompts.rationales) if "{rationales}" in template else {}
 
 
 async def _s3_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
     """Seed rows with rationales (Algorithm 1), or in tasks with contexts, about contexts (section 2.4)."""
     prompts = _s3_prompts(synthesizer.task.prompts, synthesizer.settings)
-    rationales = await _rationales_for(synthesizer, prompts.seed, prompts)
+    rationales = await _rationales_for(synthesizer, prompts.seed)
     async for example in synthesizer.examples(n, prompts.seed, rationales):
         yield example
 
@@ -118,14 +109,15 @@ async def _s3_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
 async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
     """ZeroGen (Ye et al., EMNLP 2022): names first, then texts about them; a recipe may have neither prompt.
 
-    Its prompts and the cut of the answer at the closing quotation mark are those of its code. Departures: the prompt
-    is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; names may be
-    longer, and a recipe may word the prompts otherwise for its LLM (`movie_snippets` does); labels are in turn, and
-    contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends in `!` or `?`
-    is whole too; the longest answer and the fewest words are the recipe's, not 40 tokens and 5 or 10 words; a question
-    must not hold the answer's words in a row, where ZeroGen looks for its letters; answers to find are gold ones or
-    phrases, not spaCy's entities; no self-debiasing, which needs the LLM's logits; gold validation rows choose the
-    epoch, not a tenth of the synthetic ones; and the other checks of this package are on top.
+    The prompts and the cut of an answer at its closing quotation mark are those of ZeroGen's code. Departures from it:
+    a prompt is a user turn of a chat, sampled with the run's temperature and top-p, whose answer may end before the
+    longest length; names may be longer; a recipe may word the prompts for its LLM (`movie_snippets` does); labels
+    alternate and each row draws its own context, since 32 rows for each context would leave a small dataset few
+    contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest answer and the fewest
+    words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain the answer as
+    consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not entities found
+    by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the epoch, not a
+    tenth of the synthetic rows; and all other checks of this package apply.
     """
     async for example in _zero_shot(synthesizer, n, ZEROGEN_PER_NAME):
         yield example
@@ -141,11 +133,11 @@ async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | No
     """ProGen (Ye et al., Findings of EMNLP 2022): rows that help the student are shown before half of the prompts.
 
     Without a number the data grows to the next of ProGen's checkpoints: 100, 400, 1,200, 3,200, 8,000 rows and so on.
-    Departures, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two at a time; the
-    student is the round's own, which learned from the synthetic validation rows too and whose epoch gold data chose;
-    influence is that of the last layer unless `synthesis.progen.influence` is `full`, as in ProGen's code;
-    and influence chooses the pool from the first round on (`synthesis.progen.influence_from`), since small sets never
-    reach the 10,000 rows from which ProGen's code does.
+    Departures from its code, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two
+    at a time; the student is that of the last round, which is trained on the synthetic validation rows too and whose
+    epoch is chosen on gold rows; influence is that of the last layer unless `synthesis.progen.influence` is `full`,
+    as in ProGen's code; and influence chooses the pool from the first round on (`synthesis.progen.influence_from`),
+    since small datasets never reach the 10,000 rows from which it does so in ProGen's code.
     """
     settings, rows = synthesizer.settings.progen, feedback.rows
     if n is None:
@@ -216,9 +208,8 @@ async def _extrapolated(
 
     With `top_up`, examples that are missing to n extrapolate the rows outside of the sample, then all rows again.
     """
-    prompts = _s3_prompts(synthesizer.task.prompts, synthesizer.settings)
-    template = prompts.extrapolate
-    rationales = await _rationales_for(synthesizer, template, prompts)
+    template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate
+    rationales = await _rationales_for(synthesizer, template)
     draw = random.Random(f"{synthesizer.seed}/r{synthesizer.round}/sample")
     sample = sorted(draw.sample(range(len(rows)), len(rows) if n is None else min(len(rows), -(-n // copies))))
     missing = n
@@ -262,6 +253,6 @@ STRATEGIES = {
         Strategy("zerogen", _zerogen_prompts, _zerogen),
         Strategy("progen", _zerogen_prompts, _progen_seed, _progen_grow, scores_rows=True),
         Strategy("goldgen", _s3_prompts, _s3_seed, _extrapolate_gold),
-        Strategy("gold", _no_prompts, _gold_rows, asks_llm=False),
+        Strategy("gold", lambda *_: StrategyPrompts(), _gold_rows, asks_llm=False),
     )
 }

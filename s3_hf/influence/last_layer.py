@@ -42,14 +42,8 @@ def last_layer_influence(
     """Return the influence of each row of `train` on `validation` by the classifier's weights and bias alone.
 
     The result has shape (rows,) in float64. Dropout is off. The gradient of CE by the logits is `p - y`, that of RCE
-    `p_label (p - y)`; the system of the exact, damped Hessian is solved by conjugate gradients.
-
-    Args:
-        model: a trained classifier that returns `logits`; its mode is not changed.
-        train: rows to score.
-        validation: rows whose loss the score is about.
-        settings: damping and penalty.
-        at_once: rows on the device at once.
+    `p_label (p - y)`; the system of the exact, damped Hessian is solved by conjugate gradients. The arguments are
+    those of `full_influence`.
 
     Raises:
         StudentError: the model does not end in a linear layer, or its outputs are not finite.

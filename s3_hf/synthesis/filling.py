@@ -34,16 +34,9 @@ class _Candidate:
 
 @dataclass
 class SlotFiller:
-    """Fills slots with the answers to one prompt template.
+    """Fills slots with the answers to one prompt template, up to `window` slots at once.
 
-    Attributes:
-        composer: composes the requests.
-        checks: accepts and rejects texts; remembers the accepted ones.
-        asker: sends the requests and counts.
-        window: slots under way at once; a few times the concurrency, so that one slow slot does not hold up others.
-        template: prompt template.
-        rationales: rationales to draw from, by label name.
-        stopped: the error that ended the filling; nothing new is asked from then on.
+    `stopped` is the error that ended the filling; nothing new is asked from then on.
     """
 
     composer: Composer

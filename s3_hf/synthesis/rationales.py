@@ -25,13 +25,7 @@ SPARE = 1.5
 
 @dataclass(frozen=True, slots=True)
 class RationaleSearch:
-    """Collects rationales.
-
-    Attributes:
-        composer: composes the requests; has the task's labels and the settings.
-        template: prompt template that asks for a list.
-        ask: sends a request and returns the answer.
-    """
+    """Collects the rationales of all labels; `template` asks for a list, `ask` sends a request."""
 
     composer: Composer
     template: str
