@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from s3_hf.influence import (
-    Encoded,
     LastLayer,
     Recursion,
+    TensorRows,
     full_influence,
     last_layer_influence,
     reverse_cross_entropy,
@@ -53,22 +53,22 @@ class Logistic(nn.Module):
         return SimpleNamespace(logits=self.classifier(points))
 
 
-def toy(labels: int, seed: int = 0) -> tuple[Encoded, Encoded]:
+def toy(labels: int, seed: int = 0) -> tuple[TensorRows, TensorRows]:
     """Return 90 training and 60 validation points of `labels` overlapping clouds; some labels are wrong."""
     source = torch.Generator().manual_seed(seed)
     middles = torch.randn(labels, 6, generator=source)
 
-    def points(n: int) -> Encoded:
+    def points(n: int) -> TensorRows:
         truth = torch.arange(n) % labels
         places = middles[truth] + 1.5 * torch.randn(n, 6, generator=source)
         noisy = torch.rand(n, generator=source) < 0.15
         said = torch.where(noisy, (truth + 1) % labels, truth)
-        return Encoded({"points": places}, said)
+        return TensorRows({"points": places}, said)
 
     return points(90), points(60)
 
 
-def fitted(train: Encoded, labels: int, without: int | None = None) -> Logistic:
+def fitted(train: TensorRows, labels: int, without: int | None = None) -> Logistic:
     """Return the model at the optimum of the mean over all rows of CE plus penalty; row `without` adds nothing."""
     torch.manual_seed(0)
     model = Logistic(train.inputs["points"].shape[1], labels).double()
@@ -96,7 +96,7 @@ def penalty(model: Logistic) -> Tensor:
     return PENALTY * model.classifier.weight.square().sum()
 
 
-def leave_one_out(train: Encoded, validation: Encoded, labels: int) -> tuple[Logistic, list[float]]:
+def leave_one_out(train: TensorRows, validation: TensorRows, labels: int) -> tuple[Logistic, list[float]]:
     """Return the model of all rows, and for each row how much lower validation RCE would be for having it.
 
     In the units of an influence: the fall, times the number of rows, with the sign of a rise.
@@ -121,7 +121,7 @@ def compared(one: Any, other: Any) -> str:
 def toy_table() -> None:
     """Print how every form fares against leaving each row out."""
     print("| scores against leave-one-out retraining | classes | Pearson | Spearman |\n|---|---|---|---|")
-    forms: dict[str, Callable[[Logistic, Encoded, Encoded], Tensor]] = {
+    forms: dict[str, Callable[[Logistic, TensorRows, TensorRows], Tensor]] = {
         "full, recursion run to its end without damping": lambda *of: full_influence(*of, CONVERGED),
         "full, ProGen's settings (damping 50)": lambda *of: full_influence(*of),
     }
@@ -136,7 +136,7 @@ def toy_table() -> None:
             print(f"| {name} | {labels} | {compared(form(model, train, validation), truth)} |")
 
 
-def student(rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
+def student(rows: int) -> tuple[nn.Module, TensorRows, TensorRows, Tensor]:
     """Return MiniLM fine-tuned on `rows` rows of which a tenth is wrong, its data, and which rows are wrong."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers.utils import logging
@@ -154,10 +154,10 @@ def student(rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
     tokenizer = AutoTokenizer.from_pretrained(minilm_dir())
     wrong = torch.rand(rows) < 0.1
 
-    def encoded(split: Any, n: int, flipped: Tensor | None = None) -> Encoded:
+    def encoded(split: Any, n: int, flipped: Tensor | None = None) -> TensorRows:
         texts, labels = split["text"][:n], torch.tensor(split["label"][:n])
         inputs = tokenizer(texts, truncation=True, max_length=64, padding=True, return_tensors="pt")
-        return Encoded(dict(inputs), labels if flipped is None else torch.where(flipped, 1 - labels, labels))
+        return TensorRows(dict(inputs), labels if flipped is None else torch.where(flipped, 1 - labels, labels))
 
     train, validation = encoded(task.mined, rows, wrong), encoded(task.test, rows // 2)
     groups = [
@@ -166,7 +166,7 @@ def student(rows: int) -> tuple[nn.Module, Encoded, Encoded, Tensor]:
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     model.train()
-    batches = train.shuffled(settings.batch_size, torch.device("cpu"), 0)
+    batches = train.random_batches(settings.batch_size, torch.device("cpu"), 0)
     for _ in range(settings.epochs * -(-rows // settings.batch_size)):
         batch = next(batches)
         loss = cross_entropy(model(**batch.inputs).logits, batch.labels)

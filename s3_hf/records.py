@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -224,15 +223,16 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What round `round` - 1 teaches about the data: input of a strategy's `grow` for round `round`.
+    """What the student of one round teaches about the data: the input of `Strategy.grow` for the next round.
 
-    `helpful` has, for a strategy that asks for it, the ids of the `rows` of each label that help the student most.
+    Attributes:
+        rows: the synthetic rows that the student was trained on.
+        mined: the gold rows on which its mistakes are found.
+        mistakes: those of the gold rows that it got wrong.
+        helpful: by label id, the ids of the `rows` that help the student most; empty where no strategy asks for them.
     """
 
-    round: int
     rows: Dataset
-    gold: Dataset
-    predictions: tuple[Prediction, ...]
+    mined: Dataset
     mistakes: tuple[Mistake, ...]
-    model_dir: Path = field(default_factory=Path)
     helpful: Mapping[int, Sequence[str]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""How a dataset comes to be: the paper's method and its baselines, as values of one type in one dict.
+"""Strategies: S3, the method of the paper, and its baselines, as values of one type in `STRATEGIES`.
 
-A strategy sees the task's gold validation rows and the LLM through a `Synthesizer`; never the store, the
-Hub or the trainer. The ablations are settings: S3 without rationales is `synthesis.rationales: false`, S3
-without error extrapolation is `rounds: 0`.
+A strategy sees the task's gold rows and the LLM through a `Synthesizer`; never the store, the Hub or the trainer.
+Ablations are settings: S3 without rationales is `synthesis.rationales: false`, S3 without error extrapolation is
+`rounds: 0`.
 """
 
 from __future__ import annotations
@@ -13,35 +13,57 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from s3_hf.config import SynthesisConfig
 from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.records import Example, Feedback
-from s3_hf.synthesis import Pool, Shown, Synthesizer
+from s3_hf.synthesis import Pool, Rationales, ShownRow, Synthesizer
+from s3_hf.task import Prompts
 
 TOP_UPS = 8
-"""How often a round that is short of rows is topped up; what an LLM rejects half of is complete long before."""
-
+"""Times that a round which is short of rows is topped up; a few are enough if half of the texts are rejected."""
 ZEROGEN_PER_NAME, PROGEN_PER_NAME = 32, 2
+"""Rows of each label about one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyPrompts:
+    """The prompt templates that a strategy sends for a task; empty ones are not sent.
+
+    Attributes:
+        seed: template of the rows of round 0, and with ProGen of later rounds.
+        extrapolate: template that extrapolates a gold row.
+        rationales: template that asks for rationales; set if one of the two above has a field for them.
+        names: prompt that asks for one name to write about.
+    """
+
+    seed: str = ""
+    extrapolate: str = ""
+    rationales: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One way to make a dataset.
+    """One way to write a dataset.
 
-    `seed` yields the examples of round 0, up to the given number. `grow` yields those of a later round from
-    what the last student got wrong, up to the given number or, with None, as many as the method makes;
-    a strategy without it is one-shot. `asks_llm` is False where no LLM is needed. With `scores_rows` it learns not
-    from what the student got wrong but from `Feedback.helpful`, which there is for labels of single texts only.
-    `from_mistakes` is True where a student without mistakes teaches nothing. `per_name` are the rows of each label
-    about one name, where ZeroGen's prompts are used.
+    Attributes:
+        name: the value of the setting `strategy`.
+        prompts: returns the templates that `seed` and `grow` send for a task's prompts and the settings.
+        seed: yields the examples of round 0, up to the number wanted.
+        grow: yields the examples of a later round, up to the number wanted; with None, as many as the method
+            writes. A strategy without it has round 0 only.
+        asks_llm: False if the strategy needs no LLM.
+        scores_rows: True if `grow` learns from `Feedback.helpful`, which exists for labels of single texts only.
+        from_mistakes: True if `grow` yields nothing when the student makes no mistakes.
     """
 
     name: str
+    prompts: Callable[[Prompts, SynthesisConfig], StrategyPrompts]
     seed: Callable[[Synthesizer, int], AsyncIterator[Example]]
     grow: Callable[[Synthesizer, Feedback, int | None], AsyncIterator[Example]] | None = None
     asks_llm: bool = True
     scores_rows: bool = False
     from_mistakes: bool = False
-    per_name: int | None = None
 
 
 def strategy_named(name: str) -> Strategy:
@@ -56,42 +78,64 @@ def strategy_named(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
-async def _seed_with_rationales(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
-    async for example in synthesizer.examples(n, rationales=synthesizer.settings.rationales):
+def _s3_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPrompts:
+    """S3 and GoldGen: rationales, if they are on and the task has them, for seed rows and extrapolations."""
+    seed, extrapolate = prompts.seed, prompts.extrapolate
+    if not settings.rationales:
+        seed, extrapolate = prompts.seed_plain or seed, prompts.extrapolate_plain or extrapolate
+    return StrategyPrompts(seed, extrapolate, prompts.rationales if "{rationales}" in seed + extrapolate else "")
+
+
+def _zerogen_prompts(prompts: Prompts, settings: SynthesisConfig) -> StrategyPrompts:  # noqa: ARG001
+    """ZeroGen and ProGen: their own prompts where the recipe has them, else the seed prompt without rationales."""
+    return StrategyPrompts(prompts.zerogen or prompts.seed_plain or prompts.seed, names=prompts.names)
+
+
+async def _rationales_for(synthesizer: Synthesizer, template: str) -> Rationales:
+    """Return rationales to draw from if the template has a field for them, else none."""
+    return await synthesizer.rationales(synthesizer.task.prompts.rationales) if "{rationales}" in template else {}
+
+
+async def _s3_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
+    """Seed rows with rationales (Algorithm 1), or in tasks with contexts, about contexts (section 2.4)."""
+    prompts = _s3_prompts(synthesizer.task.prompts, synthesizer.settings)
+    rationales = await _rationales_for(synthesizer, prompts.seed)
+    async for example in synthesizer.examples(n, prompts.seed, rationales):
         yield example
 
 
 async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
-    """ZeroGen (Ye et al., EMNLP 2022): names first, then texts about them; a recipe may have neither.
+    """ZeroGen (Ye et al., EMNLP 2022): names first, then texts about them; a recipe may have neither prompt.
 
-    Its prompts and the cut of the answer at the closing quotation mark are those of its code. Departures: the prompt
-    is a user turn of a chat, with the run's temperature and top-p, and may end before the longest length; names may be
-    longer, and a recipe may word the prompts otherwise for its LLM (`movie_snippets` does); labels are in turn, and
-    contexts drawn for each row, since 32 rows for each would leave a small set few; an answer that ends in `!` or `?`
-    is whole too; the longest answer and the fewest words are the recipe's, not 40 tokens and 5 or 10 words; a question
-    must not hold the answer's words in a row, where ZeroGen looks for its letters; answers to find are gold ones or
-    phrases, not spaCy's entities; no self-debiasing, which needs the LLM's logits; gold validation rows choose the
-    epoch, not a tenth of the synthetic ones; and the other checks of this package are on top.
+    The prompts and the cut of an answer at its closing quotation mark are those of ZeroGen's code. Departures from it:
+    a prompt is a user turn of a chat, sampled with the run's temperature and top-p, whose answer may end before the
+    longest length; names may be longer; a recipe may word the prompts for its LLM (`movie_snippets` does); labels
+    alternate and each row draws its own context, since 32 rows for each context would leave a small dataset few
+    contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest answer and the fewest
+    words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain the answer as
+    consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not entities found
+    by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the epoch, not a
+    tenth of the synthetic rows; and all other checks of this package apply.
     """
-    async for example in synthesizer.zero_shot(n, ZEROGEN_PER_NAME):
+    async for example in _zero_shot(synthesizer, n, ZEROGEN_PER_NAME):
         yield example
 
 
 async def _progen_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
     """ProGen before its first feedback: as ZeroGen, with two rows of each label about one name."""
-    async for example in synthesizer.zero_shot(n, PROGEN_PER_NAME):
+    async for example in _zero_shot(synthesizer, n, PROGEN_PER_NAME):
         yield example
 
 
 async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
-    """ProGen (Ye et al., Findings of EMNLP 2022): rows that helped the student are shown before half of the prompts.
+    """ProGen (Ye et al., Findings of EMNLP 2022): rows that help the student are shown before half of the prompts.
 
-    Without a number it grows the data to the next of its checkpoints: 100, 400, 1,200, 3,200, 8,000 rows and so on.
-    Departures, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two at a time; the
-    student is the round's own, which learned from the synthetic validation rows too and whose epoch gold data chose;
-    influence is that of the last layer unless `synthesis.progen.influence` is `full`, as in ProGen's code;
-    and influence chooses the pool from the first round on (`synthesis.progen.influence_from`), since small sets never
-    reach the 10,000 rows from which ProGen's code does.
+    Without a number the data grows to the next of ProGen's checkpoints: 100, 400, 1,200, 3,200, 8,000 rows and so on.
+    Departures from its code, besides those of `_zerogen`: whether rows are shown is drawn for each row, not for two
+    at a time; the student is that of the last round, which is trained on the synthetic validation rows too and whose
+    epoch is chosen on gold rows; influence is that of the last layer unless `synthesis.progen.influence` is `full`,
+    as in ProGen's code; and influence chooses the pool from the first round on (`synthesis.progen.influence_from`),
+    since small datasets never reach the 10,000 rows from which it does so in ProGen's code.
     """
     settings, rows = synthesizer.settings.progen, feedback.rows
     if n is None:
@@ -99,29 +143,40 @@ async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | No
     places = {name: place for place, name in enumerate(rows["s3_id"][:])}
     text = synthesizer.task.columns.text
 
-    def shown(name: str) -> Shown:
+    def shown(name: str) -> ShownRow:
         row = rows[places[name]]
-        return Shown(row[text], row["s3_rationales"][0] if len(row["s3_rationales"]) == 1 else "")
+        return ShownRow(row[text], row["s3_rationales"][0] if len(row["s3_rationales"]) == 1 else "")
 
-    pool = {label: [shown(name) for name in names] for label, names in feedback.helpful.items()}
-    chosen = Pool(pool, settings.examples, settings.feedback_ratio)
-    async for example in synthesizer.zero_shot(n, PROGEN_PER_NAME, chosen):
+    helpful = {label: [shown(name) for name in names] for label, names in feedback.helpful.items()}
+    pool = Pool(helpful, settings.examples, settings.feedback_ratio)
+    async for example in _zero_shot(synthesizer, n, PROGEN_PER_NAME, pool):
+        yield example
+
+
+async def _zero_shot(
+    synthesizer: Synthesizer, n: int, per_name: int, pool: Pool | None = None
+) -> AsyncIterator[Example]:
+    """Yield up to `n` examples by ZeroGen's prompts, `per_name` of each label about one name."""
+    prompts = _zerogen_prompts(synthesizer.task.prompts, synthesizer.settings)
+    rows_per_name = per_name * max(1, len(synthesizer.task.label_names))
+    names = await synthesizer.names(prompts.names, -(-n // rows_per_name))
+    async for example in synthesizer.zero_shot(n, prompts.seed, names, rows_per_name, pool):
         yield example
 
 
 def progen_sizes(total: int) -> list[int]:
-    """Rows of each of ProGen's rounds, the seed first, on the way to `total` rows."""
+    """Return the rows that each of ProGen's rounds adds, the seed first, until there are `total` rows."""
     ends = [*itertools.takewhile(lambda size: size < total, _checkpoints()), total]
     return [end - start for start, end in itertools.pairwise([0, *ends])]
 
 
 def _checkpoints() -> Iterator[int]:
-    """Sizes at which ProGen trains: the k-th is k times 100 times 2 to the power of k - 1."""
+    """Yield the sizes at which ProGen trains: the k-th is 100 k 2^(k - 1) rows."""
     return (count * 100 * 2 ** (count - 1) for count in itertools.count(1))
 
 
 async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:  # noqa: ARG001
-    """The gold validation rows themselves, all of them: the paper's reference row."""
+    """Yield all mined gold rows themselves: "Gold Data" in the paper's Table 2."""
     task = synthesizer.task
     columns = list(task.builder.info.features)
     for row in task.mined:
@@ -129,9 +184,9 @@ async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]
 
 
 async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
-    """Error extrapolation: one example, or `per_error`, for each misclassified gold row (Algorithm 2).
+    """Extrapolate each misclassified gold row once, or `per_error` times (Algorithm 2).
 
-    With fewer rows wanted than mistakes times copies, a seeded sample of the mistakes is used.
+    A seeded sample of the mistakes is used if fewer examples are wanted.
     """
     rows = [{**mistake.row, "s3_id": mistake.id} for mistake in feedback.mistakes]
     async for example in _extrapolated(synthesizer, rows, "error", n, synthesizer.settings.per_error):
@@ -139,25 +194,26 @@ async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n:
 
 
 async def _extrapolate_gold(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
-    """GoldGen: extrapolates the gold validation data instead of the mistakes (section 3.2).
-
-    It gets as many rows as S3 would; without a number it extrapolates each gold row once.
-    """
-    async for example in _extrapolated(synthesizer, list(feedback.gold), "gold", n):
+    """Extrapolate the mined gold rows instead of the mistakes (GoldGen, section 3.2); without a number, each once."""
+    async for example in _extrapolated(synthesizer, list(feedback.mined), "gold", n):
         yield example
 
 
 async def _extrapolated(
     synthesizer: Synthesizer, rows: list[dict[str, Any]], origin: str, n: int | None, copies: int = 1
 ) -> AsyncIterator[Example]:
-    """Yield `copies` examples like each row, or n like a sample of the rows where that is less.
+    """Yield `copies` examples like each row, or n examples like a sample of the rows if n is less.
 
-    With `top_up`, what is missing to n comes from the other rows, then from further copies of all.
+    With `top_up`, examples that are missing to n extrapolate the rows outside of the sample, then all rows again.
     """
+    template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate
+    rationales = await _rationales_for(synthesizer, template)
     draw = random.Random(f"{synthesizer.seed}/r{synthesizer.round}/sample")
     sample = sorted(draw.sample(range(len(rows)), len(rows) if n is None else min(len(rows), -(-n // copies))))
     missing = n
-    async for example in _at_most(n, synthesizer.extrapolate((rows[place] for place in sample), origin, copies)):
+    chosen = [rows[place] for place in sample]
+    first = synthesizer.extrapolate(chosen, origin, template, rationales, range(copies))
+    async for example in _at_most(n, first):
         missing = None if missing is None else missing - 1
         yield example
     if not (synthesizer.settings.top_up and missing and rows):
@@ -166,7 +222,7 @@ async def _extrapolated(
     for _ in range(TOP_UPS):
         for copy, turn in itertools.groupby(itertools.islice(turns, missing), key=lambda one: one[1]):
             chosen = [rows[place] for place, _ in turn]
-            async for example in synthesizer.extrapolate(chosen, origin, first=copy):
+            async for example in synthesizer.extrapolate(chosen, origin, template, rationales, range(copy, copy + 1)):
                 missing -= 1
                 yield example
         if not missing:
@@ -174,7 +230,7 @@ async def _extrapolated(
 
 
 def _turns(unused: list[int], size: int, copies: int, draw: random.Random) -> Iterator[tuple[int, int]]:
-    """Places of rows and numbers of their copies, without end: the unused rows first, then all of them again."""
+    """Yield places of rows and numbers of their copies without end: the unused rows, then all rows again and again."""
     yield from ((place, 0) for place in draw.sample(unused, len(unused)))
     for copy in itertools.count(copies):
         yield from ((place, copy) for place in draw.sample(range(size), size))
@@ -191,10 +247,10 @@ async def _at_most(n: int | None, examples: AsyncIterator[Example]) -> AsyncIter
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
-        Strategy("s3", _seed_with_rationales, _extrapolate_mistakes, from_mistakes=True),
-        Strategy("zerogen", _zerogen, per_name=ZEROGEN_PER_NAME),
-        Strategy("progen", _progen_seed, _progen_grow, scores_rows=True, per_name=PROGEN_PER_NAME),
-        Strategy("goldgen", _seed_with_rationales, _extrapolate_gold),
-        Strategy("gold", _gold_rows, asks_llm=False),
+        Strategy("s3", _s3_prompts, _s3_seed, _extrapolate_mistakes, from_mistakes=True),
+        Strategy("zerogen", _zerogen_prompts, _zerogen),
+        Strategy("progen", _zerogen_prompts, _progen_seed, _progen_grow, scores_rows=True),
+        Strategy("goldgen", _s3_prompts, _s3_seed, _extrapolate_gold),
+        Strategy("gold", lambda *_: StrategyPrompts(), _gold_rows, asks_llm=False),
     )
 }

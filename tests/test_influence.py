@@ -7,9 +7,9 @@ from scipy.stats import pearsonr, spearmanr
 from benchmarks.influence import CONVERGED, Logistic, leave_one_out, toy
 from s3_hf.errors import StudentError
 from s3_hf.influence import (
-    Encoded,
     LastLayer,
     Recursion,
+    TensorRows,
     full_influence,
     helpful_rows,
     last_layer_influence,
@@ -21,7 +21,7 @@ from tests.conftest import film_rows
 
 def students_view(tokenizer, rows, wrong=frozenset()):
     labels = [1 - label if place in wrong else label for place, label in enumerate(rows["label"])]
-    return Encoded(dict(tokenizer(rows["text"], padding=True, return_tensors="pt")), torch.tensor(labels))
+    return TensorRows(dict(tokenizer(rows["text"], padding=True, return_tensors="pt")), torch.tensor(labels))
 
 
 def trained(folder, labels, batches):
@@ -48,7 +48,7 @@ def films(tiny_student):
     tokenizer = AutoTokenizer.from_pretrained(tiny_student)
     train = students_view(tokenizer, film_rows(96, 1), wrong=set(range(0, 96, 8)))
     validation = students_view(tokenizer, film_rows(48, 2))
-    batches = train.shuffled(16, torch.device("cpu"), 0)
+    batches = train.random_batches(16, torch.device("cpu"), 0)
     return trained(tiny_student, 2, [next(batches) for _ in range(18)]), train, validation
 
 
@@ -111,7 +111,7 @@ def test_scores_are_the_gradients_of_a_plain_backward_pass(films):
     model.eval()
     goal = gradient(reverse_cross_entropy(model(**validation.inputs).logits, validation.labels))
     for place in (0, 1, 50):
-        row = train.at(torch.tensor([place]), torch.device("cpu"))
+        row = train.select(torch.tensor([place]), torch.device("cpu"))
         slope = gradient(torch.nn.functional.cross_entropy(model(**row.inputs).logits, row.labels))
         assert float(found[place]) * how.scale == pytest.approx(-float(goal @ slope), rel=1e-3)
     model.zero_grad()
@@ -146,10 +146,10 @@ def test_three_classes_end_to_end(tiny_student):
         truth = [place % 3 for place in range(n)]
         texts = [f"the film was {words[label]} to watch" for label in truth]
         said = [(label + 1) % 3 if place in wrong else label for place, label in enumerate(truth)]
-        return Encoded(dict(tokenizer(texts, padding=True, return_tensors="pt")), torch.tensor(said))
+        return TensorRows(dict(tokenizer(texts, padding=True, return_tensors="pt")), torch.tensor(said))
 
     train, validation = rows(60, wrong={3, 22, 41}), rows(30)
-    batches = train.shuffled(12, torch.device("cpu"), 0)
+    batches = train.random_batches(12, torch.device("cpu"), 0)
     model = trained(tiny_student, 3, [next(batches) for _ in range(90)])
     ids = [f"r0-{place:02d}" for place in range(60)]
     for scores in (

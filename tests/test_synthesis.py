@@ -31,11 +31,22 @@ def made(server, tmp_path, recipe, verb, *, name="journal.sqlite", **settings):
     return asyncio.run(all_of())
 
 
+def plain(synthesizer, n):
+    """Seed examples without rationales."""
+    return synthesizer.examples(n, synthesizer.task.prompts.seed_plain, {})
+
+
+async def guided(synthesizer, n):
+    """Seed examples with rationales."""
+    prompts = synthesizer.task.prompts
+    rationales = await synthesizer.rationales(prompts.rationales)
+    async for example in synthesizer.examples(n, prompts.seed, rationales):
+        yield example
+
+
 def test_algorithm_1(films_llm, tmp_path, recipe):
-    examples, synthesizer = made(
-        films_llm, tmp_path, recipe, lambda s: s.examples(10, rationales=True), rationales_per_label=5
-    )
-    rationales = synthesizer.tally.rationales
+    examples, synthesizer = made(films_llm, tmp_path, recipe, lambda s: guided(s, 10), rationales_per_label=5)
+    rationales = synthesizer.known_rationales
     assert {name: len(found) for name, found in rationales.items()} == {"neg": 5, "pos": 5}
     assert [example.columns["label"] for example in examples] == [0, 1] * 5
     for example in examples:
@@ -49,7 +60,7 @@ def test_algorithm_1(films_llm, tmp_path, recipe):
 
 
 def test_uniform_labels_are_drawn(films_llm, tmp_path, recipe):
-    examples, _ = made(films_llm, tmp_path, recipe, lambda s: s.examples(40, rationales=False), labels="uniform")
+    examples, _ = made(films_llm, tmp_path, recipe, lambda s: plain(s, 40), labels="uniform")
     counts = collections.Counter(example.columns["label"] for example in examples)
     assert counts[0] + counts[1] == 40
     assert [example.columns["label"] for example in examples] != [0, 1] * 20
@@ -57,7 +68,14 @@ def test_uniform_labels_are_drawn(films_llm, tmp_path, recipe):
 
 def test_algorithm_2_keeps_the_label(films_llm, tmp_path, recipe):
     rows = [{"s3_id": f"val-{n}", "text": f"the film was number {n} to watch", "label": n % 2} for n in range(6)]
-    examples, _ = made(films_llm, tmp_path, recipe, lambda s: s.extrapolate(rows, "error", 2))
+
+    async def twice(synthesizer):
+        prompts = synthesizer.task.prompts
+        rationales = await synthesizer.rationales(prompts.rationales)
+        async for example in synthesizer.extrapolate(rows, "error", prompts.extrapolate, rationales, range(2)):
+            yield example
+
+    examples, _ = made(films_llm, tmp_path, recipe, twice)
     assert [(example.parent, example.columns["label"]) for example in examples] == [
         (row["s3_id"], row["label"]) for row in rows for _ in range(2)
     ]
@@ -75,9 +93,7 @@ def test_order_of_arrival_changes_nothing(tmp_path, recipe):
     found = []
     for number, delay in enumerate((0.0, 0.02)):
         with slow_first(delay) as server:
-            examples, synthesizer = made(
-                server, tmp_path, recipe, lambda s: s.examples(8, rationales=False), name=f"{number}.sqlite"
-            )
+            examples, synthesizer = made(server, tmp_path, recipe, lambda s: plain(s, 8), name=f"{number}.sqlite")
         found.append((examples, synthesizer.tally.rejected))
     assert found[0] == found[1]
     assert found[0][1]["duplicate"] > 0
@@ -92,9 +108,9 @@ def test_rationales_belong_to_the_label_that_names_them_most(tmp_path, recipe):
         return f"1. {own}\n2. {own} indeed\n3. {own} by far\n4. {stray}\n5. a film"
 
     with LLMServer(reply=reply) as server:
-        _, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(2, rationales=True))
-    assert synthesizer.tally.rationales["neg"] == ("dull plot", "dull plot indeed", "dull plot by far")
-    assert synthesizer.tally.rationales["pos"] == ("great cast", "great cast indeed", "great cast by far")
+        _, synthesizer = made(server, tmp_path, recipe, lambda s: guided(s, 2))
+    assert synthesizer.known_rationales["neg"] == ("dull plot", "dull plot indeed", "dull plot by far")
+    assert synthesizer.known_rationales["pos"] == ("great cast", "great cast indeed", "great cast by far")
 
 
 def test_a_rejected_slot_is_asked_again(tmp_path, recipe):
@@ -102,7 +118,7 @@ def test_a_rejected_slot_is_asked_again(tmp_path, recipe):
         return "I'm sorry, I cannot." if payload["seed"] % 2 else film_reply(payload)
 
     with LLMServer(reply=reply) as server:
-        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False), attempts=6)
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: plain(s, 20), attempts=6)
     assert len(examples) == 20
     assert synthesizer.tally.rejected["refusal"] > 0
     assert synthesizer.tally.usage.requests == len(server.requests) == 20 + synthesizer.tally.rejected.total()
@@ -113,7 +129,7 @@ def test_a_request_that_the_endpoint_refuses_costs_its_slot_only(tmp_path, recip
         return Fault(400, {}, "too long") if payload["seed"] % 4 == 0 else None
 
     with LLMServer(reply=film_reply, fault_for=refused) as server:
-        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False))
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: plain(s, 20))
     assert len(examples) == 20
     assert synthesizer.tally.rejected["refused by the endpoint"] == synthesizer.tally.given_up > 0
 
@@ -123,11 +139,11 @@ def test_what_is_under_way_when_the_endpoint_refuses_is_awaited_and_kept(tmp_pat
     faults = [Fault(status, {}, "no"), *[None] * 100]
     with LLMServer(delay=0.3, reply=film_reply, faults=faults) as server:
         with pytest.raises(EndpointError, match=f"HTTP {status}"):
-            made(server, tmp_path, recipe, lambda s: s.examples(40, rationales=False))
+            made(server, tmp_path, recipe, lambda s: plain(s, 40))
         assert len(server.requests) == 8  # no new one after the refusal
         with Journal(tmp_path / "journal.sqlite") as journal:
             assert journal.usage().requests == 7
-        examples, _ = made(server, tmp_path, recipe, lambda s: s.examples(40, rationales=False))
+        examples, _ = made(server, tmp_path, recipe, lambda s: plain(s, 40))
         asked = collections.Counter(request.payload["seed"] for request in server.requests)
     assert len(examples) == 40
     assert sorted(asked.values())[-2:] == [1, 2]
@@ -138,10 +154,10 @@ def test_a_refused_list_of_rationales_costs_nothing_else(tmp_path, recipe):
         return Fault(400, {}, "filtered") if payload["seed"] == first[0] else None
 
     with LLMServer(reply=film_reply) as server:
-        made(server, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="other.sqlite")
+        made(server, tmp_path, recipe, lambda s: guided(s, 4), name="other.sqlite")
         first = [server.requests[0].payload["seed"]]
     with LLMServer(reply=film_reply, fault_for=refused) as server:
-        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(4, rationales=True))
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: guided(s, 4))
     assert len(examples) == 4
     assert synthesizer.tally.rejected == {"refused by the endpoint": 1}
 
@@ -151,7 +167,7 @@ def test_slots_given_up_are_replaced(tmp_path, recipe):
         return "No." if payload["seed"] % 2 else film_reply(payload)
 
     with LLMServer(reply=reply) as server:
-        examples, synthesizer = made(server, tmp_path, recipe, lambda s: s.examples(20, rationales=False), attempts=1)
+        examples, synthesizer = made(server, tmp_path, recipe, lambda s: plain(s, 20), attempts=1)
     assert 15 < len(examples) <= 20
     assert synthesizer.tally.given_up > 0
 
@@ -159,16 +175,16 @@ def test_slots_given_up_are_replaced(tmp_path, recipe):
 def test_an_llm_that_only_refuses_is_told_early(tmp_path, recipe):
     with LLMServer(reply=lambda _: "I'm sorry, I cannot.") as server:
         with pytest.raises(SynthesisError, match="refusal"):
-            made(server, tmp_path, recipe, lambda s: s.examples(5_000, rationales=False), attempts=1)
+            made(server, tmp_path, recipe, lambda s: plain(s, 5_000), attempts=1)
         assert len(server.requests) < 2_500
         with pytest.raises(SynthesisError, match="numbered list"):
-            made(server, tmp_path, recipe, lambda s: s.examples(10, rationales=True), name="other.sqlite")
+            made(server, tmp_path, recipe, lambda s: guided(s, 10), name="other.sqlite")
 
 
 def test_more_slots_than_the_window(films_llm, tmp_path, recipe):
     def narrow(synthesizer):
         synthesizer.window = 4
-        return synthesizer.examples(15, rationales=False)
+        return plain(synthesizer, 15)
 
     examples, _ = made(films_llm, tmp_path, recipe, narrow)
     assert [example.id for example in examples] == [f"s3-r0/seed/{number:05d}" for number in range(15)]
@@ -178,7 +194,7 @@ def test_system_prompt_is_sent_first(films_llm, tmp_path, recipe):
     def with_system(synthesizer):
         prompts = replace(synthesizer.task.prompts, system="You review films.")
         synthesizer.task = replace(synthesizer.task, prompts=prompts)
-        return synthesizer.examples(2, rationales=False)
+        return plain(synthesizer, 2)
 
     made(films_llm, tmp_path, recipe, with_system)
     assert films_llm.requests[0].payload["messages"][0] == {"role": "system", "content": "You review films."}

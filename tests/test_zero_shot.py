@@ -15,17 +15,17 @@ from s3_hf.files import read_json
 from s3_hf.journal import Journal
 from s3_hf.records import Completion, Usage
 from s3_hf.store import open_run
-from s3_hf.strategies import _checkpoints
-from s3_hf.synthesis import Checks, Plan, Pool, Shown
-from s3_hf.synthesis.checks import closed
-from s3_hf.synthesis.zerogen import _name
+from s3_hf.strategies import _checkpoints, _zero_shot
+from s3_hf.synthesis import Checks, Plan, Pool, ShownRow
+from s3_hf.synthesis.checks import until_end
+from s3_hf.synthesis.names import _name
 from s3_hf.task import Prompts, load_task
 from s3_hf.texts import covers
 from tests.conftest import RECIPE, film_reply
 from tests.kinds import kind_reply, pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import Fault, LLMServer
 from tests.test_loop import changed
-from tests.test_synthesis import made
+from tests.test_synthesis import guided, made
 
 STAGES = """zerogen='The movie review in {{label}} sentiment for movie "{{name}}" is: "',
                 names='Movie: "',
@@ -69,7 +69,7 @@ def staged(films_config, staged_recipe, staged_llm):
 
 
 def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, staged_recipe, tmp_path):
-    examples, synthesizer = made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(20, per_name=2))
+    examples, synthesizer = made(staged_llm, tmp_path, staged_recipe, lambda s: _zero_shot(s, 20, per_name=2))
     sent = prompts_of(staged_llm)
     assert sent[:5] == ['Movie: "'] * 5
     assert [request.payload["max_tokens"] for request in staged_llm.requests[:5]] == [16] * 5
@@ -81,7 +81,7 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
         word = ("negative", "positive")[example.columns["label"]]
         assert f'The movie review in {word} sentiment for movie "{example.rationales[0]}" is: "' in sent
         assert not example.columns["text"].endswith("he said.")
-    assert set(synthesizer.tally.prompts.values()) == {
+    assert set(synthesizer.prompts.values()) == {
         synthesizer.task.prompts.zerogen,
         synthesizer.task.prompts.names,
     }
@@ -114,7 +114,7 @@ def test_an_llm_that_repeats_its_names_gives_fewer(staged_recipe, tmp_path):
         return "Jaws" if payload["messages"][-1]["content"] == 'Movie: "' else staged_reply(payload)
 
     with LLMServer(reply=same) as server:
-        examples, _ = made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(12, per_name=2))
+        examples, _ = made(server, tmp_path, staged_recipe, lambda s: _zero_shot(s, 12, per_name=2))
     assert {example.rationales for example in examples} == {("Jaws",)}
     assert len(examples) == 12
 
@@ -124,7 +124,7 @@ def test_a_name_that_is_refused_is_left_out(staged_recipe, tmp_path):
         return Fault(400, {}, "filtered") if payload["max_tokens"] == 16 and payload["seed"] % 3 == 0 else None
 
     with LLMServer(reply=staged_reply, fault_for=refused) as server:
-        examples, synthesizer = made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(48, per_name=2))
+        examples, synthesizer = made(server, tmp_path, staged_recipe, lambda s: _zero_shot(s, 48, per_name=2))
     assert len(examples) == 48
     assert synthesizer.tally.rejected["refused by the endpoint"] > 0
 
@@ -156,7 +156,7 @@ def test_an_endpoint_that_refuses_everything_says_why(staged, tmp_path, strategy
 def test_names_under_way_when_the_endpoint_refuses_are_kept(staged_recipe, tmp_path):
     with LLMServer(delay=0.3, reply=staged_reply, faults=[Fault(401)]) as server:
         with pytest.raises(EndpointError, match="HTTP 401"):
-            made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(48, per_name=2))
+            made(server, tmp_path, staged_recipe, lambda s: _zero_shot(s, 48, per_name=2))
         with Journal(tmp_path / "journal.sqlite") as journal:
             assert journal.usage().requests == len(server.requests) - 1 == 7
 
@@ -166,11 +166,11 @@ def test_an_llm_without_names_is_told(staged_recipe, tmp_path):
         LLMServer(reply=lambda _: "I cannot do that.") as server,
         pytest.raises(SynthesisError, match="3 names by the prompt 'Movie: \"', found none in 12 answers"),
     ):
-        made(server, tmp_path, staged_recipe, lambda s: s.zero_shot(12, per_name=2))
+        made(server, tmp_path, staged_recipe, lambda s: _zero_shot(s, 12, per_name=2))
 
 
 def test_a_task_without_such_prompts_takes_the_plain_one(films_llm, recipe, tmp_path):
-    examples, _ = made(films_llm, tmp_path, recipe, lambda s: s.zero_shot(6, per_name=2))
+    examples, _ = made(films_llm, tmp_path, recipe, lambda s: _zero_shot(s, 6, per_name=2))
     assert set(prompts_of(films_llm)) == {
         f"Write one sentence of a {word} review of a film." for word in ("negative", "positive")
     }
@@ -189,12 +189,12 @@ def test_a_task_without_such_prompts_takes_the_plain_one(films_llm, recipe, tmp_
     ],
 )
 def test_answers_to_an_open_quotation_mark_are_cut_as_zerogen_does(answer, text):
-    assert closed(answer) == text
+    assert until_end(answer) == text
 
 
 def test_a_model_that_thinks_has_room_for_it_in_every_answer(staged_llm, staged_recipe, recipe, tmp_path):
-    made(staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(4, per_name=2), thinking_tokens=900)
-    made(staged_llm, tmp_path, recipe, lambda s: s.examples(4, rationales=True), name="b.sqlite", thinking_tokens=900)
+    made(staged_llm, tmp_path, staged_recipe, lambda s: _zero_shot(s, 4, per_name=2), thinking_tokens=900)
+    made(staged_llm, tmp_path, recipe, lambda s: guided(s, 4), name="b.sqlite", thinking_tokens=900)
     asked = {request.payload["max_tokens"] for request in staged_llm.requests}
     assert {916, 1100} < asked
     assert min(asked) > 900
@@ -202,10 +202,10 @@ def test_a_model_that_thinks_has_room_for_it_in_every_answer(staged_llm, staged_
 
 def test_examples_shown_are_of_the_label_and_come_before_half_of_the_prompts(staged_llm, staged_recipe, tmp_path):
     rows = {
-        label: [Shown(f"{word} thing {n} seen", f"Film {n}") for n in range(12)] for label, word in enumerate("ab")
+        label: [ShownRow(f"{word} thing {n} seen", f"Film {n}") for n in range(12)] for label, word in enumerate("ab")
     }
     examples, _ = made(
-        staged_llm, tmp_path, staged_recipe, lambda s: s.zero_shot(80, 2, Pool(rows, size=8, ratio=0.5))
+        staged_llm, tmp_path, staged_recipe, lambda s: _zero_shot(s, 80, 2, Pool(rows, size=8, ratio=0.5))
     )
     assert {example.origin for example in examples} == {"feedback"}
     assert examples[0].id == "s3-r0/feedback/00000"
@@ -224,7 +224,7 @@ def test_an_answer_that_covers_a_row_shown_is_rejected():
     assert covers("a b c d e f g h i and more", "a b c d e f g h i j")
     assert not covers("a b c d e f g h and more", "a b c d e f g h i j")
     checks = Checks(("negative", "positive"), min_words=3)
-    plan = Plan("slot", "feedback", 1, shown=(Shown("one two three four"), Shown("the cast was a great joy")))
+    plan = Plan("slot", "feedback", 1, shown=(ShownRow("one two three four"), ShownRow("the cast was a great joy")))
 
     def verdict(text, plan):
         answer = checks.text_of(Completion("slot", text, "stop", Usage(), "llm"), "Write.", plan)

@@ -1,4 +1,4 @@
-"""The score by the classifier alone: one forward pass for its inputs, then linear algebra."""
+"""The score by the classifier alone: one forward pass that records its inputs, then linear algebra."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from torch.nn.functional import linear as linear_map
 from torch.nn.functional import one_hot, pad
 
 from s3_hf.errors import StudentError
-from s3_hf.influence.rows import AT_ONCE, Encoded, finite
+from s3_hf.influence.rows import AT_ONCE, TensorRows, finite
 
 TOLERANCE = 1e-8
-"""Residual, as a share of the right-hand side, at which the solution of a linear system counts as exact."""
+"""Residual, relative to the right-hand side, at which the solution of a linear system counts as exact."""
 
 
 @dataclass(frozen=True)
 class LastLayer:
-    """Settings of `last_layer_influence`: `damping` is added to the diagonal of the Hessian.
+    """Settings of `last_layer_influence`.
 
-    Less damping is nearer to leaving each row out, more is nearer to `full_influence`, which by ProGen's settings
-    damps by 50; 0.1 ranks as either does (docs/experiments.md).
+    Attributes:
+        damping: added to the diagonal of the Hessian. Scores of less damping are nearer to those of leaving each row
+            out, of more damping nearer to `full_influence`, which damps by 50; 0.1 ranks rows as both do
+            (docs/experiments.md).
+        penalty: factor of the sum of squares of the weights in every loss.
     """
 
     damping: float = 0.1
@@ -30,66 +33,71 @@ class LastLayer:
 
 
 def last_layer_influence(
-    model: nn.Module, train: Encoded, validation: Encoded, how: LastLayer = LastLayer(), at_once: int = AT_ONCE
+    model: nn.Module,
+    train: TensorRows,
+    validation: TensorRows,
+    settings: LastLayer = LastLayer(),
+    at_once: int = AT_ONCE,
 ) -> Tensor:
-    """Return the influence of each row of `train` on `validation`, by the classifier's weights and bias alone.
+    """Return the influence of each row of `train` on `validation` by the classifier's weights and bias alone.
 
-    Dropout is off. The gradient of CE by the logits is `p - y` and that of RCE `p_label (p - y)`; the exact
-    Hessian, damped, is solved by conjugate gradients in float64. `at_once` rows are on the device at once.
+    The result has shape (rows,) in float64. Dropout is off. The gradient of CE by the logits is `p - y`, that of RCE
+    `p_label (p - y)`; the system of the exact, damped Hessian is solved by conjugate gradients. The arguments are
+    those of `full_influence`.
 
     Raises:
         StudentError: the model does not end in a linear layer, or its outputs are not finite.
     """
     features, logits, weight = _last_layer(model, train, at_once)
     aims, aim_logits, _ = _last_layer(model, validation, at_once)
-    chances, aim_chances = logits.softmax(-1), aim_logits.softmax(-1)
-    errors = chances - one_hot(train.labels.cpu(), logits.shape[-1])
+    probabilities, aim_probabilities = logits.softmax(-1), aim_logits.softmax(-1)
+    errors = probabilities - one_hot(train.labels.cpu(), logits.shape[-1])
     truth = one_hot(validation.labels.cpu(), logits.shape[-1])
-    forgiving = (aim_chances * truth).sum(-1, keepdim=True) * (aim_chances - truth)
+    forgiving = (aim_probabilities * truth).sum(-1, keepdim=True) * (aim_probabilities - truth)
     for_bias = (0, features.shape[1] - weight.shape[1])
-    shrink = 2 * how.penalty * pad(weight, for_bias)
+    shrink = 2 * settings.penalty * pad(weight, for_bias)
     goal = forgiving.T @ aims / len(validation) + shrink
-    damping = how.damping + 2 * how.penalty * pad(torch.ones_like(weight), for_bias)
+    damping = settings.damping + 2 * settings.penalty * pad(torch.ones_like(weight), for_bias)
 
     def hessian(at: Tensor) -> Tensor:
         change = features @ at.T
-        weighed = chances * (change - (chances * change).sum(-1, keepdim=True))
+        weighed = probabilities * (change - (probabilities * change).sum(-1, keepdim=True))
         return weighed.T @ features / len(train) + damping * at
 
     direction = _solved(hessian, goal)
     return finite(-((features @ direction.T) * errors).sum(-1) - (shrink * direction).sum())
 
 
-def _last_layer(model: nn.Module, rows: Encoded, at_once: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The inputs (a 1 added for a bias) and outputs of the last linear layer, and its weights."""
+def _last_layer(model: nn.Module, rows: TensorRows, at_once: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inputs (with a column of ones for a bias) and outputs of the last linear layer, and its weights."""
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise _no_last_layer(model)
     layer, seen, logits = linear[-1], [], []
     was_training, device = model.training, layer.weight.device
-    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().cpu().double()))
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().cpu().double()))
     model.eval()
     try:
         with torch.no_grad():
-            for batch in rows.in_order(device, at_once):
+            for batch in rows.batches(device, at_once):
                 logits.append(model(**batch.inputs).logits.cpu().double())
     finally:
         hook.remove()
         model.train(was_training)
     features, outputs, weight = torch.cat(seen), torch.cat(logits), layer.weight.detach().cpu().double()
-    made = linear_map(features, weight, None if layer.bias is None else layer.bias.detach().cpu().double())
-    if made.shape != outputs.shape or not torch.allclose(made, outputs, rtol=1e-3, atol=1e-3, equal_nan=True):
+    expected = linear_map(features, weight, None if layer.bias is None else layer.bias.detach().cpu().double())
+    if expected.shape != outputs.shape or not torch.allclose(expected, outputs, rtol=1e-3, atol=1e-3, equal_nan=True):
         raise _no_last_layer(model)
     return features if layer.bias is None else pad(features, (0, 1), value=1.0), outputs, weight
 
 
 def _solved(matrix: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
-    """The x of `matrix(x) = right` by conjugate gradients; the matrix is symmetric and positive definite."""
+    """Return the x of `matrix(x) = right` by conjugate gradients, for a symmetric positive definite matrix."""
     x = torch.zeros_like(right)
     residual, direction = right.clone(), right.clone()
     size, enough = residual.square().sum(), (TOLERANCE**2) * right.square().sum()
     for _ in range(10 * right.numel()):
-        if not size > enough:  # not a number ends it too, and is told from a solution by its caller
+        if not size > enough:  # also true for "not a number", which the caller detects
             return x
         curved = matrix(direction)
         step = size / (direction * curved).sum()

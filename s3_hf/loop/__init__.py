@@ -12,17 +12,17 @@ from pathlib import Path
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.hub import check_access
-from s3_hf.loop.preview import Shown, preview
+from s3_hf.loop.preview import PromptPreview, preview
 from s3_hf.loop.results import Observer, RoundResult, RunResult, Services, results_of
 from s3_hf.loop.rounds import Rounds, check
 from s3_hf.store import RoundDir
 
 __all__ = [
     "Observer",
+    "PromptPreview",
     "RoundResult",
     "RunResult",
     "Services",
-    "Shown",
     "check",
     "preview",
     "results_of",

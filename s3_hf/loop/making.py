@@ -15,7 +15,7 @@ from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, read_json, read_rows, write_json
 from s3_hf.journal import Journal
 from s3_hf.llm import Client, ClientStatus
-from s3_hf.loop.helping import helpful
+from s3_hf.loop.progen import rows_to_show
 from s3_hf.loop.results import Observer, Services
 from s3_hf.records import Example, Feedback, Prediction
 from s3_hf.store import RoundDir, RunDir, open_run
@@ -88,8 +88,8 @@ class Maker:
                 "rows": writer.count,
                 "labels": {name: labels[name] for name in self.task.label_names},
                 "origins": dict(origins),
-                "rationales": {name: list(found) for name, found in tally.rationales.items()},
-                "prompts": tally.prompts,
+                "rationales": {name: list(found) for name, found in synthesizer.known_rationales.items()},
+                "prompts": synthesizer.prompts,
                 "rejected": dict(tally.rejected.most_common()),
                 "given_up": tally.given_up,
                 "usage": asdict(tally.usage),
@@ -127,7 +127,7 @@ class Maker:
                 return _stream(self._existing(self._given(config.seed_data, 0), 0)), None
             return self.strategy.seed(synthesizer, config.seed_size), config.seed_size
         before = read_json(self.run.round(number - 1).facts)["rationales"]
-        synthesizer.tally.rationales = {name: tuple(found) for name, found in before.items()}
+        synthesizer.known_rationales = {name: tuple(found) for name, found in before.items()}
         if number == 1 and config.add_data:
             return _stream(self._added(number)), None
         feedback = self._feedback(number)
@@ -175,8 +175,8 @@ class Maker:
         rows = read_rows(last.predictions).filter(lambda row: row["split"] == "validation")
         predictions = tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows)
         wrong = mistakes(self.task.mined, predictions, self.task.columns, self.config.mistake_f1)
-        shown = helpful(self.run, self.task, number) if self.strategy.scores_rows else {}
-        return Feedback(number, self.run.union(number - 1), self.task.mined, predictions, wrong, last.model, shown)
+        shown = rows_to_show(self.run, self.task, number) if self.strategy.scores_rows else {}
+        return Feedback(self.run.union(number - 1), self.task.mined, wrong, shown)
 
 
 def client_of(

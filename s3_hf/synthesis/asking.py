@@ -1,37 +1,85 @@
-"""Asking several things at once without losing an answer that is paid for."""
+"""Requests sent to the LLM and counted, one or several at once; no answer that is paid for is lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from s3_hf.errors import RequestError
-from s3_hf.records import Completion
+from s3_hf.records import Completion, Request, Usage
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Generate = Callable[[Request], Awaitable[Completion]]
+"""Sends one request to the LLM and returns its answer; usually `Client.generate`."""
 
 
-async def all_of(asked: Iterable[Awaitable[T]]) -> list[T]:
-    """Return all results in order; the first error is raised when nothing is under way any more."""
-    found: list[T] = []
-    for outcome in await asyncio.gather(*asked, return_exceptions=True):
+@dataclass
+class Tally:
+    """Counts of one round.
+
+    Attributes:
+        accepted: slots that became examples.
+        given_up: slots that became none after all their attempts.
+        rejected: answers that became no example, and requests that the endpoint refused, by reason.
+        usage: requests, tokens and cost of all answers, those that the journal already held included.
+    """
+
+    accepted: int = 0
+    given_up: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Sends requests by `generate` and counts them in `tally`."""
+
+    generate: Generate
+    tally: Tally
+
+    async def ask(self, request: Request) -> Completion:
+        """Return the answer to one request.
+
+        Raises:
+            RequestError: the endpoint refuses this request; others may be answered.
+            S3Error: nothing more can be asked.
+        """
+        try:
+            completion = await self.generate(request)
+        except RequestError as error:
+            logger.warning("%s is given up: %s", request.slot, error)
+            self.tally.rejected["refused by the endpoint"] += 1
+            raise
+        self.tally.usage += completion.usage
+        return completion
+
+
+async def gather_all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """Return all results in order; the first error is raised only when all awaitables have ended."""
+    results: list[T] = []
+    for outcome in await asyncio.gather(*awaitables, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
-        found.append(outcome)
-    return found
+        results.append(outcome)
+    return results
 
 
-async def answers_of(asked: Iterable[Awaitable[Completion]], *, needed: bool) -> list[Completion]:
-    """Return the answers in order, without those that the endpoint refuses.
+async def gather_answered(awaitables: Iterable[Awaitable[Completion]], *, required: bool) -> list[Completion]:
+    """Return the completions in order, without those of requests that the endpoint refuses.
 
     Raises:
-        RequestError: one is `needed`, and all are refused.
-        S3Error: nothing more can be asked; raised when nothing is under way any more.
+        RequestError: `required` is set and all requests are refused.
+        S3Error: nothing more can be asked; raised only when all requests have ended.
     """
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    outcomes = await asyncio.gather(*awaitables, return_exceptions=True)
     errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for error in errors:
-        if not isinstance(error, RequestError) or (needed and len(errors) == len(outcomes)):
+        if not isinstance(error, RequestError) or (required and len(errors) == len(outcomes)):
             raise error
     return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]

@@ -1,4 +1,4 @@
-"""From completion to text: what is stripped, what is cut back, and what is rejected with a named reason."""
+"""The text of a completion: wrapping stripped, cut-off sentences dropped, or rejected for a named reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from s3_hf.records import Completion, Context, Rejected
-from s3_hf.synthesis.parsing import said
+from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan
 from s3_hf.texts import copies, covers, digest_of, normalise, row_text
 
@@ -33,34 +33,43 @@ CONTEXT_TALK = re.compile(
     re.IGNORECASE,
 )
 ECHO_WORDS = 6
+"""Consecutive words of the prompt in a text that make it an echo of the prompt."""
 COPIED_WORDS = 6
-"""A question of so many words that stands in the context is a copy of it."""
+"""Fewest words of a question that count as a copy where they stand in the context."""
 
 
 @dataclass
 class Checks:
-    """The checks of one task, in order; all but `duplicate` look at one text alone."""
+    """The checks of one task.
+
+    Attributes:
+        label_words: words for the labels; "a positive review" is talk about the task, not a text of it.
+        min_words: words that a text must have.
+        one_line: keep the first line only.
+        question: keep what goes up to the first question mark, and reject a text without one.
+        test: digests of the test texts (`texts.digests`).
+        gold: digests of the gold rows, contexts included (`texts.row_text`).
+        seen: digests of the rows accepted so far, contexts included; `duplicate` adds to them.
+    """
 
     label_words: tuple[str, ...]
     min_words: int
     one_line: bool = False
     question: bool = False
     test: frozenset[int] = frozenset()
-    """Digests of the test texts; see `digests`."""
     gold: frozenset[int] = frozenset()
-    """Digests of the gold rows; see `texts.row_text`."""
     seen: set[int] = field(default_factory=set)
 
     def text_of(self, completion: Completion, template: str, plan: Plan) -> str | Rejected:
-        """Return the text that the completion holds, or why it is rejected.
+        """Return the text of the completion, or the reason for its rejection.
 
         Args:
             completion: the LLM's answer.
-            template: the prompt template that it answers; its wording must not come back.
-            plan: what it was asked for; a copy of the gold text or the context, or a question that names its own
-                answer, is rejected.
+            template: the prompt template that it answers; a text that repeats its wording is rejected.
+            plan: the plan of its slot; a copy of its gold text, context or shown rows is rejected, and a question
+                that names its own answer.
         """
-        raw = said(completion.text)
+        raw = without_thoughts(completion.text)
         if raw is None:
             return Rejected(completion.slot, "cut off", completion.text)
         if not raw:
@@ -69,21 +78,21 @@ class Checks:
             return Rejected(completion.slot, "refusal", completion.text)
         text: str | None = strip_wrapping(raw, one_line=self.one_line)
         if self.question:
-            asked, mark, _ = (text or "").partition("?")
+            question, mark, _ = (text or "").partition("?")
             if not mark:
                 return Rejected(completion.slot, "no question mark", completion.text)
-            if asked.count('"') % 2:  # the question was quoted in talk about it
-                asked = asked.rpartition('"')[2]
-            text = strip_wrapping(f"{asked.strip()}?", one_line=False)
+            if question.count('"') % 2:  # the question was quoted in talk about it
+                question = question.rpartition('"')[2]
+            text = strip_wrapping(f"{question.strip()}?", one_line=False)
         elif template.endswith('"'):
-            text = closed(raw)
+            text = until_end(raw)
         elif completion.finish_reason == "length":
             text = cut_back(text or "")
         reason = self._fault(text, template, plan)
         return Rejected(completion.slot, reason, completion.text) if reason else text or ""
 
     def duplicate(self, text: str, plan: Plan) -> bool:
-        """True if the same text about the same context was accepted before; else it is accepted from now on."""
+        """Return whether a row with this text and context was accepted before; if not, record it as accepted."""
         digest = digest_of(row_text(text, plan.context.text if plan.context else None))
         if digest in self.seen:
             return True
@@ -124,7 +133,7 @@ class Checks:
 
 
 def strip_wrapping(text: str, *, one_line: bool) -> str:
-    """Return the text without a preamble ("Here is a review:"), markdown emphasis and quotes around it."""
+    """Return the text without its preamble ("Here is a review:") and surrounding quotes and markdown emphasis."""
     text = PREAMBLE.sub("", text, count=1).strip()
     if one_line:
         text = text.splitlines()[0].strip() if text else ""
@@ -136,20 +145,15 @@ def strip_wrapping(text: str, *, one_line: bool) -> str:
     return text
 
 
-def closed(text: str) -> str | None:
-    """Return the answer to a prompt that ends in an open quotation mark, cut as ZeroGen does.
+def until_end(text: str) -> str | None:
+    """Return the answer to a prompt that ends in an open quotation mark, cut off where ZeroGen's code does.
 
-    Up to the closing mark, else the first line, else up to the last full sentence; None if there is no such end.
+    It goes up to the closing mark, else to the end of the first line, else to the last full sentence; None if it has
+    none of these.
     """
-    text, ended = until_quote(PREAMBLE.sub("", text, count=1).strip())
-    return text if ended else cut_back(text)
-
-
-def until_quote(text: str) -> tuple[str, bool]:
-    """Return what stands before the closing quotation mark, else the first line's end, and whether there is either."""
-    opened = text.strip().lstrip('"“ ')
-    end = re.search('["”]', opened) or re.search("\n", opened)
-    return (opened[: end.start()].strip(), True) if end else (opened, False)
+    text = PREAMBLE.sub("", text, count=1).strip().lstrip('"“ ')
+    end = re.search('["”]', text) or re.search("\n", text)
+    return text[: end.start()].strip() if end else cut_back(text)
 
 
 def cut_back(text: str) -> str | None:
@@ -159,12 +163,12 @@ def cut_back(text: str) -> str | None:
 
 
 def _echoes(text: str, template: str) -> bool:
-    """True if six words in a row stand in the prompt's own wording, its filled-in fields left out."""
-    spoken = f" {normalise(text)} "
+    """Return whether the text repeats `ECHO_WORDS` consecutive words of the template, its fields left out."""
+    padded = f" {normalise(text)} "
     for literal in re.split(r"\{\w*\}", template):
         words = normalise(literal).split()
         for start in range(len(words) - ECHO_WORDS + 1):
-            if f" {' '.join(words[start : start + ECHO_WORDS])} " in spoken:
+            if f" {' '.join(words[start : start + ECHO_WORDS])} " in padded:
                 return True
     return False
 

@@ -1,30 +1,63 @@
-"""What the slots of a round are for: labels and contexts drawn, gold rows to extrapolate."""
+"""Plans of slots: the label, context, gold row, name and shown rows of each example that is asked for."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from s3_hf.config import SynthesisConfig
 from s3_hf.records import Context
 from s3_hf.task import Task
 
+Rationales = Mapping[str, tuple[str, ...]]
+"""Rationales by label name: short reasons for the label, which prompts draw from."""
+
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A row of the same label that is shown before a prompt, and the name that it is about if there is one."""
+class ShownRow:
+    """A synthetic row that stands before a prompt (ProGen); `name` is the name that its text is about, if any."""
 
     text: str
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one slot is for: a label, a context where the task has them, and the gold text to extrapolate if any.
+class Pool:
+    """Rows that prompts may show, as in ProGen (Ye et al., Findings of EMNLP 2022).
 
-    With ZeroGen's prompts it may be about a `name`, with ProGen's there may be rows `shown` before it.
+    Attributes:
+        rows: rows by label id.
+        size: rows shown before one prompt; all rows of a label that has fewer.
+        ratio: probability, from 0 to 1, that a prompt shows rows.
+    """
+
+    rows: Mapping[int, Sequence[ShownRow]]
+    size: int
+    ratio: float
+
+    def draw(self, label: int | None, source: random.Random) -> tuple[ShownRow, ...]:
+        """Return distinct rows of the label, or an empty tuple with probability 1 - `ratio`."""
+        rows = self.rows.get(label, ()) if label is not None else ()
+        if source.random() >= self.ratio:
+            return ()
+        return tuple(source.sample(rows, min(self.size, len(rows))))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one slot is filled with.
+
+    Attributes:
+        slot: name of the place in the run, such as `r1/error/val-00017/0`; it seeds every draw for this example.
+        origin: `s3_origin` of the row; see `Example.origin`.
+        label: label id; None where the task is to find answers.
+        context: text that the example is about (c in section 2.4), in tasks with contexts.
+        parent: id of the gold row that is extrapolated or that the context comes from.
+        source: text of the gold row that is extrapolated.
+        name: name to write about (ZeroGen).
+        shown: rows that stand before the prompt (ProGen).
     """
 
     slot: str
@@ -34,10 +67,10 @@ class Plan:
     parent: str | None = None
     source: str | None = None
     name: str = ""
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[ShownRow, ...] = ()
 
-    def fields(self, label_words: tuple[str, ...], rationales: tuple[str, ...]) -> dict[str, str]:
-        """What the fields of a prompt template stand for."""
+    def fields(self, label_words: Sequence[str], rationales: Sequence[str]) -> dict[str, str]:
+        """Return the value of each field that a prompt template may hold; fields without a value are empty."""
         context = self.context or Context("")
         return {
             "label": "" if self.label is None else label_words[self.label],
@@ -51,7 +84,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Draws what slots are for; every draw is seeded by the slot."""
+    """Plans the slots of one round.
+
+    The same task, settings, `seed` and `round` give the same plans: each draw has a source of random numbers of its
+    own, seeded by the run's seed and the slot.
+    """
 
     task: Task
     settings: SynthesisConfig
@@ -59,7 +96,10 @@ class Planner:
     round: int
 
     def labels(self, n: int) -> list[int | None]:
-        """The labels of `n` seed slots: in turn, or drawn (Algorithm 1, line 5); None where answers are learned."""
+        """Return the label ids of `n` seed slots, in turn or drawn uniformly (Algorithm 1, line 5).
+
+        They are all None where the task is to find answers.
+        """
         count = len(self.task.label_names)
         if not count:
             return [None] * n
@@ -68,15 +108,37 @@ class Planner:
         return [self.random(f"label/{number}").randrange(count) for number in range(n)]
 
     def seeds(self, labels: Iterable[int | None], start: int, origin: str = "seed") -> Iterator[Plan]:
-        """Slots for examples like no gold row, about contexts drawn uniformly where there are some (section 2.4)."""
+        """Yield a plan for each label, numbered from `start`; contexts are drawn uniformly (section 2.4)."""
         contexts = self.task.contexts
         for number, label in enumerate(labels, start):
             slot = f"r{self.round}/{origin}/{number:05d}"
             context = self.random(f"context/{slot}").choice(contexts) if contexts else None
             yield Plan(slot, origin, label, context, context.parent if context else None)
 
+    def zero_shot(
+        self,
+        labels: Iterable[int | None],
+        start: int,
+        names: Sequence[str],
+        rows_per_name: int,
+        pool: Pool | None = None,
+    ) -> Iterator[Plan]:
+        """Yield the plans of `seeds` with a name for each run of `rows_per_name` slots, and rows drawn from the pool.
+
+        Names are used again when there are too few. With a pool the origin is `feedback` instead of `seed`.
+        """
+        for number, plan in enumerate(self.seeds(labels, start, "feedback" if pool else "seed"), start):
+            shown = pool.draw(plan.label, self.random(f"shown/{plan.slot}")) if pool else ()
+            yield replace(plan, name=names[number // rows_per_name % len(names)], shown=shown)
+
     def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: range) -> Iterator[Plan]:
-        """Slots for examples like gold rows, with their label and context (Algorithms 2 and 3)."""
+        """Yield a plan for each gold row and number of a copy, with the row's label and context (Algorithms 2, 3).
+
+        Args:
+            rows: gold rows with their `s3_id`.
+            origin: `error` for mistakes, `gold` for any gold row (GoldGen).
+            copies: numbers of the copies; the same row and number are the same slot.
+        """
         columns = self.task.columns
         for row in rows:
             label = int(row[columns.label]) if columns.label else None
@@ -86,5 +148,5 @@ class Planner:
                 yield Plan(slot, origin, label, context, str(row["s3_id"]), str(row[columns.text]))
 
     def random(self, place: str) -> random.Random:
-        """A source of random numbers that belongs to this place of this run."""
+        """Return a source of random numbers seeded by the run's seed and `place`."""
         return random.Random(f"{self.seed}/{place}")

@@ -1,60 +1,25 @@
-"""Prompt -> completion -> Example or Rejected, for many slots at once, with rows in slot order.
-
-Whatever order the completions arrive in, the same completions give the same rows: every random draw is
-seeded by the slot, and duplicates are decided in slot order.
-"""
+"""What a strategy asks of the LLM: rationales, names, and examples of three kinds (paper sections 2.2 and 2.3)."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 from s3_hf.config import SynthesisConfig
-from s3_hf.errors import RequestError, S3Error, SynthesisError
-from s3_hf.records import Completion, Example, Request, Usage
+from s3_hf.records import Example
+from s3_hf.synthesis.asking import Asker, Generate, Tally
 from s3_hf.synthesis.checks import Checks
-from s3_hf.synthesis.composing import Composer
-from s3_hf.synthesis.plan import Plan, Planner
+from s3_hf.synthesis.composing import Composer, prompt_id
+from s3_hf.synthesis.filling import SlotFiller
+from s3_hf.synthesis.names import collect_names
+from s3_hf.synthesis.plan import Plan, Planner, Pool, Rationales
 from s3_hf.synthesis.rationales import RationaleSearch
-from s3_hf.synthesis.zerogen import Pool, found_names
 from s3_hf.task import Task
 
-logger = logging.getLogger(__name__)
-
-Generate = Callable[[Request], Awaitable[Completion]]
-Slots = tuple[str, Callable[[Iterable[int | None], int], Iterator[Plan]]]
-"""The name of a prompt, and what makes slots for it: one for each label, numbered from a number on."""
-
 REPLACEMENTS = 3
-"""How often slots that were given up are replaced by fresh ones."""
-HOPELESS = 40
-"""Slots given up before anything was accepted after which the LLM counts as unable to do the task."""
-
-
-@dataclass
-class Tally:
-    """What a round asked, got and rejected."""
-
-    rejected: Counter[str] = field(default_factory=Counter)
-    given_up: int = 0
-    usage: Usage = field(default_factory=Usage)
-    rationales: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    prompts: dict[str, str] = field(default_factory=dict)
-    accepted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    text: str
-    attempt: int
-    rationales: tuple[str, ...]
-    model: str
+"""Times that slots which were given up are replaced by fresh ones."""
 
 
 @dataclass
@@ -62,15 +27,18 @@ class Synthesizer:
     """Writes the examples of one round.
 
     Attributes:
-        task: label words, prompts and columns.
-        settings: sampling and how many rationales, labels and attempts.
-        seed: the run's seed; a request's seed derives from it and the slot.
-        round: number that slots and examples carry.
-        generate: asks the LLM; usually `Client.generate`.
-        checks: carries the texts seen so far, in earlier rounds too.
-        window: slots under way at once; a few times the concurrency, so that one slow slot holds up nothing.
-        once: gives what was first found under a name, `rationales` or `names`, in all starts of the round: prompts
-            that were paid for name it, and a list that was refused may be answered when it is asked again.
+        task: labels, columns and contexts.
+        settings: sampling, and how many rationales, labels and attempts.
+        seed: the run's seed; the seed of each request derives from it and the slot.
+        round: number of the round, which slots and examples carry.
+        generate: sends one request to the LLM; usually `Client.generate`.
+        checks: checks of the task, which know the texts of earlier rounds.
+        window: slots under way at once; a few times the concurrency, so that one slow slot does not hold up others.
+        once: returns the value first stored under a name in the round and stores it if there is none, so that a
+            resumed round composes the prompts that are already paid for; `rationales` and `names` are stored.
+        known_rationales: rationales of an earlier round, and those that `rationales` found in this one.
+        prompts: templates sent in this round, by `prompt_id`.
+        tally: counts of this round.
     """
 
     task: Task
@@ -80,229 +48,124 @@ class Synthesizer:
     generate: Generate
     checks: Checks
     window: int = 64
-    once: Callable[[str, Any], Any] = lambda _, found: found
-    tally: Tally = field(default_factory=Tally)
-    stopped: S3Error | None = field(default=None, init=False)
-    """What ended the run; from then on nothing new is asked."""
+    once: Callable[[str, Any], Any] = lambda _, value: value
+    known_rationales: Rationales = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict, init=False)
+    tally: Tally = field(default_factory=Tally, init=False)
 
     @cached_property
     def planner(self) -> Planner:
-        """Draws what the slots are for."""
+        """Plans the slots."""
         return Planner(self.task, self.settings, self.seed, self.round)
 
     @cached_property
     def composer(self) -> Composer:
-        """Makes the requests for the slots."""
+        """Composes the requests."""
         return Composer(self.planner)
 
-    async def rationales(self) -> Mapping[str, tuple[str, ...]]:
-        """Return up to K rationales for each label name (Algorithm 1, lines 1 and 2); asked once in a run.
+    async def rationales(self, template: str) -> Rationales:
+        """Return the rationales of an earlier round, or ask for up to K for each label (Algorithm 1, lines 1, 2).
+
+        Args:
+            template: prompt template that asks for a list of rationales.
 
         Raises:
-            SynthesisError: the answers hold fewer distinct rationales than one example draws.
+            SynthesisError: a label has fewer distinct rationales than one example draws.
         """
-        if not self.tally.rationales:
+        if not self.known_rationales:
+            kept = self.once("rationales", await RationaleSearch(self.composer, template, self._asker.ask).run())
+            self.known_rationales = {label: tuple(phrases) for label, phrases in kept.items()}
+        return self.known_rationales
 
-            def ask(slot: str, content: str) -> Awaitable[Completion]:
-                return self._ask(self.composer.rationales(slot, content))
-
-            found = self.once("rationales", await RationaleSearch(self.task, self.settings, ask).found())
-            self.tally.rationales = {label: tuple(kept) for label, kept in found.items()}
-        return self.tally.rationales
-
-    async def examples(self, n: int, *, rationales: bool) -> AsyncIterator[Example]:
-        """Yield up to `n` seed examples in slot order (Algorithm 1, lines 4 to 8; section 2.4 with contexts).
-
-        Args:
-            n: examples wanted; fewer come if slots are given up and their replacements too.
-            rationales: draw k rationales into each prompt; False leaves them out (Table 4). Tasks with contexts
-                have none.
-        """
-        if self.guided(rationales=rationales):
-            await self.rationales()
-        async for example in self._replaced(n, self.seed_slots(rationales=rationales)):
-            yield example
-
-    def guided(self, *, rationales: bool) -> bool:
-        """Whether seed prompts hold rationales; those of tasks with contexts never do."""
-        return rationales and bool(self.task.prompts.rationales)
-
-    def seed_slots(self, *, rationales: bool) -> Slots:
-        """What `examples` asks."""
-        template = "seed" if self.guided(rationales=rationales) or self.task.columns.context else "seed_plain"
-        return template, self.planner.seeds
-
-    async def zero_shot(self, n: int, per_name: int, pool: Pool | None = None) -> AsyncIterator[Example]:
-        """Yield up to `n` examples by ZeroGen's prompts, or where the recipe has none, by the plain seed prompt.
-
-        Args:
-            n: examples wanted, as above.
-            per_name: examples of each label about one name, where the recipe asks for names.
-            pool: rows to show before the prompts (ProGen).
-        """
-        each = per_name * max(1, len(self.task.label_names))
-        names = await self.names(-(-n // each))
-        async for example in self._replaced(n, self.zero_shot_slots(names, per_name, pool)):
-            yield example
-
-    def zero_shot_slots(self, names: Sequence[str], per_name: int, pool: Pool | None = None) -> Slots:
-        """What `zero_shot` asks once it has names, or `("",)` for none."""
-        origin = "seed" if pool is None else "feedback"
-        template = "zerogen" if self.task.prompts.zerogen else self.seed_slots(rationales=False)[0]
-        each = per_name * max(1, len(self.task.label_names))
-
-        def plans(labels: Iterable[int | None], start: int) -> Iterator[Plan]:
-            for number, plan in enumerate(self.planner.seeds(labels, start, origin), start):
-                shown = pool.drawn(plan.label, self.planner.random(f"shown/{plan.slot}")) if pool else ()
-                yield replace(plan, name=names[number // each % len(names)], shown=shown)
-
-        return template, plans
-
-    async def names(self, wanted: int) -> tuple[str, ...]:
-        """Return up to `wanted` names to write about, or `("",)` where the recipe asks for none.
+    async def names(self, prompt: str, wanted: int) -> tuple[str, ...]:
+        """Return up to `wanted` distinct names to write about, or `("",)` if the prompt is empty (ZeroGen).
 
         Raises:
             SynthesisError: no answer holds a name.
         """
-        prompt = self.task.prompts.names
         if not prompt:
             return ("",)
-        self.tally.prompts[_hash(prompt)] = prompt
-        found = await found_names(prompt, wanted, lambda number: self._ask(self.composer.name(number)))
-        return tuple(self.once("names", found))
+        self.prompts[prompt_id(prompt)] = prompt
+        names = await collect_names(prompt, wanted, lambda number: self._asker.ask(self.composer.name(number, prompt)))
+        return tuple(self.once("names", names))
 
-    async def _replaced(self, n: int, slots: Slots) -> AsyncIterator[Example]:
-        """Yield up to `n` examples, from replacements too of slots that are given up."""
-        template, plans = slots
-        wanted = self.planner.labels(n)
-        start = 0
-        for _ in range(1 + REPLACEMENTS):
-            lost: list[int | None] = []
-            async for example in self._in_order(plans(wanted, start), template, lost):
-                yield example
-            start, wanted = start + len(wanted), lost
-            if not wanted:
-                return
-
-    async def extrapolate(
-        self, rows: Iterable[Mapping[str, Any]], origin: str, copies: int = 1, first: int = 0
-    ) -> AsyncIterator[Example]:
-        """Yield `copies` examples like each gold row, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
+    async def examples(self, n: int, template: str, rationales: Rationales) -> AsyncIterator[Example]:
+        """Yield up to `n` seed examples in slot order (Algorithm 1, lines 4 to 8; section 2.4 with contexts).
 
         Args:
-            rows: gold rows with their `s3_id`; their label, context and answer are kept.
-            origin: `error` for mistakes, `gold` for GoldGen.
-            copies: examples asked for each row.
-            first: number of the first copy; the same number is the same slot.
+            n: examples wanted; there are fewer if slots and their replacements are given up.
+            template: prompt template.
+            rationales: rationales to draw from, by label name; may be empty if the template has no field for them.
         """
-        template = self.extrapolate_template()
-        if "{rationales}" in getattr(self.task.prompts, template):
-            await self.rationales()
-        plans = self.planner.extrapolations(rows, origin, range(first, first + copies))
-        async for example in self._in_order(plans, template, []):
+        async for example in self._replaced(n, template, rationales, self.planner.seeds):
             yield example
 
-    def extrapolate_template(self) -> str:
-        """The name of the prompt that `extrapolate` uses."""
-        plain = bool(self.task.prompts.extrapolate_plain) and not self.settings.rationales
-        return "extrapolate_plain" if plain else "extrapolate"
+    async def zero_shot(
+        self, n: int, template: str, names: Sequence[str], rows_per_name: int, pool: Pool | None = None
+    ) -> AsyncIterator[Example]:
+        """Yield up to `n` examples about names, or with a pool, examples that follow rows of earlier rounds.
 
-    async def _in_order(self, plans: Iterable[Plan], name: str, lost: list[int | None]) -> AsyncIterator[Example]:
-        """Yield examples in the order of `plans`; labels of slots given up are added to `lost`.
-
-        When the run cannot go on, be it for a limit or a dead endpoint, no new slot is begun, what is under way is
-        still used, and then the error is raised: an answer that is paid for is never cancelled.
+        Args:
+            n: examples wanted, as in `examples`.
+            template: prompt template.
+            names: names to write about, or `("",)`; see `names`.
+            rows_per_name: consecutive slots about one name.
+            pool: rows to show before the prompts (ProGen).
         """
-        template = getattr(self.task.prompts, name)
-        self.tally.prompts[_hash(template)] = template
-        waiting: deque[tuple[Plan, asyncio.Task[_Candidate | None]]] = deque()
-        remaining = iter(plans)
-        try:
-            while True:
-                while (
-                    self.stopped is None and len(waiting) < self.window and (plan := next(remaining, None)) is not None
-                ):
-                    waiting.append((plan, asyncio.ensure_future(self._attempt(plan, template, 0))))
-                if not waiting:
-                    break
-                plan, task = waiting.popleft()
-                try:
-                    candidate = await self._unlike_any(plan, template, await task)
-                    if candidate is None:
-                        self._give_up(plan, lost)
-                except S3Error as error:
-                    self.stopped = self.stopped or error
-                    continue
-                if candidate is not None:
-                    self.tally.accepted += 1
-                    yield self._example(plan, template, candidate)
-        finally:
-            for _, task in waiting:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
-        if self.stopped:
-            raise self.stopped
 
-    async def _unlike_any(self, plan: Plan, template: str, candidate: _Candidate | None) -> _Candidate | None:
-        """Return the first candidate from here on that repeats no accepted text, or None."""
-        while candidate is not None and self.checks.duplicate(candidate.text, plan):
-            self.tally.rejected["duplicate"] += 1
-            candidate = await self._attempt(plan, template, candidate.attempt + 1)
-        return candidate
+        def plans(labels: Iterable[int | None], start: int) -> Iterator[Plan]:
+            return self.planner.zero_shot(labels, start, names, rows_per_name, pool)
 
-    async def _attempt(self, plan: Plan, template: str, first: int) -> _Candidate | None:
-        """Ask from attempt `first` on until the answer passes the checks of one text; None when out of attempts."""
-        for attempt in range(first, self.settings.attempts):
-            if self.stopped:
-                raise self.stopped.with_traceback(None)
-            slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
-            request, drawn = self.composer.example(plan, template, slot, self.tally.rationales)
-            try:
-                completion = await self._ask(request)
-            except RequestError:
-                return None
-            if self.settings.thinking_tokens and completion.finish_reason == "length":
-                self.tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
-                continue
-            text = self.checks.text_of(completion, template, plan)
-            if isinstance(text, str):
-                return _Candidate(text, attempt, drawn, completion.model)
-            self.tally.rejected[text.reason] += 1
-        return None
+        async for example in self._replaced(n, template, {}, plans):
+            yield example
 
-    async def _ask(self, request: Request) -> Completion:
-        try:
-            completion = await self.generate(request)
-        except RequestError as error:
-            logger.warning("%s is given up: %s", request.slot, error)
-            self.tally.rejected["refused by the endpoint"] += 1
-            raise
-        self.tally.usage += completion.usage
-        return completion
+    async def extrapolate(
+        self, rows: Iterable[Mapping[str, Any]], origin: str, template: str, rationales: Rationales, copies: range
+    ) -> AsyncIterator[Example]:
+        """Yield an example like each gold row for each copy, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
 
-    def _give_up(self, plan: Plan, lost: list[int | None]) -> None:
-        lost.append(plan.label)
-        self.tally.given_up += 1
-        if not self.tally.accepted and self.tally.given_up >= HOPELESS:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in self.tally.rejected.most_common())
-            raise SynthesisError(
-                f"usable examples were wanted from the LLM, found none in {self.tally.rejected.total()} answers "
-                f"({reasons}); try the prompts on a few rows, or use another LLM"
-            )
+        Args:
+            rows: gold rows with their `s3_id`; an example has the label, context and answer of its row.
+            origin: `error` for mistakes, `gold` for any gold row (GoldGen).
+            template: prompt template.
+            rationales: rationales to draw from, as in `examples`.
+            copies: numbers of the copies; the same row and number are the same slot.
+        """
+        plans = self.planner.extrapolations(rows, origin, copies)
+        async for _, example in self._filled(plans, template, rationales):
+            if example is not None:
+                yield example
 
-    def _example(self, plan: Plan, template: str, candidate: _Candidate) -> Example:
-        name = f"s3-{plan.slot}"
-        return Example(
-            id=name,
-            columns=self.task.example_columns(name, candidate.text, plan.label, plan.context),
-            origin=plan.origin,
-            round=self.round,
-            parent=plan.parent,
-            rationales=candidate.rationales,
-            model=candidate.model,
-            prompt=_hash(template),
-        )
+    @cached_property
+    def _asker(self) -> Asker:
+        return Asker(self.generate, self.tally)
 
+    async def _replaced(
+        self,
+        n: int,
+        template: str,
+        rationales: Rationales,
+        plans: Callable[[Iterable[int | None], int], Iterator[Plan]],
+    ) -> AsyncIterator[Example]:
+        """Yield up to `n` examples; slots that are given up are replaced by slots with the same labels.
 
-def _hash(template: str) -> str:
-    return sha256(template.encode()).hexdigest()[:12]
+        `plans` returns a plan for each label, numbered from its second argument.
+        """
+        start, labels = 0, self.planner.labels(n)
+        for _ in range(1 + REPLACEMENTS):
+            lost: list[int | None] = []
+            async for plan, example in self._filled(plans(labels, start), template, rationales):
+                if example is None:
+                    lost.append(plan.label)
+                else:
+                    yield example
+            start, labels = start + len(labels), lost
+            if not labels:
+                return
+
+    def _filled(
+        self, plans: Iterable[Plan], template: str, rationales: Rationales
+    ) -> AsyncIterator[tuple[Plan, Example | None]]:
+        self.prompts[prompt_id(template)] = template
+        filler = SlotFiller(self.composer, self.checks, self._asker, self.window, template, rationales)
+        return filler.fill(plans)
