@@ -77,4 +77,5 @@ class LocalError(S3Error):
 
 def installing(extra: str) -> str:
     """How to get an extra, before the package is on an index and after."""
-    return f"install the extra {extra!r} of s3-hf (`pip install '.[{extra}]'` in its checkout)"
+    folder = "./localhub " if extra == "local" else ""
+    return f"install the extra {extra!r} of s3-hf (`pip install {folder}'.[{extra}]'` in its checkout)"
