@@ -1,6 +1,6 @@
-"""How fast the local Hub is, against the raw disk and the raw loopback of the same machine in the same run.
+"""Speed of the local Hub, next to the raw disk and the raw loopback of the same machine in the same run.
 
-    python benchmarks/hub.py [--data DIR]
+    python localhub/benchmarks/hub.py [--data DIR]
 
 Prints one Markdown table. Clients are unmodified and run in processes of their own, like the server.
 """
@@ -32,14 +32,14 @@ Row = tuple[str, str, str]
 
 
 def timed(function: Callable[[], object]) -> float:
-    """The seconds that the function took."""
+    """Return the seconds that the function takes."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def raw_small_files(folder: Path) -> None:
-    """Every small file is on disk, synced one by one."""
+    """Write every small file and sync each."""
     folder.mkdir()
     for number in range(SMALL_FILES):
         with (folder / str(number)).open("wb") as file:
@@ -49,7 +49,7 @@ def raw_small_files(folder: Path) -> None:
 
 
 def raw_large_file(path: Path, data: bytes) -> None:
-    """The data is on disk."""
+    """Write the data and sync once."""
     with path.open("wb") as file:
         for start in range(0, len(data), MIB):
             file.write(data[start : start + MIB])
@@ -58,7 +58,7 @@ def raw_large_file(path: Path, data: bytes) -> None:
 
 
 def bare_server(data: bytes) -> tuple[int, Callable[[], None]]:
-    """A socket that answers an 8-byte count with as many bytes, in threads; its port, and how to end it."""
+    """Serve, in threads, the number of bytes that each client sends; return the port and a function that stops it."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
 
     def answer(peer: socket.socket) -> None:
@@ -79,7 +79,7 @@ def bare_server(data: bytes) -> tuple[int, Callable[[], None]]:
 
 
 def bare_read(port: int, count: int) -> None:
-    """The bytes came over the loopback."""
+    """Read `count` bytes over the loopback."""
     with socket.create_connection(("127.0.0.1", port)) as peer:
         peer.sendall(count.to_bytes(8, "big"))
         while count:
@@ -87,7 +87,7 @@ def bare_read(port: int, count: int) -> None:
 
 
 def in_parallel(read: Callable[[int], None]) -> tuple[float, list[float]]:
-    """Seconds for all reads together, and for each."""
+    """Return the seconds of all reads together and of each."""
     with ThreadPoolExecutor(READS) as pool:
         start = time.perf_counter()
         each = list(pool.map(lambda number: timed(lambda: read(number)), range(READS)))
@@ -95,7 +95,7 @@ def in_parallel(read: Callable[[int], None]) -> tuple[float, list[float]]:
 
 
 def client(step: str, folder: str) -> None:
-    """One step with the real client; prints its seconds."""
+    """Run one step with the real client and print its seconds."""
     from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 
     api, repo = HfApi(), "bench/repo"
@@ -116,7 +116,7 @@ def client(step: str, folder: str) -> None:
 
 
 def run_client(step: str, endpoint: str, token: str, folder: Path, xet: bool) -> float:
-    """The seconds of a step in a fresh interpreter."""
+    """Return the seconds of a step in a fresh interpreter."""
     environment = {
         **os.environ, "HF_ENDPOINT": endpoint, "HF_TOKEN": token, "HF_HOME": str(folder / "home"),
         "HF_HUB_DISABLE_XET": "0" if xet else "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -128,7 +128,7 @@ def run_client(step: str, endpoint: str, token: str, folder: Path, xet: bool) ->
 
 
 def plain_download(endpoint: str) -> None:
-    """The large file came in one answer."""
+    """Read the large file in one response."""
     address = urlsplit(endpoint)
     connection = http.client.HTTPConnection(str(address.hostname), address.port)
     connection.request("GET", "/datasets/bench/repo/resolve/main/1.bin")
@@ -140,7 +140,7 @@ def plain_download(endpoint: str) -> None:
 
 
 def range_reader(endpoint: str) -> Callable[[int], None]:
-    """Reads a megabyte of the large file, another for each number."""
+    """Return a function that reads one megabyte of the large file, at an offset by its argument."""
     address = urlsplit(endpoint)
 
     def read(number: int) -> None:
@@ -157,12 +157,12 @@ def range_reader(endpoint: str) -> Callable[[int], None]:
 
 
 def rate(seconds: float, size: int = LARGE) -> str:
-    """Megabytes a second."""
+    """Return the megabytes per second as text."""
     return f"{size / MIB / seconds:,.0f} MiB/s"
 
 
 def measure(folder: Path) -> list[Row]:
-    """All rows of the table."""
+    """Return all rows of the table."""
     data, rows = os.urandom(LARGE), []
 
     def row(name: str, seconds: float, speed: str) -> None:
@@ -199,7 +199,7 @@ def measure(folder: Path) -> list[Row]:
 
 
 def parallel(took: float, each: list[float]) -> str:
-    """The rate of all reads, and how long the middle and the slowest took."""
+    """Return the rate of all reads, and the median and longest time of one, as text."""
     return (
         f"{rate(took, READS * MIB)}; median {statistics.median(each) * 1000:.0f} ms, slowest {max(each) * 1000:.0f} ms"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from hf_localhub.importer import Imported
+    from hf_localhub.importer import ImportedRepo
     from hf_localhub.server import RunningHub
 
 __all__ = ["add_user", "import_tree", "running", "serve"]
@@ -77,7 +77,7 @@ def add_user(
         registry.close()
 
 
-def import_tree(tree: Path, data: Path) -> list[Imported]:
+def import_tree(tree: Path, data: Path) -> list[ImportedRepo]:
     """Import each `datasets/<owner>/<name>` and `models/<owner>/<name>` folder of `tree` as a public repository.
 
     Files are added and replaced, never removed. Works while a Hub serves the directory.

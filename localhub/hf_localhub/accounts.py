@@ -1,4 +1,4 @@
-"""Users, organisations and tokens: who asks, and where they may write."""
+"""Users, organisations and tokens: whose request it is, and where it may write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Role = Literal["read", "write"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who a token speaks for, and its rights."""
+    """The account that a token belongs to, with its permissions."""
 
     name: str
     id: str
@@ -26,11 +26,11 @@ class Account:
     orgs: tuple[str, ...]
 
     def belongs_to(self, owner: str) -> bool:
-        """The namespace is the account's own or one of its organisations'."""
+        """Return whether the namespace is the account's own or one of its organisations'."""
         return owner.lower() in {self.name.lower(), *(org.lower() for org in self.orgs)}
 
     def may_write(self, owner: str) -> bool:
-        """The token may change what is in the namespace."""
+        """Return whether the token may change repositories in the namespace."""
         return self.role == "write" and self.belongs_to(owner)
 
 
@@ -38,27 +38,27 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def account_of(registry: Registry, token: str) -> Account | None:
-    """The account that the token belongs to; None for an unknown token.
+def find_account(registry: Registry, token: str) -> Account | None:
+    """Return the account that the token belongs to, or None for an unknown token.
 
-    The index finds candidates by eight digits of the digest; the whole digest is compared in constant time.
+    The index selects candidates by the first eight digits of the digest; whole digests are compared in constant time.
     """
     digest = _digest(token)
-    found = None
+    match = None
     for row in registry.rows("SELECT digest, account, role FROM tokens WHERE prefix = ?", digest[:8]):
         if hmac.compare_digest(row["digest"], digest):
-            found = row
-    if found is None:
+            match = row
+    if match is None:
         return None
-    account = registry.rows("SELECT name, id FROM accounts WHERE name = ?", found["account"])[0]
+    account = registry.rows("SELECT name, id FROM accounts WHERE name = ?", match["account"])[0]
     orgs = registry.rows("SELECT org FROM members WHERE user = ? ORDER BY org", account["name"])
-    return Account(account["name"], account["id"], found["role"], tuple(row["org"] for row in orgs))
+    return Account(account["name"], account["id"], match["role"], tuple(row["org"] for row in orgs))
 
 
 def add_account(registry: Registry, name: str, *, org: bool, token: str | None, role: Role) -> str:
-    """The account exists and the returned token speaks for it.
+    """Add the account if it is missing, and return a token for it.
 
-    An organisation given the token of a user takes that user as a member; otherwise it gets a token of its own.
+    An organisation with the token of a user takes that user as a member; otherwise it gets a token of its own.
 
     Raises:
         AccountError: the name cannot be used, or the token belongs to another account.
@@ -68,8 +68,8 @@ def add_account(registry: Registry, name: str, *, org: bool, token: str | None, 
         raise AccountError(f"the account name {fault}")
     if token is not None and not (token.startswith("hf_") and token.isascii() and len(token) <= 256):
         raise AccountError("a token must start with 'hf_', as clients refuse others")
-    holder = account_of(registry, token) if token else None
-    with registry.change():
+    holder = find_account(registry, token) if token else None
+    with registry.transaction():
         registry.run("INSERT OR IGNORE INTO accounts VALUES (?, ?, ?, ?)", name, new_id(), org, now())
         known = registry.rows("SELECT name, org FROM accounts WHERE name = ?", name)[0]
         if bool(known["org"]) != org:
@@ -88,13 +88,13 @@ def add_account(registry: Registry, name: str, *, org: bool, token: str | None, 
 
 
 def sign(registry: Registry, lifetime: int, *parts: str) -> str:
-    """A signature over the parts that holds for `lifetime` seconds."""
+    """Return a signature of the parts that is valid for `lifetime` seconds."""
     expires = str(int(time.time()) + lifetime)
     return f"{expires}.{_mac(registry, expires, *parts)}"
 
 
-def signed(registry: Registry, signature: str, *parts: str) -> bool:
-    """The signature is this server's, over these parts, and has not expired."""
+def is_signed(registry: Registry, signature: str, *parts: str) -> bool:
+    """Return whether the signature is one of this Hub, over these parts, and has not expired."""
     expires, _, mac = signature.partition(".")
     right = hmac.compare_digest(mac.encode(), _mac(registry, expires, *parts).encode())
     return right and expires.isdecimal() and int(expires) > time.time()

@@ -1,4 +1,4 @@
-"""The ASGI application: route, token, guard, body to disk, handler in a thread, answer."""
+"""The ASGI application. A request is routed, authenticated and guarded; its body is spooled; a thread handles it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from hf_localhub import (
     routes_repos,
     routes_xet,
 )
-from hf_localhub.accounts import Account, account_of
-from hf_localhub.answers import AnswerError, unauthorized
+from hf_localhub.accounts import Account, find_account
 from hf_localhub.call import Call, Route
 from hf_localhub.files import COPY_BYTES, Spool
+from hf_localhub.http_errors import HTTPError, unauthorized
 from hf_localhub.state import Hub
 
 logger = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ ROUTES: list[Route] = [
 
 
 class HubApp:
-    """Speaks the Hub's protocol for one open data directory."""
+    """Serves the Hub's protocol for one open data directory."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._threads: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The request is answered; a client that left is not."""
+        """Answer one HTTP request, unless the client disconnects before its body is complete."""
         if scope["type"] != "http":
             return
         if self._threads is None:
@@ -70,12 +70,12 @@ class HubApp:
             response = await self._answer(request)
         except ClientDisconnect:
             return
-        given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id", "")
-        response.headers["X-Request-Id"] = given[:200] or secrets.token_hex(8)
+        request_id = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id", "")
+        response.headers["X-Request-Id"] = request_id[:200] or secrets.token_hex(8)
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response(scope, receive, send)
         took = (time.monotonic() - started) * 1000
-        # Never the query: signed links carry their signature there.
+        # Without the query, which holds the signature of signed links.
         logger.info("%s %s %d %.1f ms", request.method, scope["path"], response.status_code, took)
 
     async def _answer(self, request: Request) -> Response:
@@ -86,13 +86,13 @@ class HubApp:
             call.body = Spool(self.hub.files.temporary, route.hashed)
             await self._receive(request, call.body, getattr(self.hub.limits, route.limit))
             return await to_thread.run_sync(route.handler, call, limiter=self._threads)
-        except AnswerError as error:
-            return _refusal(error)
+        except HTTPError as error:
+            return _error_response(error)
         except (OSError, sqlite3.OperationalError) as error:
             if not _disk_full(error):
                 raise
             logger.error("cannot write to %s: %s", self.hub.data, error)
-            return _refusal(AnswerError(507, "The Hub's disk is full or read-only: nothing was stored"))
+            return _error_response(HTTPError(507, "The disk of the Hub is full or read-only: nothing was stored"))
         finally:
             if call.body is not None:
                 call.body.close()
@@ -102,7 +102,7 @@ class HubApp:
         async for chunk in request.stream():
             waiting += chunk
             if spool.size + len(waiting) > limit:
-                raise AnswerError(413, f"The body is larger than {limit} bytes")
+                raise HTTPError(413, f"The body is larger than {limit} bytes")
             if len(waiting) >= COPY_BYTES:
                 await to_thread.run_sync(spool.write, waiting, limiter=self._threads)
                 waiting = bytearray()
@@ -128,15 +128,17 @@ def _route(call: Call) -> Route:
     segments = call.path.strip("/").split("/")
     others = set()
     for route in ROUTES:
-        found = route.match(segments)
-        if found is not None and route.methods == method:
-            call.params, call.rest = found
+        match = route.match(segments)
+        if match is not None and route.methods == method:
+            call.params, call.rest = match
             return route
-        if found is not None:
+        if match is not None:
             others.add(route.methods)
     if others:
-        raise AnswerError(405, f"{call.method} is not answered here", headers={"Allow": ", ".join(sorted(others))})
-    raise AnswerError(404, f"Sorry, there is nothing at {call.path!r} on this Hub")
+        raise HTTPError(
+            405, f"{call.method} is not allowed at {call.path!r}", headers={"Allow": ", ".join(sorted(others))}
+        )
+    raise HTTPError(404, f"There is nothing at {call.path!r} on this Hub")
 
 
 def _admit(route: Route, call: Call) -> None:
@@ -155,13 +157,13 @@ def _account(call: Call) -> Account | None:
             raise unauthorized("Invalid credentials in Authorization header") from error
     elif scheme.lower() != "bearer":
         return None
-    account = account_of(call.hub.registry, value.strip())
+    account = find_account(call.hub.registry, value.strip())
     if account is None:
         raise unauthorized("Invalid credentials in Authorization header")
     return account
 
 
-def _refusal(error: AnswerError) -> Response:
+def _error_response(error: HTTPError) -> Response:
     message = " ".join(error.message.split())
     response = JSONResponse({"error": message, **error.body}, error.status, error.headers)
     response.headers["X-Error-Message"] = "".join(char if " " <= char <= "~" else "?" for char in message)

@@ -1,4 +1,4 @@
-"""One request as handlers see it: who asks, for which repository, with which rights."""
+"""One request as handlers read it: the account, the repository, and the checks of permissions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from hf_localhub import repos
 from hf_localhub.accounts import Account
-from hf_localhub.answers import AnswerError, repo_not_found, unauthorized
 from hf_localhub.files import Spool
+from hf_localhub.http_errors import HTTPError, repo_not_found, unauthorized
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import GitRepo
 from hf_localhub.state import Hub
@@ -24,7 +24,7 @@ Right = Literal["see", "files", "contribute", "write"]
 
 @dataclass(slots=True)
 class Call:
-    """A matched request; its body is complete when a handler runs, and empty while a guard runs."""
+    """A routed request. Its body is complete when the handler runs and empty when the guard runs."""
 
     hub: Hub
     method: str
@@ -39,114 +39,138 @@ class Call:
 
     @property
     def spool(self) -> Spool:
-        """The body."""
+        """The spooled body."""
         assert self.body is not None
         return self.body
 
-    def raw(self) -> bytes:
-        """The body's bytes; only for routes whose limit is small."""
+    def read_body(self) -> bytes:
+        """Return the bytes of the body; only for routes with a small limit."""
         self.spool.file.seek(0)
         return self.spool.file.read()
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; an empty body is an empty object."""
+        """Return the body as a JSON object; an empty body is an empty object.
+
+        Raises:
+            HTTPError: 400 when the body is not a JSON object in UTF-8.
+        """
         try:
-            found = json.loads(self.raw() or b"{}")
-            # Half a surrogate pair is JSON, but nothing that a path, a commit or the registry could hold.
-            json.dumps(found, ensure_ascii=False).encode()
+            value = json.loads(self.read_body() or b"{}")
+            # JSON may contain half a surrogate pair, which no path, commit or registry can store.
+            json.dumps(value, ensure_ascii=False).encode()
         except ValueError as error:
-            raise AnswerError(400, f"The body is not JSON in UTF-8: {error}") from error
-        if not isinstance(found, dict):
-            raise AnswerError(400, "The body must be a JSON object")
-        return found
+            raise HTTPError(400, f"The body must be JSON in UTF-8: {error}") from error
+        if not isinstance(value, dict):
+            raise HTTPError(400, "The body must be a JSON object")
+        return value
 
     def objects(self, name: str, most: int) -> list[dict[str, Any]]:
-        """The list of objects that the body has under a name; 413 when there are more than `most`."""
-        found = self.json().get(name) or []
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise AnswerError(400, f'"{name}" must be an array of objects')
-        if len(found) > most:
-            raise AnswerError(413, f'"{name}" may have at most {most} items')
-        return found
+        """Return a field of the body that holds a list of objects.
+
+        Raises:
+            HTTPError: 400 when it is not such a list, 413 when it has more than `most` items.
+        """
+        items = self.json().get(name) or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise HTTPError(400, f'"{name}" must be an array of objects')
+        if len(items) > most:
+            raise HTTPError(413, f'"{name}" may have at most {most} items')
+        return items
 
     def form(self) -> dict[str, list[str]]:
-        """The body's fields, sent as a form or as JSON."""
+        """Return the fields of a body that is a form or JSON, each as a list of strings."""
         if self.headers.get("content-type", "").startswith("application/json"):
             return {key: value if isinstance(value, list) else [str(value)] for key, value in self.json().items()}
-        return parse_qs(self.raw().decode("utf-8", "replace"), keep_blank_values=True)
+        return parse_qs(self.read_body().decode("utf-8", "replace"), keep_blank_values=True)
 
     def flag(self, name: str) -> bool:
-        """A query parameter is set to something true."""
+        """Return whether a query parameter is `1` or `true`."""
         return self.query.get(name, "").lower() in ("1", "true")
 
     def number(self, name: str, default: int, most: int) -> int:
-        """A query parameter as a natural number of at most `most`."""
+        """Return a query parameter as a natural number, at most `most`."""
         text = self.query.get(name, "")
         if text and not text.isdecimal():
-            raise AnswerError(400, f'"{name}" must be a number')
+            raise HTTPError(400, f'"{name}" must be a number')
         return min(int(text[:12]), most) if text else default
 
-    def expanded(self) -> list[str]:
-        """The values of `expand`, however the client writes a list."""
+    def expand_fields(self) -> list[str]:
+        """Return the values of `expand` in both spellings that clients use for lists."""
         return self.query.getlist("expand") + self.query.getlist("expand[]")
 
     def user(self, write: bool = False) -> Account:
-        """Who asks; 401 for nobody, 403 when a token that may write is needed."""
+        """Return the account of the request.
+
+        Raises:
+            HTTPError: 401 without a token; 403 when `write` is set and the token may only read.
+        """
         if self.account is None:
             raise unauthorized()
         if write and self.account.role != "write":
-            raise AnswerError(403, "This token may only read: use one with the write role")
+            raise HTTPError(403, "This token may only read: use one with the write role")
         return self.account
 
-    def namespace(self, owner: str) -> Account:
-        """Who asks, if they may write there; 403 otherwise."""
+    def check_namespace(self, owner: str) -> Account:
+        """Return the account of the request if it may write in the namespace.
+
+        Raises:
+            HTTPError: 401 without a token, 403 when it may not.
+        """
         account = self.user(write=True)
         if not account.may_write(owner):
-            raise AnswerError(403, f'You don\'t have the rights to write under the namespace "{owner}"')
+            raise HTTPError(403, f'You don\'t have the rights to write under the namespace "{owner}"')
         return account
 
     def repo(self, right: Right = "see") -> RepoRow:
-        """The repository in the path, if the right is there.
+        """Return the repository that the path names, after a check of permissions.
 
-        `see` its description, read its `files`, `contribute` a pull request, `write` to it.
+        Args:
+            right: `see` the description, read the `files`, `contribute` a pull request, or `write`.
+
+        Raises:
+            HTTPError: 404 or 401 when the repository is missing or hidden, 403 without permission, 307 when it moved.
         """
         kind = self.params.get("kind", "models")
         owner, name = self.params["owner"], self.params["name"]
         registry = self.hub.registry
         repo = repos.find(registry, kind, owner, name)
-        target = repo or repos.moved(registry, kind, owner, name)
+        target = repo or repos.find_moved(registry, kind, owner, name)
         if target is None or not target.visible_to(self.account):
             raise repo_not_found(self.account is None)
         if repo is None:
             raise self._redirect(f"{owner}/{name}", target.full_name)
         if right == "write":
-            self.namespace(repo.owner)
+            self.check_namespace(repo.owner)
         elif right == "contribute":
             self.user(write=True)
         if right in ("files", "contribute") and not repos.has_access(registry, repo, self.account):
             message = f"Access to {kind[:-1]} {repo.full_name} is restricted and you are not in the authorized list"
-            raise AnswerError(401 if self.account is None else 403, message, "GatedRepo")
+            raise HTTPError(401 if self.account is None else 403, message, "GatedRepo")
         return repo
 
-    def _redirect(self, old: str, new: str) -> AnswerError:
+    def _redirect(self, old: str, new: str) -> HTTPError:
         location = self.path.replace(f"/{old}", f"/{new}", 1)
         if str(self.query):
             location += f"?{self.query}"
-        return AnswerError(307, f"{old} has moved to {new}", headers={"Location": location})
+        return HTTPError(307, f"{old} has moved to {new}", headers={"Location": location})
 
     def git(self, repo: RepoRow) -> GitRepo:
-        """The repository's git side; one that was deleted meanwhile is not found."""
+        """Return the open git repository.
+
+        Raises:
+            HTTPError: 404 or 401 when the repository was deleted while the request was handled.
+        """
         try:
             return self.hub.git(repo)
         except FileNotFoundError as error:
             raise repo_not_found(self.account is None) from error
 
     def url(self, path: str) -> str:
-        """An absolute URL on the endpoint that the client used."""
+        """Return an absolute URL on the endpoint that the client used."""
         return f"{self.endpoint}/{path}"
 
-    def paged(self, items: list[Any], start: int, limit: int, total: int | None = None) -> Response:
-        """A page of a list; the `Link` header leads to the next one when `total` says there is more."""
+    def page(self, items: list[Any], start: int, limit: int, total: int | None = None) -> Response:
+        """Return one page of a list. The `Link` header names the next page if `total` exceeds the items up to here."""
         response = JSONResponse(items)
         if total is not None and start + len(items) < total:
             query = [(key, value) for key, value in self.query.multi_items() if key not in ("cursor", "limit")]
@@ -160,11 +184,15 @@ Handler = Callable[[Call], Response]
 
 @dataclass(frozen=True)
 class Route:
-    """Methods, a pattern over the raw path, and who answers.
+    """One route: the method, a pattern over the raw path, and the handler.
 
-    `{kind}` is `models` or `datasets`, `{x}` one segment, `{rest*}` all that follow. The guard runs before a body
-    is taken; `limit` names the field of `Limits` that bounds the body, which is hashed when the handler needs it.
-    Without `accounts` the request carries a token of another kind, or a signature, which the guard reads.
+    In a pattern, `{kind}` is `models` or `datasets`, `{x}` is one segment and `{rest*}` all further ones.
+
+    Attributes:
+        limit: the field of `Limits` that bounds the body, in bytes.
+        guard: runs before the body is received, and raises when the request is not permitted.
+        hashed: whether the sha256 of the body is computed while it arrives.
+        accounts: False when the request carries a signature or a token of another kind, which the guard checks.
     """
 
     methods: str
@@ -176,29 +204,29 @@ class Route:
     accounts: bool = True
 
     def match(self, segments: list[str]) -> tuple[dict[str, str], list[str]] | None:
-        """The parameters and the rest when the path has this form."""
-        wanted = self.pattern.strip("/").split("/")
+        """Return the parameters and the remaining segments, or None when the path does not match."""
+        pattern = self.pattern.strip("/").split("/")
         rest: list[str] = []
-        if wanted[-1] == "{rest*}":
-            wanted.pop()
-            rest = [unquote(part) for part in segments[len(wanted) :] if part]
-            segments = segments[: len(wanted)]
-        if len(wanted) != len(segments):
+        if pattern[-1] == "{rest*}":
+            pattern.pop()
+            rest = [unquote(segment) for segment in segments[len(pattern) :] if segment]
+            segments = segments[: len(pattern)]
+        if len(pattern) != len(segments):
             return None
         params: dict[str, str] = {}
-        for want, found in zip(wanted, segments, strict=True):
-            name, _, suffix = want.removeprefix("{").partition("}")
-            if not want.startswith("{"):
-                if want != found:
+        for part, segment in zip(pattern, segments, strict=True):
+            name, _, suffix = part.removeprefix("{").partition("}")
+            if not part.startswith("{"):
+                if part != segment:
                     return None
-            elif not found or not found.endswith(suffix) or (name == "kind" and found not in repos.KINDS):
+            elif not segment or not segment.endswith(suffix) or (name == "kind" and segment not in repos.KINDS):
                 return None
             else:
-                params[name] = unquote(found.removesuffix(suffix))
+                params[name] = unquote(segment.removesuffix(suffix))
         return params, rest
 
 
-def both(methods: str, pattern: str, handler: Handler, **options: Any) -> list[Route]:
-    """The routes of a page under a dataset's path and under a model's."""
+def page_routes(methods: str, pattern: str, handler: Handler, **options: Any) -> list[Route]:
+    """Return two routes for a page below a repository: with the kind in the path, and for models without it."""
     dataset, model = f"/{{kind}}/{{owner}}/{{name}}{pattern}", f"/{{owner}}/{{name}}{pattern}"
     return [Route(methods, dataset, handler, **options), Route(methods, model, handler, **options)]

@@ -1,4 +1,4 @@
-"""Large content on disk: request bodies as they arrive, objects by sha256, xorbs of the Xet protocol."""
+"""Content outside git repositories: spooled request bodies, objects by sha256, xorbs of the Xet protocol."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def create_data_folder(path: Path) -> Path:
 
 
 def sync_dir(path: Path) -> None:
-    """Names made or replaced in the folder survive a power cut."""
+    """Sync a folder, so that names created or replaced in it survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -51,7 +51,7 @@ def sync_dir(path: Path) -> None:
 
 
 class Spool:
-    """A body while it arrives: in memory while small, then a file of its own; its sha256 when asked."""
+    """A body while it arrives: in memory while it is small, then in a file. Computes its sha256 if `hashed` is set."""
 
     def __init__(self, folder: Path, hashed: bool = False) -> None:
         self._folder = folder
@@ -61,7 +61,7 @@ class Spool:
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """The bytes are appended, and hashed when the spool hashes."""
+        """Append the bytes."""
         if self.path is None and self.size + len(data) > _IN_MEMORY:
             self._to_disk()
         if self._hash is not None:
@@ -78,12 +78,12 @@ class Spool:
 
     @property
     def sha256(self) -> str:
-        """The sha256 of everything written, in hex."""
+        """The sha256 of all bytes written, in hex."""
         assert self._hash is not None
         return self._hash.hexdigest()
 
     def move_to(self, target: Path) -> None:
-        """The bytes stand under `target`, durably; the spool is spent."""
+        """Move the bytes to `target`, durably. The spool cannot be used afterwards."""
         if self.path is None:
             self._to_disk()
         assert self.path is not None
@@ -98,7 +98,7 @@ class Spool:
         sync_dir(target.parent)
 
     def close(self) -> None:
-        """Nothing of the spool is left."""
+        """Close and remove the spool."""
         self.file.close()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
@@ -106,17 +106,17 @@ class Spool:
 
 @dataclass(frozen=True)
 class Files:
-    """The folders of the data directory that hold content which is not in a git repository."""
+    """The folders of the data directory for content outside git repositories."""
 
     data: Path
 
     @property
     def temporary(self) -> Path:
-        """Where bodies are spooled: on the same file system as everything they are moved to."""
+        """The folder for spooled bodies, on the same file system as the places that they are moved to."""
         return self.data / "tmp"
 
     def create(self) -> None:
-        """The folders exist, and what a killed server left behind is gone."""
+        """Create the folders, and remove what a killed server left in them."""
         for folder in (self.temporary, self.data / "objects", self.data / "xet", self.data / "parts"):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.temporary, self.data / "parts"):
@@ -126,29 +126,29 @@ class Files:
 
     @contextmanager
     def spool(self, hashed: bool = True) -> Iterator[Spool]:
-        """An empty spool, removed at the end unless it was moved to its place."""
+        """Open an empty spool for the block; it is removed at the end unless it was moved."""
         spool = Spool(self.temporary, hashed)
         try:
             yield spool
         finally:
             spool.close()
 
-    def object(self, sha256: str) -> Path:
-        """Where the object of this sha256 is, or would be."""
+    def object_path(self, sha256: str) -> Path:
+        """Return the path of the object with this sha256, whether or not it exists."""
         return self.data / "objects" / sha256[:2] / sha256[2:]
 
-    def keep(self, spool: Spool) -> str:
-        """The spooled bytes are an object under their sha256, which is returned."""
+    def store(self, spool: Spool) -> str:
+        """Store the spooled bytes as an object and return their sha256."""
         sha256 = spool.sha256
-        target = self.object(sha256)
+        target = self.object_path(sha256)
         if not target.exists():
             spool.move_to(target)
         return sha256
 
-    def part(self, upload: str, number: int) -> Path:
-        """Where one part of a multipart upload waits for the others."""
+    def part_path(self, upload: str, number: int) -> Path:
+        """Return the path of one part of an unfinished multipart upload."""
         return self.data / "parts" / upload / str(number)
 
-    def xorb(self, space: str, name: str) -> Path:
-        """Where a xorb of this hash is; each account has its own space, so none can spoil another's."""
+    def xorb_path(self, space: str, name: str) -> Path:
+        """Return the path of a xorb. Each account has a space of its own, so that none can damage another's."""
         return self.data / "xet" / space / name[:2] / name

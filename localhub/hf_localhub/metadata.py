@@ -1,4 +1,4 @@
-"""What a card's YAML says: its tags, and what is wrong with it."""
+"""The YAML of a card: its tags and its errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PLAIN_TAGS = ("language", "library_name", "pipeline_tag", "tags")
 
 
 class CardError(ValueError):
-    """The YAML at the head of a card cannot be read, or is not a mapping."""
+    """The YAML of a card cannot be parsed, or is not a mapping."""
 
 
 def front_matter(card: str) -> dict[str, Any]:
-    """The YAML between the first two `---` lines; empty when there is none.
+    """Return the YAML between the first two `---` lines; empty when there is none.
 
     Raises:
-        CardError: the block is not closed, not YAML, or not a mapping.
+        CardError: the block is not closed, is not YAML, or is not a mapping.
     """
     lines = card.removeprefix("\ufeff").splitlines()
     if not lines or lines[0].rstrip() != "---":
@@ -32,23 +32,23 @@ def front_matter(card: str) -> dict[str, Any]:
     if end is None:
         raise CardError("the YAML block is opened by '---' but not closed")
     try:
-        found = yaml.safe_load("\n".join(lines[1:end]))
+        block = yaml.safe_load("\n".join(lines[1:end]))
     except (yaml.YAMLError, ValueError) as error:
         raise CardError(" ".join(str(error).split())) from error
-    if found is None:
+    if block is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(block, dict):
         raise CardError("the YAML block must be a mapping")
-    return found
+    return block
 
 
-def readable(card: str) -> dict[str, Any]:
-    """The YAML of a card as JSON can hold it; empty when it cannot be read."""
+def read_card(card: str) -> dict[str, Any]:
+    """Return the YAML of a card, converted to JSON types; empty when it cannot be parsed."""
     try:
-        found = front_matter(card)
+        block = front_matter(card)
     except CardError:
         return {}
-    plain = _plain(found)
+    plain = _plain(block)
     assert isinstance(plain, dict)
     return plain
 
@@ -67,26 +67,26 @@ def _listed(value: Any) -> list[str]:
     return [str(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
 
 
-def tags(card: dict[str, Any], kind: str) -> list[str]:
-    """The tags that lists are filtered by: `license:mit` and so on, and the card's own."""
+def card_tags(card: dict[str, Any], kind: str) -> list[str]:
+    """Return the tags that lists can be filtered by: the card's own, and those of its fields (`license:mit`)."""
     plain = _PLAIN_TAGS if kind == "models" else ("tags",)
-    found = [tag for key in plain for tag in _listed(card.get(key))]
+    tags = [tag for key in plain for tag in _listed(card.get(key))]
     prefixed = [key for key in _TAGGED if not (kind == "models" and key == "language")]
     names = {"datasets": "dataset"}
-    found += [f"{names.get(key, key)}:{tag}" for key in prefixed for tag in _listed(card.get(key))]
-    return list(dict.fromkeys(found))
+    tags += [f"{names.get(key, key)}:{tag}" for key in prefixed for tag in _listed(card.get(key))]
+    return list(dict.fromkeys(tags))
 
 
-def faults(card: str) -> tuple[list[str], list[str]]:
-    """Errors and warnings about the YAML of a card, in the Hub's sense."""
+def check_card(card: str) -> tuple[list[str], list[str]]:
+    """Return the errors and the warnings about the YAML of a card."""
     try:
-        found = front_matter(card)
+        block = front_matter(card)
     except CardError as error:
         return [str(error)], []
-    if not found:
+    if not block:
         return [], ["empty or missing yaml metadata in repo card"]
-    errors = [fault for check in _CHECKS for fault in check(found)]
-    return errors, [] if "license" in found else ['"license" is missing']
+    errors = [error for check in _CHECKS for error in check(block)]
+    return errors, [] if "license" in block else ['"license" is missing']
 
 
 def _words(card: dict[str, Any]) -> list[str]:
@@ -136,7 +136,7 @@ def _model_index(card: dict[str, Any]) -> list[str]:
         if not isinstance(results, list):
             wrong.append(f'"{at}.results" is required')
             continue
-        wrong += [fault for item, result in enumerate(results) for fault in _result(result, f"{at}.results[{item}]")]
+        wrong += [error for item, result in enumerate(results) for error in _result(result, f"{at}.results[{item}]")]
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""Which names, paths and revisions are let in."""
+"""Checks of the names of accounts and repositories, of paths, and of refs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from dulwich.refs import Ref, check_ref_format
 
-from hf_localhub.answers import AnswerError
+from hf_localhub.http_errors import HTTPError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _RESERVED = frozenset({"api", "cas", "collections", "datasets", "lfs", "models", "spaces", "v1", "v2"})
@@ -16,30 +16,38 @@ MAX_PATH = 1024
 
 
 def name_fault(name: str) -> str | None:
-    """What is wrong with the name of an account or repository; None when nothing is."""
+    """Return why the name of an account or repository cannot be used; None when it can."""
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
-        return f"{name!r} must be 1 to {MAX_NAME} letters, digits, '-', '_' or '.', not begun or ended by '-' or '.'"
+        return f"{name!r} must be 1 to {MAX_NAME} letters, digits, '-', '_' or '.', without '-' or '.' at its ends"
     if "--" in name or ".." in name or name.endswith((".git", ".ipynb")):
-        return f"{name!r} must not hold '--' or '..', nor end in '.git' or '.ipynb'"
+        return f"{name!r} must not contain '--' or '..', nor end in '.git' or '.ipynb'"
     return None
 
 
 def check_repo_name(owner: str, name: str) -> None:
-    """The name may be given to a repository; 400 otherwise."""
+    """Check the name of a repository.
+
+    Raises:
+        HTTPError: 400 when it cannot be used.
+    """
     fault = name_fault(owner) or name_fault(name)
     if fault is None and len(f"{owner}/{name}") > MAX_NAME:
         fault = f"'{owner}/{name}' is longer than {MAX_NAME} characters"
     if fault:
-        raise AnswerError(400, f"Invalid repository name: {fault}")
+        raise HTTPError(400, f"Invalid repository name: {fault}")
 
 
 def account_fault(name: str) -> str | None:
-    """What is wrong with the name of a new account: like a repository's, and no part of a route."""
+    """Return why the name of a new account cannot be used; None when it can. Names of routes are reserved."""
     return f"{name!r} is reserved" if name.lower() in _RESERVED else name_fault(name)
 
 
 def check_path(path: str) -> str:
-    """The path of a file or folder can stand in a tree and in anyone's checkout; 422 otherwise."""
+    """Return the path if it can stand in a git tree and in a checkout on any system.
+
+    Raises:
+        HTTPError: 422 when it cannot.
+    """
     parts = path.split("/")
     wrong = (
         not path
@@ -49,22 +57,30 @@ def check_path(path: str) -> str:
         or any(part in ("", ".", "..") or part.lower().rstrip(". ") == ".git" for part in parts)
     )
     if wrong:
-        raise AnswerError(422, f"Invalid file path {path!r}: it must be relative, without '..', '\\' or '.git'")
+        raise HTTPError(422, f"Invalid file path {path!r}: it must be relative, without '..', '\\' or '.git'")
     return path
 
 
 def branch_ref(name: str) -> Ref:
-    """The full ref of a branch; 400 when git would refuse the name."""
+    """Return the full ref of a branch.
+
+    Raises:
+        HTTPError: 400 when git does not accept the name.
+    """
     return _ref(f"refs/heads/{name}")
 
 
 def tag_ref(name: str) -> Ref:
-    """The full ref of a tag; 400 when git would refuse the name."""
+    """Return the full ref of a tag.
+
+    Raises:
+        HTTPError: 400 when git does not accept the name.
+    """
     return _ref(f"refs/tags/{name}")
 
 
 def _ref(name: str) -> Ref:
     ref = Ref(name.encode())
     if not check_ref_format(ref) or name.split("/", 2)[2].startswith("-") or len(name) > 255:
-        raise AnswerError(400, f"Invalid reference name {name!r}")
+        raise HTTPError(400, f"Invalid reference name {name!r}")
     return ref

@@ -1,4 +1,4 @@
-"""Writing git objects durably: one pack a commit, trees changed only where files changed."""
+"""Durable writes of git objects: one pack per commit, and new trees only where files changed."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ Get = Callable[[ObjectID], ShaFile]
 
 @dataclass(frozen=True, slots=True)
 class NewBlob:
-    """A blob that is not in the repository yet: its id, and where its bytes can be read."""
+    """A blob to be written: its id, and a function that reads its bytes."""
 
     oid: ObjectID
     read: Callable[[], bytes]
 
     @classmethod
     def of(cls, data: bytes) -> NewBlob:
-        """A blob whose bytes are at hand."""
+        """Return a blob whose bytes are in memory."""
         return cls(Blob.from_string(data).id, lambda: data)
 
     def load(self) -> Blob:
-        """The blob.
+        """Read the blob.
 
         Raises:
-            OSError: its bytes are not what they were.
+            OSError: its bytes have changed since its id was computed.
         """
-        made = Blob.from_string(self.read())
-        if made.id != self.oid:
+        blob = Blob.from_string(self.read())
+        if blob.id != self.oid:
             raise OSError(f"a file changed while it was committed: blob {self.oid.decode()}")
-        return made
+        return blob
 
 
 def write_pack(folder: Path, objects: Iterable[ShaFile], count: int) -> Path:
-    """The objects, `count` of them, are in one pack in the folder, durably; only one is held at a time."""
+    """Write `count` objects into one pack, durably, and return its path. One object is in memory at a time."""
     pack, index = (folder / f"tmp_{secrets.token_hex(8)}{suffix}" for suffix in (".pack", ".idx"))
     records = (full_unpacked_object(item) for item in objects)
     try:
@@ -61,7 +61,7 @@ def write_pack(folder: Path, objects: Iterable[ShaFile], count: int) -> Path:
             write_pack_index_v2(file, ordered, checksum)
             file.flush()
             os.fsync(file.fileno())
-        # Readers look for the index, so the pack takes its place first.
+        # Readers look for the index, so the pack is renamed first.
         name = f"pack-{iter_sha1(sha for sha, _, _ in ordered).decode()}"
         pack.rename(folder / f"{name}.pack")
         index.rename(folder / f"{name}.idx")
@@ -73,9 +73,9 @@ def write_pack(folder: Path, objects: Iterable[ShaFile], count: int) -> Path:
 
 
 def merge_packs(folder: Path, get: Get) -> bool:
-    """Small packs are one pack when they were many; True when that was done.
+    """Merge small packs into one when there are many; return whether that was done.
 
-    The new pack is durable before the old ones go, so a crash leaves at most the same objects twice.
+    The new pack is durable before the old ones are removed, so a crash leaves at most duplicate objects.
     """
     packs = [path for path in folder.glob("pack-*.pack") if path.stat().st_size < _SMALL_PACK]
     packs = [path for path in packs if path.with_suffix(".idx").exists()]
@@ -85,7 +85,7 @@ def merge_packs(folder: Path, get: Get) -> bool:
     for path in packs:
         with closing(load_pack_index(path.with_suffix(".idx"), DEFAULT_OBJECT_FORMAT)) as index:
             names.update(index)
-    # After a crash one of the old packs may be the merged one already.
+    # After a crash, one of the old packs may already be the merged one.
     merged = write_pack(folder, (get(name) for name in sorted(names)), len(names))
     for path in set(packs) - {merged}:
         path.with_suffix(".idx").unlink()
@@ -94,7 +94,7 @@ def merge_packs(folder: Path, get: Get) -> bool:
 
 
 class TreeEditor:
-    """A tree under change: `get` reads stored objects, new trees are kept aside until they are packed."""
+    """A tree under change. `get` reads stored objects; new trees stay in memory until they are packed."""
 
     def __init__(self, get: Get, root: ObjectID | None) -> None:
         self._get = get
@@ -104,12 +104,12 @@ class TreeEditor:
     def _tree(self, oid: ObjectID | None) -> Tree:
         if oid is None:
             return Tree()
-        found = self._new.get(oid) or self._get(oid)
-        assert isinstance(found, Tree)
-        return found
+        tree = self._new.get(oid) or self._get(oid)
+        assert isinstance(tree, Tree)
+        return tree
 
     def find(self, path: str) -> tuple[int, ObjectID] | None:
-        """Mode and id of what stands at the path."""
+        """Return the mode and the id of the entry at the path, or None."""
         entry: tuple[int, ObjectID] | None = None
         oid = self.root
         for part in path.encode().split(b"/"):
@@ -121,7 +121,7 @@ class TreeEditor:
         return entry
 
     def apply(self, changes: Mapping[str, tuple[int, ObjectID] | None]) -> None:
-        """The root holds the changes; None removes a file or a folder."""
+        """Apply changes by path: a mode and an id, or None to remove a file or a folder."""
         nested: dict[bytes, object] = {}
         for path, leaf in changes.items():
             *parents, last = path.encode().split(b"/")
@@ -152,16 +152,16 @@ class TreeEditor:
         return tree.id
 
     def new_trees(self) -> list[ShaFile]:
-        """The trees under the root that were made here; an empty root is made when nothing is left."""
+        """Return the new trees below the root. When no file is left, the root is a new empty tree."""
         if self.root is None:
             empty = Tree()
             self._new[empty.id] = empty
             self.root = empty.id
-        found: dict[ObjectID, Tree] = {}
+        trees: dict[ObjectID, Tree] = {}
         waiting = [self.root]
         while waiting:
             tree = self._new.get(waiting.pop())
-            if tree is not None and tree.id not in found:
-                found[tree.id] = tree
+            if tree is not None and tree.id not in trees:
+                trees[tree.id] = tree
                 waiting += [entry.sha for entry in tree.iteritems() if entry.mode and stat.S_ISDIR(entry.mode)]
-        return list(found.values())
+        return list(trees.values())

@@ -1,4 +1,4 @@
-"""The registry: one SQLite file with accounts, tokens, repositories and what is granted to whom."""
+"""The registry: one SQLite file with accounts, tokens, repositories, grants, discussions and collections."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ Value = str | int | None
 
 
 def now() -> str:
-    """The time in the form that clients parse: UTC, milliseconds, `Z`."""
+    """Return the current time in the form that clients parse: UTC, milliseconds, `Z`."""
     return iso(datetime.now(UTC))
 
 
 def iso(moment: datetime) -> str:
-    """A time in UTC as ISO 8601 with milliseconds and `Z`."""
+    """Return a time in UTC as ISO 8601 with milliseconds and `Z`."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def new_id() -> str:
-    """A fresh id of 24 hex digits, the form of the Hub's own."""
+    """Return a random id of 24 hex digits, the form of the Hub's ids."""
     return secrets.token_hex(12)
 
 
 class Registry:
-    """One connection behind one lock: every answer is a few rows, every change one durable transaction."""
+    """One connection behind one lock. Each query returns a few rows; each change is one durable transaction."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -74,7 +74,7 @@ class Registry:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        with self.change():
+        with self.transaction():
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             for key in ("store", "secret"):
@@ -83,23 +83,23 @@ class Registry:
         self.secret = bytes.fromhex(self.meta("secret"))
 
     def meta(self, key: str) -> str:
-        """The value kept under a key since the store was made."""
+        """Return a value that was stored when the registry was created."""
         return str(self.rows("SELECT value FROM meta WHERE key = ?", key)[0]["value"])
 
     def rows(self, sql: str, *values: Value) -> list[sqlite3.Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Value) -> sqlite3.Row | None:
-        """The first row of a query; None when there is none."""
+        """Return the first row of a query, or None."""
         with self._lock:
-            found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-            return found
+            row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return row
 
     @contextmanager
-    def change(self) -> Iterator[None]:
-        """Everything run inside is on disk together afterwards, or not at all."""
+    def transaction(self) -> Iterator[None]:
+        """Commit the statements of the block together and durably, or none of them."""
         with self._lock:
             if self._db.in_transaction:
                 yield
@@ -113,11 +113,11 @@ class Registry:
             self._db.execute("COMMIT")
 
     def run(self, sql: str, *values: Value) -> int:
-        """The statement is durable; returns how many rows it touched."""
-        with self.change():
+        """Run a statement durably and return the number of rows that it changed."""
+        with self.transaction():
             return self._db.execute(sql, values).rowcount
 
     def close(self) -> None:
-        """The file is closed."""
+        """Close the file."""
         with self._lock:
             self._db.close()

@@ -1,4 +1,4 @@
-"""Repositories as the registry knows them: name, kind, who may see them, which objects are theirs."""
+"""Repositories in the registry: kind, name, visibility, granted objects and access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("models", "datasets")
 
 @dataclass(frozen=True, slots=True)
 class RepoRow:
-    """One repository: `kind` is `models` or `datasets`, `gated` is None, `auto` or `manual`."""
+    """One repository: `kind` is `models` or `datasets`; `gated` is None, `auto` or `manual`."""
 
     id: str
     kind: str
@@ -34,11 +34,11 @@ class RepoRow:
 
     @property
     def prefix(self) -> str:
-        """The path of its pages: models stand at the root."""
+        """The path of its pages, which for models has no kind."""
         return self.full_name if self.kind == "models" else f"{self.kind}/{self.full_name}"
 
     def visible_to(self, account: Account | None) -> bool:
-        """The account may know that the repository exists."""
+        """Return whether the account may know that the repository exists."""
         return not self.private or (account is not None and account.belongs_to(self.owner))
 
 
@@ -49,14 +49,14 @@ def _repo(row: sqlite3.Row) -> RepoRow:
 
 
 def find(registry: Registry, kind: str, owner: str, name: str) -> RepoRow | None:
-    """The repository of this name, whatever its letters' case."""
+    """Return the repository of this name, in any case of its letters, or None."""
     sql = "SELECT * FROM repos WHERE kind = ? AND owner = ? AND name = ?"
     row = registry.row(sql, kind, owner, name)
     return _repo(row) if row else None
 
 
-def moved(registry: Registry, kind: str, owner: str, name: str) -> RepoRow | None:
-    """The repository that had this name before it was renamed."""
+def find_moved(registry: Registry, kind: str, owner: str, name: str) -> RepoRow | None:
+    """Return the repository that had this name before it was renamed, or None."""
     sql = (
         "SELECT repos.* FROM redirects JOIN repos ON repos.id = redirects.repo"
         " WHERE redirects.kind = ? AND redirects.owner = ? AND redirects.name = ?"
@@ -65,22 +65,22 @@ def moved(registry: Registry, kind: str, owner: str, name: str) -> RepoRow | Non
     return _repo(row) if row else None
 
 
-def every(registry: Registry, kind: str, owner: str | None = None) -> list[RepoRow]:
-    """All repositories of a kind, of one owner when asked."""
+def all_repos(registry: Registry, kind: str, owner: str | None = None) -> list[RepoRow]:
+    """Return all repositories of a kind, or those of one owner."""
     sql = "SELECT * FROM repos WHERE kind = ?"
     if owner is None:
         return [_repo(row) for row in registry.rows(sql, kind)]
     return [_repo(row) for row in registry.rows(sql + " AND owner = ?", kind, owner)]
 
 
-def fresh(kind: str, owner: str, name: str, private: bool) -> RepoRow:
-    """A repository that is not registered yet."""
+def new_repo(kind: str, owner: str, name: str, private: bool) -> RepoRow:
+    """Return a repository that is not registered yet."""
     return RepoRow(new_id(), kind, owner, name, private, None, now())
 
 
 def register(registry: Registry, repo: RepoRow) -> bool:
-    """The repository has its name; False when another took it first."""
-    with registry.change():
+    """Register the repository; return False when the name is taken."""
+    with registry.transaction():
         account = registry.row("SELECT name FROM accounts WHERE name = ?", repo.owner)
         owner = account["name"] if account else repo.owner
         touched = registry.run(
@@ -94,8 +94,8 @@ def register(registry: Registry, repo: RepoRow) -> bool:
 
 
 def rename(registry: Registry, repo: RepoRow, owner: str, name: str) -> bool:
-    """The repository has the new name and the old one leads to it; False when the new one is taken."""
-    with registry.change():
+    """Rename the repository and redirect its old name; return False when the new name is taken."""
+    with registry.transaction():
         other = find(registry, repo.kind, owner, name)
         if other is not None and other.id != repo.id:
             return False
@@ -108,28 +108,28 @@ def rename(registry: Registry, repo: RepoRow, owner: str, name: str) -> bool:
 
 
 def unregister(registry: Registry, repo: RepoRow) -> None:
-    """No row names the repository any more."""
-    with registry.change():
+    """Remove all rows of the repository."""
+    with registry.transaction():
         for table in ("grants", "access", "discussions", "events", "redirects"):
             registry.run(f"DELETE FROM {table} WHERE repo = ?", repo.id)  # noqa: S608 - names from this line
         registry.run("DELETE FROM repos WHERE id = ?", repo.id)
 
 
 def grant(registry: Registry, repo: str, objects: Iterable[tuple[str, int]]) -> None:
-    """The repository may name these objects (sha256, size) in its commits."""
-    with registry.change():
+    """Allow the repository to reference these objects (sha256, size in bytes) in its commits."""
+    with registry.transaction():
         for sha256, size in objects:
             registry.run("INSERT OR IGNORE INTO grants VALUES (?, ?, ?)", repo, sha256, size)
 
 
-def granted(registry: Registry, repo: str, sha256: str) -> int | None:
-    """The size of an object that is the repository's; None for any other."""
+def granted_size(registry: Registry, repo: str, sha256: str) -> int | None:
+    """Return the size of an object that the repository may reference, or None."""
     row = registry.row("SELECT size FROM grants WHERE repo = ? AND sha256 = ?", repo, sha256)
     return int(row["size"]) if row else None
 
 
 def has_access(registry: Registry, repo: RepoRow, account: Account | None) -> bool:
-    """The account may read the files: the repository is not gated, or is its own, or access was granted."""
+    """Return whether the account may read the files: ungated, in its own namespace, or access was granted."""
     if repo.gated is None or (account is not None and account.belongs_to(repo.owner)):
         return True
     if account is None:

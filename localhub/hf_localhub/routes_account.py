@@ -1,4 +1,4 @@
-"""Who am I, is this card valid, and the calls clients make without reading the answer."""
+"""Routes for accounts and card validation, and those whose responses clients ignore."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import metadata
-from hf_localhub.answers import AnswerError
 from hf_localhub.call import Call, Route
+from hf_localhub.http_errors import HTTPError
 
 
 def whoami(call: Call) -> Response:
-    """The account of the token, its organisations and the token's role."""
+    """Return the account of the token, its organisations and the role of the token."""
     user = call.user()
     row = call.hub.registry.row("SELECT org FROM accounts WHERE name = ?", user.name)
     assert row is not None
@@ -45,25 +45,25 @@ def _overview(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def overview(call: Call) -> Response:
-    """A user's or an organisation's public page."""
+    """Return the public profile of a user or an organisation."""
     row = call.hub.registry.row("SELECT * FROM accounts WHERE name = ?", call.params["account"])
     if row is None or bool(row["org"]) != call.path.startswith("/api/organizations/"):
-        raise AnswerError(404, "This account does not exist")
+        raise HTTPError(404, "This account does not exist")
     return JSONResponse({**_overview(row), "type": "org" if row["org"] else "user"})
 
 
 def validate_yaml(call: Call) -> Response:
-    """The errors and warnings of a card; 400 when there are errors."""
+    """Return the errors and warnings of a card; with errors, the status is 400."""
     content = call.json().get("content")
     if not isinstance(content, str):
-        raise AnswerError(400, '"content" must be a string')
-    errors, warnings = metadata.faults(content)
+        raise HTTPError(400, '"content" must be a string')
+    errors, warnings = metadata.check_card(content)
     body = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
     return JSONResponse(body, 400 if errors else 200)
 
 
 def ignored(_: Call) -> Response:
-    """Nothing happens: telemetry and download counts are neither wanted nor refused."""
+    """Accept and discard telemetry."""
     return JSONResponse({})
 
 

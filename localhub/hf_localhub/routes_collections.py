@@ -1,4 +1,4 @@
-"""Collections: a title over a list of models and datasets."""
+"""Routes for collections: titled lists of models and datasets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import repos
-from hf_localhub.answers import AnswerError
 from hf_localhub.call import Call, Route
+from hf_localhub.http_errors import HTTPError
 from hf_localhub.registry import new_id, now
 
 _PAGE = 100
@@ -42,12 +42,12 @@ def _details(call: Call, row: sqlite3.Row) -> dict[str, Any]:
 
 def _items(call: Call, row: sqlite3.Row) -> list[dict[str, Any]]:
     sql = "SELECT * FROM items WHERE collection = ? ORDER BY position, rowid"
-    found = []
+    items = []
     for position, item in enumerate(call.hub.registry.rows(sql, row["id"])):
         if not _shown(call, item):
             continue
         note = {"note": {"text": item["note"], "html": item["note"]}} if item["note"] else {}
-        found.append(
+        items.append(
             {
                 "_id": item["id"],
                 "id": item["item"],
@@ -57,7 +57,7 @@ def _items(call: Call, row: sqlite3.Row) -> list[dict[str, Any]]:
                 **note,
             }
         )
-    return found
+    return items
 
 
 def _shown(call: Call, item: sqlite3.Row) -> bool:
@@ -74,41 +74,41 @@ def _collection(call: Call, write: bool = False) -> sqlite3.Row:
     sql = "SELECT * FROM collections WHERE owner = ? AND id = ?"
     row = call.hub.registry.row(sql, call.params["owner"], call.params["slug"][-24:])
     if row is None or not _visible(call, row):
-        raise AnswerError(404, "Collection not found")
+        raise HTTPError(404, "Collection not found")
     if write:
-        call.namespace(row["owner"])
+        call.check_namespace(row["owner"])
     return row
 
 
 def listing(call: Call) -> Response:
-    """One page of the collections the account may see, newest first."""
+    """Return one page of the collections that the account may see, newest first."""
     rows = call.hub.registry.rows("SELECT * FROM collections ORDER BY updated DESC, rowid DESC")
     owners = {owner.lower() for owner in call.query.getlist("owner")}
     rows = [row for row in rows if _visible(call, row) and (not owners or row["owner"].lower() in owners)]
-    found = [_summary(call, row) for row in rows]
-    wanted = {item.split("/", 1)[1] for item in call.query.getlist("item") if "/" in item}
-    if wanted:
-        found = [item for item in found if wanted & {entry["id"] for entry in item["items"]}]
+    summaries = [_summary(call, row) for row in rows]
+    repo_ids = {item.split("/", 1)[1] for item in call.query.getlist("item") if "/" in item}
+    if repo_ids:
+        summaries = [item for item in summaries if repo_ids & {entry["id"] for entry in item["items"]}]
     start, limit = call.number("cursor", 0, 1 << 40), call.number("limit", _PAGE, _PAGE)
-    page = found[start : start + limit]
+    page = summaries[start : start + limit]
     for item in page:
         for entry in item["items"]:
             entry.pop("note", None)
-    return call.paged(page, start, limit, len(found))
+    return call.page(page, start, limit, len(summaries))
 
 
 def create(call: Call) -> Response:
-    """The collection exists, empty; 409 with its slug when the owner has one of this title."""
+    """Create an empty collection. 409 with its slug when the owner has one of this title."""
     body = call.json()
     title, owner = str(body.get("title") or "").strip(), str(body.get("namespace") or call.user().name)
-    call.namespace(owner)
+    call.check_namespace(owner)
     if not title or len(title) > 60:
-        raise AnswerError(400, f'"title" must have 1 to 60 characters, not {len(title)}')
+        raise HTTPError(400, f'"title" must have 1 to 60 characters, not {len(title)}')
     registry = call.hub.registry
-    with registry.change():
+    with registry.transaction():
         row = registry.row("SELECT * FROM collections WHERE owner = ? AND title = ?", owner, title)
         if row is not None:
-            raise AnswerError(409, "This collection already exists", body={"slug": _slug(row)})
+            raise HTTPError(409, "This collection already exists", body={"slug": _slug(row)})
         new, slug = new_id(), re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "collection"
         registry.run(
             "INSERT INTO collections VALUES (?, ?, ?, ?, ?, ?, 'orange', ?)",
@@ -121,12 +121,12 @@ def create(call: Call) -> Response:
 
 
 def read(call: Call) -> Response:
-    """The collection with its items."""
+    """Return a collection with its items."""
     return JSONResponse(_details(call, _collection(call)))
 
 
 def change(call: Call) -> Response:
-    """The collection's title, description, visibility or theme are as asked."""
+    """Change the title, description, visibility or theme of a collection."""
     row, body = _collection(call, write=True), call.json()
     values = [body.get(key, row[key]) for key in ("title", "description", "private", "theme")]
     sql = "UPDATE collections SET title = ?, description = ?, private = ?, theme = ?, updated = ? WHERE id = ?"
@@ -136,21 +136,21 @@ def change(call: Call) -> Response:
 
 
 def delete(call: Call) -> Response:
-    """The collection is gone; what it listed is not."""
+    """Delete a collection, not the repositories in it."""
     row = _collection(call, write=True)
-    with call.hub.registry.change():
+    with call.hub.registry.transaction():
         call.hub.registry.run("DELETE FROM items WHERE collection = ?", row["id"])
         call.hub.registry.run("DELETE FROM collections WHERE id = ?", row["id"])
     return JSONResponse({"success": True})
 
 
 def add_item(call: Call) -> Response:
-    """The item is at the end of the collection; 409 when it was in it."""
+    """Append an item to the collection. 409 when it is already in it."""
     row, body = _collection(call, write=True), call.json()
     item = body.get("item")
     if not isinstance(item, dict):
-        raise AnswerError(400, '"item" must be an object')
-    with call.hub.registry.change():
+        raise HTTPError(400, '"item" must be an object')
+    with call.hub.registry.transaction():
         _insert(call, row["id"], {**item, "note": body.get("note")})
     return JSONResponse(_details(call, _collection(call)))
 
@@ -158,46 +158,46 @@ def add_item(call: Call) -> Response:
 def _insert(call: Call, collection: str, item: dict[str, Any]) -> None:
     kind, name = str(item.get("type")), str(item.get("id"))
     owner, _, repo = name.partition("/")
-    found = repos.find(call.hub.registry, _KINDS.get(kind, ""), owner, repo)
-    if found is None or not found.visible_to(call.account):
-        raise AnswerError(404, f"There is no {kind} {name!r} on this Hub")
+    target = repos.find(call.hub.registry, _KINDS.get(kind, ""), owner, repo)
+    if target is None or not target.visible_to(call.account):
+        raise HTTPError(404, f"There is no {kind} {name!r} on this Hub")
     note = None if item.get("note") is None else str(item["note"])
     sql = "INSERT OR IGNORE INTO items VALUES (?, ?, (SELECT count(*) FROM items WHERE collection = ?2), ?3, ?4, ?5)"
-    if not call.hub.registry.run(sql, new_id(), collection, kind, found.full_name, note):
-        raise AnswerError(409, "This item is already in the collection")
+    if not call.hub.registry.run(sql, new_id(), collection, kind, target.full_name, note):
+        raise HTTPError(409, "This item is already in the collection")
     call.hub.registry.run("UPDATE collections SET updated = ? WHERE id = ?", now(), collection)
 
 
 def _item(call: Call) -> sqlite3.Row:
     row = _collection(call, write=True)
     sql = "SELECT * FROM items WHERE collection = ? AND id = ?"
-    found = call.hub.registry.row(sql, row["id"], call.params["item"])
-    if found is None:
-        raise AnswerError(404, "Item not found")
-    return found
+    item = call.hub.registry.row(sql, row["id"], call.params["item"])
+    if item is None:
+        raise HTTPError(404, "Item not found")
+    return item
 
 
 def change_item(call: Call) -> Response:
-    """The item's note or position is as asked."""
-    found, body = _item(call), call.json()
-    with call.hub.registry.change():
+    """Change the note or the position of an item."""
+    item, body = _item(call), call.json()
+    with call.hub.registry.transaction():
         if body.get("note") is not None:
-            call.hub.registry.run("UPDATE items SET note = ? WHERE id = ?", str(body["note"]), found["id"])
+            call.hub.registry.run("UPDATE items SET note = ? WHERE id = ?", str(body["note"]), item["id"])
         if isinstance(body.get("position"), int):
-            _place(call, found, body["position"])
+            _place(call, item, body["position"])
     return JSONResponse({"success": True})
 
 
-def _place(call: Call, found: sqlite3.Row, position: int) -> None:
+def _place(call: Call, moved: sqlite3.Row, position: int) -> None:
     sql = "SELECT id FROM items WHERE collection = ? AND id != ? ORDER BY position, rowid"
-    order = [row["id"] for row in call.hub.registry.rows(sql, found["collection"], found["id"])]
-    order.insert(max(0, position), found["id"])
+    order = [row["id"] for row in call.hub.registry.rows(sql, moved["collection"], moved["id"])]
+    order.insert(max(0, position), moved["id"])
     for number, item in enumerate(order):
         call.hub.registry.run("UPDATE items SET position = ? WHERE id = ?", number, item)
 
 
 def delete_item(call: Call) -> Response:
-    """The item is not in the collection any more."""
+    """Remove an item from the collection."""
     call.hub.registry.run("DELETE FROM items WHERE id = ?", _item(call)["id"])
     return JSONResponse({"success": True})
 

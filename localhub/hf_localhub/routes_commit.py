@@ -1,4 +1,4 @@
-"""Publishing: which way each file goes, and the commit itself."""
+"""Routes for publishing: how each file is uploaded, and the commit itself."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from dulwich.objects import ObjectID
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import metadata, pulls, repos
-from hf_localhub.answers import AnswerError, revision_not_found
 from hf_localhub.call import Call, Route
 from hf_localhub.commit_body import Operations, apply_to, read_operations
+from hf_localhub.file_rules import ignore_rule, is_binary, large_file_rule
+from hf_localhub.http_errors import HTTPError, revision_not_found
 from hf_localhub.names import check_path
 from hf_localhub.packs import NewBlob, TreeEditor
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import pointer_text
-from hf_localhub.sorting import binary, ignored_by, large_by_name
-from hf_localhub.writer import Signed, writing
+from hf_localhub.writer import Authorship, writing
 
 _MOST_FILES = 1000
 _MOVED = "The branch was updated since you opened this page. Please refresh and try again."
 
 
 def preupload(call: Call) -> Response:
-    """For each file: regular or large, ignored or not, and the content that the Hub has under its path."""
+    """Return for each file whether it is regular or large, whether it is ignored, and its current content id."""
     repo, body = _target(call), call.json()
     git = call.git(repo)
-    commit, _ = git.split(call.rest)
-    large = large_by_name(str(body.get("gitAttributes") or "") or git.text(commit, ".gitattributes") or "")
-    ignored = ignored_by(str(body.get("gitIgnore") or "") or git.text(commit, ".gitignore") or "")
-    answers = []
+    commit, _ = git.split_revision(call.rest)
+    large = large_file_rule(str(body.get("gitAttributes") or "") or git.read_text(commit, ".gitattributes") or "")
+    ignored = ignore_rule(str(body.get("gitIgnore") or "") or git.read_text(commit, ".gitignore") or "")
+    files = []
     for file in call.objects("files", _MOST_FILES):
         path, size = check_path(str(file.get("path"))), file.get("size")
         too_big = isinstance(size, int) and size > call.hub.limits.lfs_above
         is_large = large(path) or too_big or _sampled(file)
         entry = git.entry(commit, path)
-        answer: dict[str, Any] = {"path": path, "uploadMode": "lfs" if is_large else "regular"}
-        answer["shouldIgnore"] = ignored(path)
+        item: dict[str, Any] = {"path": path, "uploadMode": "lfs" if is_large else "regular"}
+        item["shouldIgnore"] = ignored(path)
         if entry is not None and not entry.folder:
-            answer["oid"] = entry.etag
-        answers.append(answer)
-    return JSONResponse({"files": answers, "commitOid": commit})
+            item["oid"] = entry.etag
+        files.append(item)
+    return JSONResponse({"files": files, "commitOid": commit})
 
 
 def _sampled(file: dict[str, Any]) -> bool:
     try:
-        return binary(base64.b64decode(str(file.get("sample") or "")))
+        return is_binary(base64.b64decode(str(file.get("sample") or "")))
     except binascii.Error:
         return True
 
@@ -63,33 +63,33 @@ def _target(call: Call) -> RepoRow:
 
 
 def commit(call: Call) -> Response:
-    """The commit is on the branch or on a new pull request, durably, or nothing has changed."""
+    """Commit to a branch or as a new pull request. On an error nothing changes."""
     repo = _target(call)
     git, rev = call.git(repo), "/".join(call.rest)
-    found = read_operations(call.spool, call.hub.limits.regular)
-    if found.readme is not None:
-        errors, _ = metadata.faults(found.readme)
+    operations = read_operations(call.spool, call.hub.limits.regular)
+    if operations.readme is not None:
+        errors, _ = metadata.check_card(operations.readme)
         if errors:
-            raise AnswerError(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
-    blobs = {**found.files, **_pointers(call, repo, found)}
+            raise HTTPError(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
+    blobs = {**operations.files, **_pointers(call, repo, operations)}
     author = call.user().name
     with writing(git) as writer:
-        ref = git.ref_of(rev)
+        ref = git.find_ref(rev)
         if ref is None or ref.startswith("refs/tags/"):
             raise revision_not_found(rev)
         head = writer.head(ref)
-        _check_parent(found.parent, head)
-        editor = TreeEditor(git.get, ObjectID(git.tree_of(head)))
-        apply_to(editor, found.deleted, {path: blob.oid for path, blob in blobs.items()})
+        _check_parent(operations.parent, head)
+        editor = TreeEditor(git.get, ObjectID(git.tree_id(head)))
+        apply_to(editor, operations.deleted, {path: blob.oid for path, blob in blobs.items()})
         pull = call.flag("create_pr")
         oid = head
-        if editor.root != git.tree_of(head) or pull:
-            oid = writer.store(editor, blobs.values(), Signed(author, found.message), [head])
+        if editor.root != git.tree_id(head) or pull:
+            oid = writer.store_commit(editor, blobs.values(), Authorship(author, operations.message), [head])
         if pull:
-            opened = pulls.Opened(found.summary, found.description, ref)
-            return _done(call, repo, oid, pulls.open_pull(call, repo, opened, writer, oid))
+            new = pulls.NewDiscussion(operations.summary, operations.description, ref)
+            return _done(call, repo, oid, pulls.open_pull(call, repo, new, writer, oid))
         if oid != head:
-            writer.point(ref, oid, head)
+            writer.set_ref(ref, oid, head)
     return _done(call, repo, oid, None)
 
 
@@ -97,18 +97,18 @@ def _check_parent(parent: str | None, head: str) -> None:
     if parent is None:
         return
     if not 5 <= len(parent) <= 40 or not set(parent) <= set("0123456789abcdef"):
-        raise AnswerError(400, f'"parentCommit" must be 5 to 40 hex digits, not {parent!r}')
+        raise HTTPError(400, f'"parentCommit" must be 5 to 40 hex digits, not {parent!r}')
     if not head.startswith(parent):
-        raise AnswerError(412, _MOVED)
+        raise HTTPError(412, _MOVED)
 
 
-def _pointers(call: Call, repo: RepoRow, found: Operations) -> dict[str, NewBlob]:
+def _pointers(call: Call, repo: RepoRow, operations: Operations) -> dict[str, NewBlob]:
     pointers = {}
-    for path, large in found.large.items():
-        size = repos.granted(call.hub.registry, repo.id, large.sha256)
+    for path, large in operations.large.items():
+        size = repos.granted_size(call.hub.registry, repo.id, large.sha256)
         if size is None or large.size not in (None, size):
             message = f"LFS pointer pointed to a file that does not exist: {path} ({large.sha256})"
-            raise AnswerError(400, message)
+            raise HTTPError(400, message)
         pointers[path] = NewBlob.of(pointer_text(large.sha256, size))
     return pointers
 

@@ -1,4 +1,4 @@
-"""`git clone` and `git fetch` over HTTP; pushing is left to the API, which checks what it takes."""
+"""`git clone` and `git fetch` over HTTP. Pushes are refused: the API checks paths, cards and objects."""
 
 from __future__ import annotations
 
@@ -12,40 +12,36 @@ from dulwich.repo import Repo
 from dulwich.server import BackendRepo, DictBackend, UploadPackHandler
 from starlette.responses import Response
 
-from hf_localhub.answers import AnswerError, unauthorized
-from hf_localhub.call import Call, both
+from hf_localhub.call import Call, page_routes
+from hf_localhub.http_errors import HTTPError, unauthorized
 
 _SERVICE = "git-upload-pack"
 
 
 def advertise(call: Call) -> Response:
-    """The refs, and what the server can do."""
+    """Return the refs and the capabilities of the server."""
     if call.query.get("service") != _SERVICE:
         if call.account is None:
             raise unauthorized()
-        raise AnswerError(403, "This Hub takes no git push: commit through the API, or `hf upload`")
-    out = BytesIO()
+        raise HTTPError(403, "This Hub does not accept git pushes: commit through the API or with `hf upload`")
     line = f"# service={_SERVICE}\n".encode()
-    out.write(b"%04x%s0000" % (len(line) + 4, line))
-    _serve(call, b"", out, advertise_refs=True)
+    refs = b"%04x%s0000%s" % (len(line) + 4, line, _serve(call, b"", advertise_refs=True))
     headers = {"Cache-Control": "no-cache"}
-    return Response(out.getvalue(), headers=headers, media_type=f"application/x-{_SERVICE}-advertisement")
+    return Response(refs, headers=headers, media_type=f"application/x-{_SERVICE}-advertisement")
 
 
 def upload_pack(call: Call) -> Response:
-    """The objects that the client lacks."""
-    data = call.raw()
+    """Return the objects that the client lacks."""
+    data = call.read_body()
     if call.headers.get("content-encoding") == "gzip":
         with gzip.open(BytesIO(data)) as packed:
             data = packed.read(call.hub.limits.json + 1)
-    out = BytesIO()
-    _serve(call, data, out, advertise_refs=False)
-    return Response(out.getvalue(), media_type=f"application/x-{_SERVICE}-result")
+    return Response(_serve(call, data, advertise_refs=False), media_type=f"application/x-{_SERVICE}-result")
 
 
-def _serve(call: Call, data: bytes, out: BytesIO, *, advertise_refs: bool) -> None:
-    repo = call.repo("files")
-    # The handle is this request's own: a clone walks everything and would keep readers waiting.
+def _serve(call: Call, data: bytes, *, advertise_refs: bool) -> bytes:
+    repo, out = call.repo("files"), BytesIO()
+    # The request opens the repository anew: a clone reads all of it and would keep other readers waiting.
     with Repo(str(call.hub.path(repo))) as git:
         backends: dict[str, BackendRepo] = {"/": git}
         source = ReceivableProtocol(BytesIO(data).read, cast(Callable[[bytes], int | None], out.write))
@@ -53,11 +49,12 @@ def _serve(call: Call, data: bytes, out: BytesIO, *, advertise_refs: bool) -> No
             DictBackend(backends), ["/"], source, stateless_rpc=True, advertise_refs=advertise_refs
         )
         handler.handle()
+    return out.getvalue()
 
 
 ROUTES = [
-    *both("GET", ".git/info/refs", advertise),
-    *both("GET", "/info/refs", advertise),
-    *both("POST", ".git/git-upload-pack", upload_pack),
-    *both("POST", "/git-upload-pack", upload_pack),
+    *page_routes("GET", ".git/info/refs", advertise),
+    *page_routes("GET", "/info/refs", advertise),
+    *page_routes("POST", ".git/git-upload-pack", upload_pack),
+    *page_routes("POST", "/git-upload-pack", upload_pack),
 ]

@@ -1,4 +1,4 @@
-"""Git LFS: the batch call, uploads in one piece or in parts behind signed links, downloads."""
+"""Routes of Git LFS: the batch request, uploads in one piece or in parts behind signed links, downloads."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import repos
-from hf_localhub.accounts import sign, signed
-from hf_localhub.answers import AnswerError
-from hf_localhub.call import Call, Route, both
+from hf_localhub.accounts import is_signed, sign
+from hf_localhub.call import Call, Route, page_routes
 from hf_localhub.files import COPY_BYTES, HEX64
+from hf_localhub.http_errors import HTTPError
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import Entry
-from hf_localhub.routes_read import send
+from hf_localhub.routes_read import send_file
 
 _MEDIA = "application/vnd.git-lfs+json"
 _LIFETIME = 6 * 3600
@@ -23,17 +23,17 @@ _MOST_OBJECTS = 1000
 
 
 def batch(call: Call) -> Response:
-    """For each object: where to send it or get it; nothing when it is the repository's already."""
-    body = call.json()
-    upload = body.get("operation") == "upload"
+    """Return the upload or download link of each object; none for uploads that the repository already has."""
+    request = call.json()
+    upload = request.get("operation") == "upload"
     repo = call.repo("contribute" if upload else "files")
     objects = call.objects("objects", _MOST_OBJECTS)
-    transfers = body.get("transfers") or ["basic"]
+    transfers = request.get("transfers") or ["basic"]
     large = any(_size(item) > call.hub.limits.part for item in objects)
     multipart = upload and large and "multipart" in transfers
-    answers = [_answer(call, repo, item, upload, multipart) for item in objects]
-    found = {"transfer": "multipart" if multipart else "basic", "objects": answers, "hash_algo": "sha256"}
-    return JSONResponse(found, media_type=_MEDIA)
+    items = [_item(call, repo, item, upload, multipart) for item in objects]
+    body = {"transfer": "multipart" if multipart else "basic", "objects": items, "hash_algo": "sha256"}
+    return JSONResponse(body, media_type=_MEDIA)
 
 
 def _size(item: dict[str, Any]) -> int:
@@ -41,12 +41,12 @@ def _size(item: dict[str, Any]) -> int:
     return size if isinstance(size, int) and size >= 0 else -1
 
 
-def _answer(call: Call, repo: RepoRow, item: dict[str, Any], upload: bool, multipart: bool) -> dict[str, Any]:
+def _item(call: Call, repo: RepoRow, item: dict[str, Any], upload: bool, multipart: bool) -> dict[str, Any]:
     oid, size = str(item.get("oid")), _size(item)
     answer: dict[str, Any] = {"oid": oid, "size": size, "authenticated": True}
     if not HEX64.fullmatch(oid) or not 0 <= size <= call.hub.limits.object:
         return answer | {"error": {"code": 422, "message": "Invalid object: a sha256 and a size are needed"}}
-    known = repos.granted(call.hub.registry, repo.id, oid)
+    known = repos.granted_size(call.hub.registry, repo.id, oid)
     if not upload:
         if known is None:
             return answer | {"error": {"code": 404, "message": "Object does not exist"}}
@@ -80,58 +80,58 @@ def _admitted(call: Call) -> None:
     names = ("repo", "oid", "size", "upload", "number")
     parts = [call.params[name] for name in names if name in call.params]
     verb = call.path.strip("/").split("/")[1]
-    if not signed(call.hub.registry, call.query.get("signature", ""), "lfs", verb, *parts):
-        raise AnswerError(403, "This link is not valid, or not any more")
+    if not is_signed(call.hub.registry, call.query.get("signature", ""), "lfs", verb, *parts):
+        raise HTTPError(403, "This link is invalid or has expired")
 
 
 def put(call: Call) -> Response:
-    """The object is the repository's; 422 when the bytes are not what was announced."""
+    """Store an uploaded object for the repository. 422 when its sha256 or size is not the announced one."""
     oid, size = call.params["oid"], int(call.params["size"])
     if call.spool.sha256 != oid or call.spool.size != size:
-        raise AnswerError(422, f"The {call.spool.size} bytes have sha256 {call.spool.sha256}, not {oid}")
-    call.hub.files.keep(call.spool)
+        raise HTTPError(422, f"The {call.spool.size} bytes have sha256 {call.spool.sha256}, not {oid}")
+    call.hub.files.store(call.spool)
     repos.grant(call.hub.registry, call.params["repo"], [(oid, size)])
     return Response()
 
 
 def part(call: Call) -> Response:
-    """The part waits for the others, under its ETag."""
+    """Store one part of a multipart upload and return its ETag."""
     etag = call.spool.sha256
-    call.spool.move_to(call.hub.files.part(call.params["upload"], int(call.params["number"])))
+    call.spool.move_to(call.hub.files.part_path(call.params["upload"], int(call.params["number"])))
     return Response(headers={"ETag": f'"{etag}"'})
 
 
 def join(call: Call) -> Response:
-    """The parts are one object of the repository; 422 when they do not make it."""
+    """Join the parts into one object of the repository. 422 when one is missing or the sha256 differs."""
     oid, size, upload = call.params["oid"], int(call.params["size"]), call.params["upload"]
     with call.hub.files.spool() as spool:
         for number in range(1, -(-size // call.hub.limits.part) + 1):
             try:
-                with call.hub.files.part(upload, number).open("rb") as file:
+                with call.hub.files.part_path(upload, number).open("rb") as file:
                     while data := file.read(COPY_BYTES):
                         spool.write(data)
             except FileNotFoundError as error:
-                raise AnswerError(422, f"Part {number} has not arrived") from error
+                raise HTTPError(422, f"Part {number} has not arrived") from error
         if spool.sha256 != oid or spool.size != size:
-            raise AnswerError(422, f"The parts have sha256 {spool.sha256}, not {oid}")
-        call.hub.files.keep(spool)
+            raise HTTPError(422, f"The parts have sha256 {spool.sha256}, not {oid}")
+        call.hub.files.store(spool)
     repos.grant(call.hub.registry, call.params["repo"], [(oid, size)])
-    shutil.rmtree(call.hub.files.part(upload, 1).parent)
+    shutil.rmtree(call.hub.files.part_path(upload, 1).parent)
     return JSONResponse({})
 
 
 def verify(call: Call) -> Response:
-    """The object is the repository's, in this size."""
+    """Check that the repository has the object in this size. 404 when it has not."""
     repo, body = call.repo("contribute"), call.json()
-    if repos.granted(call.hub.registry, repo.id, str(body.get("oid"))) != body.get("size"):
-        raise AnswerError(404, "The object has not arrived, or in another size")
+    if repos.granted_size(call.hub.registry, repo.id, str(body.get("oid"))) != body.get("size"):
+        raise HTTPError(404, "The repository does not have this object in this size")
     return JSONResponse({})
 
 
 def get(call: Call) -> Response:
-    """The object's bytes."""
+    """Return the bytes of an object."""
     oid, size = call.params["oid"], int(call.params["size"])
-    return send(call, Entry("", False, oid, size, oid), {"Accept-Ranges": "bytes", "ETag": f'"{oid}"'})
+    return send_file(call, Entry("", False, oid, size, oid), {"Accept-Ranges": "bytes", "ETag": f'"{oid}"'})
 
 
 def _may_upload(call: Call) -> None:
@@ -140,8 +140,8 @@ def _may_upload(call: Call) -> None:
 
 _ONE = "{repo}/{oid}/{size}"
 ROUTES = [
-    *both("POST", ".git/info/lfs/objects/batch", batch, guard=_may_upload),
-    *both("POST", ".git/info/lfs/verify", verify),
+    *page_routes("POST", ".git/info/lfs/objects/batch", batch, guard=_may_upload),
+    *page_routes("POST", ".git/info/lfs/verify", verify),
     Route("PUT", f"/lfs/put/{_ONE}", put, limit="object", guard=_admitted, hashed=True, accounts=False),
     Route("GET", f"/lfs/get/{_ONE}", get, guard=_admitted, accounts=False),
     Route("PUT", "/lfs/part/{upload}/{number}", part, limit="part", guard=_admitted, hashed=True, accounts=False),

@@ -1,4 +1,4 @@
-"""Lists of models and datasets, filtered, sorted and paged."""
+"""Routes for lists of models and datasets: filtered, sorted, paged."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _TAG_FILTERS = ("language", "language_creators", "multilinguality", "size_catego
 
 
 def list_repos(call: Call) -> Response:
-    """One page of what the account may see, newest first unless asked otherwise."""
+    """Return one page of the repositories that the account may see, by default newest first."""
     kind = call.params["kind"]
-    expand = describe.check_expand(kind, call.expanded())
-    found = []
-    for repo in repos.every(call.hub.registry, kind, call.query.get("author")):
+    expand = describe.check_expand(kind, call.expand_fields())
+    matching = []
+    for repo in repos.all_repos(call.hub.registry, kind, call.query.get("author")):
         if not (repo.visible_to(call.account) and _named(call, repo) and _gated(call, repo)):
             continue
-        # One that is deleted meanwhile is left out.
+        # A repository that is deleted meanwhile is left out.
         with contextlib.suppress(FileNotFoundError):
             git = call.hub.git(repo)
             head = git.read_ref(MAIN.decode())
-            if head and _tagged(call, describe.tags_of(git, repo, head)):
-                found.append((_rank(call, git, repo, head), repo, git, head))
-    found.sort(key=lambda item: item[0], reverse=call.query.get("direction", "-1") != "1")
+            if head and _tagged(call, describe.tags_at(git, repo, head)):
+                matching.append((_rank(call, git, repo, head), repo, git, head))
+    matching.sort(key=lambda item: item[0], reverse=call.query.get("direction", "-1") != "1")
     start, limit = call.number("cursor", 0, 1 << 40), call.number("limit", _PAGE, 1000)
-    page = [_item(call, repo, git, head, expand) for _, repo, git, head in found[start : start + limit]]
-    return call.paged(page, start, limit, len(found))
+    page = [_item(call, repo, git, head, expand) for _, repo, git, head in matching[start : start + limit]]
+    return call.page(page, start, limit, len(matching))
 
 
 def _named(call: Call, repo: RepoRow) -> bool:
@@ -42,10 +42,10 @@ def _named(call: Call, repo: RepoRow) -> bool:
 
 
 def _tagged(call: Call, tags: list[str]) -> bool:
-    wanted = [tag for tags in call.query.getlist("filter") for tag in tags.split(",") if tag]
-    wanted += call.query.getlist("pipeline_tag")
-    wanted += [f"{key}:{value}" for key in _TAG_FILTERS for value in call.query.getlist(key)]
-    return all(tag in tags or tag.removeprefix("language:") in tags for tag in wanted)
+    filters = [tag for tags in call.query.getlist("filter") for tag in tags.split(",") if tag]
+    filters += call.query.getlist("pipeline_tag")
+    filters += [f"{key}:{value}" for key in _TAG_FILTERS for value in call.query.getlist(key)]
+    return all(tag in tags or tag.removeprefix("language:") in tags for tag in filters)
 
 
 def _gated(call: Call, repo: RepoRow) -> bool:
@@ -60,18 +60,18 @@ def _rank(call: Call, git: GitRepo, repo: RepoRow, head: str) -> tuple[str, str]
 
 def _item(call: Call, repo: RepoRow, git: GitRepo, head: str, expand: list[str]) -> describe.Json:
     siblings = call.flag("full") or "siblings" in expand or "usedStorage" in expand
-    found = describe.info(git, repo, head, siblings=siblings)
+    info = describe.repo_info(git, repo, head, siblings=siblings)
     if expand:
-        return describe.narrowed(found, expand)
+        return describe.select_fields(info, expand)
     if not (call.flag("cardData") or call.flag("full")):
-        del found["cardData"]
+        del info["cardData"]
     if not call.flag("config"):
-        found.pop("config", None)
-    return found
+        info.pop("config", None)
+    return info
 
 
 def tags_by_type(_: Call) -> Response:
-    """No vocabulary of tags is kept; lists are filtered by whatever the cards say."""
+    """Return an empty vocabulary of tags; lists can be filtered by any tag of a card."""
     return JSONResponse({})
 
 

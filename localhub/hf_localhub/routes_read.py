@@ -1,4 +1,4 @@
-"""Reading a revision: tree, paths-info, history, refs, and the files themselves with ranges."""
+"""Routes that read a revision: trees, paths, history, refs, and files with ranges."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hf_localhub import describe
-from hf_localhub.answers import AnswerError, entry_not_found
-from hf_localhub.call import Call, Route, both
+from hf_localhub.call import Call, Route, page_routes
 from hf_localhub.files import COPY_BYTES
+from hf_localhub.http_errors import HTTPError, entry_not_found
 from hf_localhub.repository import Entry, GitRepo
 
 _TREE_PAGE, _TREE_PAGE_EXPANDED, _COMMIT_PAGE = 1000, 100, 100
@@ -22,38 +22,38 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def tree(call: Call) -> Response:
-    """One page of a folder at a revision."""
+    """Return one page of a folder at a revision."""
     repo = call.repo("see")
     git = call.git(repo)
-    commit, path = git.split(call.rest)
+    commit, path = git.split_revision(call.rest)
     expand = call.flag("expand")
     limit = call.number("limit", _TREE_PAGE_EXPANDED if expand else _TREE_PAGE, _TREE_PAGE)
     start = call.number("cursor", 0, 1 << 40)
-    found = list(islice(git.walk(commit, path, call.flag("recursive")), start, start + limit + 1))
-    entries = [describe.tree_entry(entry) for entry in found[:limit]]
+    page = list(islice(git.walk(commit, path, call.flag("recursive")), start, start + limit + 1))
+    entries = [describe.tree_entry(entry) for entry in page[:limit]]
     if expand:
         entries = describe.with_last_commits(git, commit, entries)
-    return call.paged(entries, start, limit, start + len(found))
+    return call.page(entries, start, limit, start + len(page))
 
 
 def paths_info(call: Call) -> Response:
-    """What stands at the given paths; missing ones are left out."""
+    """Return the entries at these paths; missing ones are left out."""
     repo = call.repo("see")
     git = call.git(repo)
-    commit, _ = git.split(call.rest)
+    commit, _ = git.split_revision(call.rest)
     fields = call.form()
     paths = fields.get("paths", [])
     if len(paths) > _MOST_PATHS:
-        raise AnswerError(413, f"At most {_MOST_PATHS} paths can be asked for at once")
-    found = (git.entry(commit, path.strip("/")) for path in paths if path.strip("/"))
-    entries = [describe.tree_entry(entry) for entry in found if entry is not None]
+        raise HTTPError(413, f"A request may have at most {_MOST_PATHS} paths")
+    existing = (git.entry(commit, path.strip("/")) for path in paths if path.strip("/"))
+    entries = [describe.tree_entry(entry) for entry in existing if entry is not None]
     if fields.get("expand", [""])[0].lower() in ("true", "1"):
         entries = describe.with_last_commits(git, commit, entries)
     return JSONResponse(entries)
 
 
 def refs(call: Call) -> Response:
-    """Branches, tags, and pull requests when asked, with the commits they stand for."""
+    """Return branches and tags, optionally pull requests, with their commits."""
     git = call.git(call.repo("see"))
 
     def listed(prefix: str) -> list[dict[str, str]]:
@@ -61,31 +61,31 @@ def refs(call: Call) -> Response:
             {"name": name, "ref": f"{prefix}{name}", "targetCommit": oid} for name, oid in git.refs(prefix).items()
         ]
 
-    found = {"branches": listed("refs/heads/"), "tags": listed("refs/tags/"), "converts": []}
+    body = {"branches": listed("refs/heads/"), "tags": listed("refs/tags/"), "converts": []}
     if call.flag("include_prs") or call.flag("include_pull_requests"):
-        found["pullRequests"] = listed("refs/pr/")
-    return JSONResponse(found)
+        body["pullRequests"] = listed("refs/pr/")
+    return JSONResponse(body)
 
 
 def commits(call: Call) -> Response:
-    """One page of the history of a revision, newest first."""
+    """Return one page of the history of a revision, newest first."""
     git = call.git(call.repo("see"))
-    commit, _ = git.split(call.rest)
+    commit, _ = git.split_revision(call.rest)
     oids = git.history(commit)
     limit = call.number("limit", _COMMIT_PAGE, 1000)
     start = call.number("cursor", call.number("p", 0, 1 << 30) * limit, 1 << 40)
-    formatted = "formatted" in call.expanded()
+    formatted = "formatted" in call.expand_fields()
     page = [describe.commit_entry(git, oid, formatted) for oid in oids[start : start + limit]]
-    response = call.paged(page, start, limit, len(oids))
+    response = call.page(page, start, limit, len(oids))
     response.headers["X-Total-Count"] = str(len(oids))
     return response
 
 
 def resolve(call: Call) -> Response:
-    """The file's bytes, or the range asked for, under headers that name the commit and the content."""
+    """Return a file or a range of it, with headers that identify the commit and the content."""
     repo = call.repo("files")
     git = call.git(repo)
-    commit, path = git.split(call.rest)
+    commit, path = git.split_revision(call.rest)
     entry = git.entry(commit, path) if path else None
     if entry is None or entry.folder:
         raise entry_not_found(commit=commit)
@@ -101,7 +101,7 @@ def resolve(call: Call) -> Response:
         headers |= {"X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(entry.size)}
     if _unchanged(call, entry):
         return Response(status_code=304, headers=headers)
-    return send(call, entry, headers, git)
+    return send_file(call, entry, headers, git)
 
 
 def _unchanged(call: Call, entry: Entry) -> bool:
@@ -109,32 +109,41 @@ def _unchanged(call: Call, entry: Entry) -> bool:
     return any(tag.strip().removeprefix("W/").strip('"') in (entry.etag, "*") for tag in known.split(","))
 
 
-def send(call: Call, entry: Entry, headers: dict[str, str], git: GitRepo | None = None) -> Response:
-    """The content of a file, whole or in the range asked for; small files come out of `git`."""
-    start, end, status = 0, entry.size, 200
-    asked = _RANGE.fullmatch(call.headers.get("range", "").replace(" ", ""))
-    same = call.headers.get("if-range", entry.etag).removeprefix("W/").strip('"') == entry.etag
-    if asked and same and any(asked.groups()):
-        first, last = asked.groups()
-        start = int(first) if first else max(0, entry.size - int(last))
-        end = min(int(last) + 1, entry.size) if first and last else entry.size
-        if start >= entry.size or start >= end or (not first and int(last) == 0):
-            raise AnswerError(
-                416, "Range Not Satisfiable", headers={**headers, "Content-Range": f"bytes */{entry.size}"}
-            )
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
-    headers["Content-Length"] = str(end - start)
+def send_file(call: Call, entry: Entry, headers: dict[str, str], git: GitRepo | None = None) -> Response:
+    """Return the content of a file, or the requested range. Regular files are read from `git`."""
+    # Not Starlette's FileResponse: it answers 400 where a range must be ignored (another unit, no number), sends
+    # multipart bodies for several ranges, and its 416 lacks the headers that name the commit and the error.
+    requested = _requested_range(call, entry)
+    start, end = requested or (0, entry.size)
+    if requested:
+        content_range = f"bytes {start}-{end - 1}/{entry.size}" if start < end else f"bytes */{entry.size}"
+        headers = {**headers, "Content-Range": content_range}
+        if start >= end:
+            raise HTTPError(416, "Range Not Satisfiable", headers=headers)
+    headers = {**headers, "Content-Length": str(end - start)}
+    status = 206 if requested else 200
     media = "application/octet-stream" if entry.sha256 else "text/plain; charset=utf-8"
     if call.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media)
     if git is not None and entry.sha256 is None:
-        return Response(git.blob(entry.oid)[start:end], status, headers, media)
-    return StreamingResponse(read_slice(call.hub.files.object(entry.etag), start, end), status, headers, media)
+        return Response(git.read_blob(entry.oid)[start:end], status, headers, media)
+    return StreamingResponse(read_slice(call.hub.files.object_path(entry.etag), start, end), status, headers, media)
+
+
+def _requested_range(call: Call, entry: Entry) -> tuple[int, int] | None:
+    """Return start and end of the requested range; None for the whole file. The range is empty if unsatisfiable."""
+    match = _RANGE.fullmatch(call.headers.get("range", "").replace(" ", ""))
+    same = call.headers.get("if-range", entry.etag).removeprefix("W/").strip('"') == entry.etag
+    if not (match and same and any(match.groups())):
+        return None
+    first, last = match.groups()
+    if not first:
+        return max(0, entry.size - int(last)), entry.size
+    return int(first), min(int(last) + 1, entry.size) if last else entry.size
 
 
 def read_slice(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of a file from `start` to before `end`, a megabyte at a time."""
+    """Yield the bytes of a file from `start` up to `end`, one megabyte at a time."""
     with path.open("rb") as file:
         file.seek(start)
         while start < end:
@@ -151,6 +160,6 @@ ROUTES = [
     Route("POST", f"{_REPO}/paths-info/{{rest*}}", paths_info),
     Route("GET", f"{_REPO}/refs", refs),
     Route("GET", f"{_REPO}/commits/{{rest*}}", commits),
-    *both("GET", "/resolve/{rest*}", resolve),
-    *both("GET", "/raw/{rest*}", resolve),
+    *page_routes("GET", "/resolve/{rest*}", resolve),
+    *page_routes("GET", "/raw/{rest*}", resolve),
 ]

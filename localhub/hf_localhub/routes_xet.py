@@ -1,28 +1,30 @@
-"""The write half of Xet: xorbs come in, and a shard turns them into ordinary objects."""
+"""Routes of Xet uploads: xorbs are stored, and a shard assembles them into ordinary objects."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
+from contextlib import ExitStack, closing
+from functools import cache
 
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import repos
-from hf_localhub.accounts import sign, signed
-from hf_localhub.answers import AnswerError, unauthorized
+from hf_localhub.accounts import is_signed, sign
 from hf_localhub.call import Call, Route
-from hf_localhub.files import HEX64, Spool
-from hf_localhub.xet import ShardFile, XetError, Xorb, read_shard
+from hf_localhub.files import HEX64
+from hf_localhub.http_errors import HTTPError, unauthorized
+from hf_localhub.xet import XetError, Xorb, read_shard
 
 _LIFETIME = 3600
 _BEARER = re.compile(r"[Bb]earer xet_([0-9a-f]{24})_([0-9a-f]{24})_(.+)")
 
 
 def write_token(call: Call) -> Response:
-    """A token for an hour of uploads, and where to send them.
+    """Return a token for one hour of uploads and the address of the store.
 
-    The address holds the store's and the account's id: clients remember, by address, which xorbs are there already.
+    The address contains the ids of the store and the account, because clients cache by address which xorbs it has.
     """
     repo = call.repo("contribute" if call.flag("create_pr") or "refs/pr" in "/".join(call.rest) else "write")
     user, expires = call.user(), int(time.time()) + _LIFETIME
@@ -37,25 +39,25 @@ def write_token(call: Call) -> Response:
 
 
 def _admitted(call: Call) -> str:
-    found = _BEARER.fullmatch(call.headers.get("authorization", ""))
-    if not found or not signed(call.hub.registry, found[3], "xet", found[1], found[2]):
+    match = _BEARER.fullmatch(call.headers.get("authorization", ""))
+    if not match or not is_signed(call.hub.registry, match[3], "xet", match[1], match[2]):
         raise unauthorized("Invalid or expired Xet token")
-    if call.params["store"] != call.hub.registry.store_id or call.params["space"] != found[2]:
-        raise AnswerError(404, "This store is not here")
-    return found[1]
+    if call.params["store"] != call.hub.registry.store_id or call.params["space"] != match[2]:
+        raise HTTPError(404, "There is no such store")
+    return match[1]
 
 
 def unknown(_: Call) -> Response:
-    """No chunk is shared between files that the client has not itself sent."""
-    raise AnswerError(404, "Not found")
+    """Return 404: chunks are shared only between files that the same client sent."""
+    raise HTTPError(404, "Not found")
 
 
 def xorb(call: Call) -> Response:
-    """The xorb is stored, durably."""
+    """Store a xorb, durably."""
     name = call.params["hash"]
     if not HEX64.fullmatch(name):
-        raise AnswerError(400, f"{name!r} is no hash")
-    target = call.hub.files.xorb(call.params["space"], name)
+        raise HTTPError(400, f"{name!r} is not a hash")
+    target = call.hub.files.xorb_path(call.params["space"], name)
     fresh = not target.exists()
     if fresh:
         call.spool.move_to(target)
@@ -63,33 +65,29 @@ def xorb(call: Call) -> Response:
 
 
 def shard(call: Call) -> Response:
-    """Every file of the shard is an object of the repository."""
-    repo, xorbs = _admitted(call), dict[str, Xorb]()
-    kept = []
-    try:
-        for file in read_shard(call.raw()):
-            with call.hub.files.spool() as spool:
-                _join(call, file, xorbs, spool)
-                kept.append((call.hub.files.keep(spool), spool.size))
-    except XetError as error:
-        raise AnswerError(400, f"The shard cannot be taken: {error}") from error
-    finally:
-        for opened in xorbs.values():
-            opened.close()
-    repos.grant(call.hub.registry, repo, kept)
+    """Store every file of the shard as an object of the repository."""
+    repo, objects = _admitted(call), []
+    with ExitStack() as stack:
+
+        @cache
+        def open_xorb(name: str) -> Xorb:
+            return stack.enter_context(closing(Xorb(call.hub.files.xorb_path(call.params["space"], name))))
+
+        try:
+            for file in read_shard(call.read_body()):
+                with call.hub.files.spool() as spool:
+                    for segment in file.segments:
+                        for chunk in open_xorb(segment.xorb).read(segment.first, segment.last):
+                            spool.write(chunk)
+                    if file.sha256 not in (None, spool.sha256):
+                        raise XetError(f"the sha256 of its chunks is {spool.sha256}, not {file.sha256}")
+                    objects.append((call.hub.files.store(spool), spool.size))
+        except XetError as error:
+            raise HTTPError(400, f"The shard is not valid: {error}") from error
+    repos.grant(call.hub.registry, repo, objects)
     if call.path.endswith("/v2/shards"):
         return Response(json.dumps({"type": "result"}) + "\n", media_type="application/x-ndjson")
     return JSONResponse({"result": 1})
-
-
-def _join(call: Call, file: ShardFile, xorbs: dict[str, Xorb], spool: Spool) -> None:
-    for segment in file.segments:
-        if segment.xorb not in xorbs:
-            xorbs[segment.xorb] = Xorb(call.hub.files.xorb(call.params["space"], segment.xorb))
-        for chunk in xorbs[segment.xorb].read(segment.first, segment.last):
-            spool.write(chunk)
-    if file.sha256 is not None and spool.sha256 != file.sha256:
-        raise XetError(f"the chunks make {spool.sha256}, not {file.sha256}")
 
 
 _CAS = "/cas/{store}/{space}"

@@ -32,13 +32,13 @@ _STOP_SECONDS = 15
 
 @contextmanager
 def _opened(data: Path, limits: Limits | None) -> Iterator[Hub]:
-    """The data directory is this server's alone."""
+    """Open the data directory for this server alone."""
     with (create_data_folder(data) / "server.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(
-                f"another Hub is already serving {str(data)!r}: stop it or use another folder"
+                f"another Hub is already serving {str(data)!r}; stop it or use another folder"
             ) from error
         hub = Hub(data, limits)
         try:
@@ -49,7 +49,7 @@ def _opened(data: Path, limits: Limits | None) -> Iterator[Hub]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer waits 40 ms.
+    # asyncio sets TCP_NODELAY only when the protocol is explicit; without it each response waits 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -65,15 +65,24 @@ def _listen(host: str, port: int) -> socket.socket:
 def serve_until_stopped(
     data: Path, host: str, port: int, limits: Limits | None = None, listening: Callable[[int], None] | None = None
 ) -> None:
-    """The Hub has served until SIGTERM or SIGINT, and has answered what it had begun.
+    """Serve until SIGTERM or SIGINT, and finish the requests that have begun.
 
-    `listening` is called with the port as soon as connections are taken.
+    Args:
+        data: the data directory.
+        host: the address to listen on.
+        port: the port to listen on; 0 takes a free one.
+        limits: the largest bodies that are accepted.
+        listening: called with the port as soon as connections are accepted.
+
+    Raises:
+        ServerError: the server cannot listen on the port.
+        StorageError: the directory cannot be written, or another Hub serves it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < min(hard, 65536):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     with _opened(data, limits) as hub, _listen(host, port) as server_socket:
-        # Clients drop idle connections after 5 s; were the server first, a commit could meet a closing connection.
+        # Clients close idle connections after 5 s. If the server closed first, a commit could fail on the closing one.
         config = uvicorn.Config(
             HubApp(hub),
             lifespan="off",
@@ -89,7 +98,7 @@ def serve_until_stopped(
         def stop(*_: object) -> None:
             server.should_exit = True
 
-        # uvicorn takes these signals while it runs, and raises them again once it has stopped.
+        # uvicorn handles these signals while it runs and raises them again after it has stopped.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         if listening is not None:
@@ -107,14 +116,14 @@ class RunningHub:
 
 @contextmanager
 def run_child(data: Path, port: int) -> Iterator[RunningHub]:
-    """A Hub serves `data` on 127.0.0.1 while the block runs, and stops with this process whatever ends it.
+    """Serve `data` on 127.0.0.1 while the block runs; the child ends with this process, even when this is killed.
 
-    Linux ends the child with the thread that started it; a pipe that breaks with this process ends it everywhere.
+    Linux ends the child with the thread that started it; on every system a broken pipe from this process ends it.
     """
     command = [sys.executable, "-m", "hf_localhub.server", str(data), "--port", str(port), "--child"]
     log = create_data_folder(data) / "server.log"
     with log.open("a") as errors:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, this module
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
     try:
@@ -143,7 +152,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _follow_parent() -> None:
-    """This process gets SIGTERM when its parent is gone."""
+    """Send SIGTERM to this process when its parent has ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -161,7 +170,7 @@ def _announce(port: int) -> None:
 
 
 def main() -> int:
-    """The entry of the child process: its port on stdout, its log on stderr."""
+    """Run the child process: write the port to standard output and the log to standard error."""
     parser = argparse.ArgumentParser(prog="python -m hf_localhub.server")
     parser.add_argument("data", type=Path)
     parser.add_argument("--host", default="127.0.0.1")

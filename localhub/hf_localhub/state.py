@@ -1,4 +1,4 @@
-"""The Hub at rest: its data directory opened, repositories made and removed in a crash-safe order."""
+"""The open data directory: repositories are created and deleted so that a crash at any moment does no harm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hf_localhub.packs import FILE_MODE, NewBlob, TreeEditor
 from hf_localhub.registry import Registry
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import MAIN, GitRepo
-from hf_localhub.writer import Signed, writing
+from hf_localhub.writer import Authorship, writing
 
 MIB = 1 << 20
 _OPEN_REPOS = 64
@@ -32,7 +32,7 @@ GITATTRIBUTES = "".join(f"{glob} filter=lfs diff=lfs merge=lfs -text\n" for glob
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest bodies that are taken, in bytes, and where large files begin."""
+    """The largest bodies that are accepted, in bytes, and the size at which files become large."""
 
     json: int = 16 * MIB
     commit: int = 2048 * MIB
@@ -61,11 +61,11 @@ class Hub:
         self._open: OrderedDict[str, GitRepo] = OrderedDict()
 
     def path(self, repo: RepoRow) -> Path:
-        """The repository's folder, named by its id so that renaming touches only the registry."""
+        """Return the repository's folder, named by its id, so that renaming changes only the registry."""
         return self.data / "repos" / f"{repo.id}.git"
 
     def git(self, repo: RepoRow) -> GitRepo:
-        """The open git repository; the least recently used ones are let go."""
+        """Return the open git repository. The least recently used ones are closed."""
         with self._lock:
             if repo.id not in self._open:
                 self._open[repo.id] = GitRepo(self.path(repo))
@@ -75,16 +75,16 @@ class Hub:
             return self._open[repo.id]
 
     def create_repo(self, repo: RepoRow, author: str) -> bool:
-        """The repository exists with its first commit; False when the name was taken.
+        """Create the repository with its first commit; return False when the name is taken.
 
-        The folder is complete before the registry names it, so a crash leaves at most an unnamed folder.
+        The folder is complete before the registry names it, so a crash leaves at most a folder without a name.
         """
         git = GitRepo.create(self.path(repo))
         with writing(git) as writer:
             editor, blob = TreeEditor(git.get, None), NewBlob.of(GITATTRIBUTES)
             editor.apply({".gitattributes": (FILE_MODE, blob.oid)})
-            first = writer.store(editor, [blob], Signed(author, "initial commit"), [])
-            writer.point(MAIN.decode(), first, None)
+            first = writer.store_commit(editor, [blob], Authorship(author, "initial commit"), [])
+            writer.set_ref(MAIN.decode(), first, None)
         git.close()
         sync_dir(self.data / "repos")
         if repos.register(self.registry, repo):
@@ -93,7 +93,7 @@ class Hub:
         return False
 
     def delete_repo(self, repo: RepoRow) -> None:
-        """The repository is unknown first, and then gone from the disk."""
+        """Remove the repository from the registry, then from the disk."""
         repos.unregister(self.registry, repo)
         with self._lock:
             self._open.pop(repo.id, None)
@@ -101,7 +101,10 @@ class Hub:
 
     @contextmanager
     def block_sweep(self, exclusive: bool = False) -> Iterator[bool]:
-        """While held, no server that starts takes unfinished folders for leftovers; True when it is held."""
+        """Keep servers that start during the block from sweeping unfinished folders.
+
+        With `exclusive`, the block sweeps itself: yields False when another block prevents that.
+        """
         with (self.data / "sweep.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
@@ -110,11 +113,11 @@ class Hub:
                 yield False
 
     def sweep(self) -> None:
-        """What a crash left is gone: folders that no registry row names, packs that were not finished.
+        """Remove what a crash left: folders without a row in the registry, and unfinished packs.
 
-        Only for a server that starts; while an import runs nothing is touched.
+        Only for a server that starts. Does nothing while an import runs.
         """
-        known = {f"{repo.id}.git" for kind in repos.KINDS for repo in repos.every(self.registry, kind)}
+        known = {f"{repo.id}.git" for kind in repos.KINDS for repo in repos.all_repos(self.registry, kind)}
         with self.block_sweep(exclusive=True) as alone:
             for path in (self.data / "repos").iterdir() if alone else ():
                 if path.name not in known:
@@ -124,7 +127,7 @@ class Hub:
                     unfinished.unlink()
 
     def close(self) -> None:
-        """Nothing of the data directory is held open."""
+        """Close the registry and all repositories."""
         for git in self._open.values():
             git.close()
         self._open.clear()

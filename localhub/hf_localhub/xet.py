@@ -1,4 +1,4 @@
-"""The Xet wire formats, as far as uploads need them: xorbs of compressed chunks, shards that say what they make."""
+"""The Xet formats needed for uploads: xorbs (compressed chunks) and shards (which chunks make up which file)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _WITH_VERIFICATION, _WITH_SHA256 = 1 << 31, 1 << 30
 
 
 class XetError(ValueError):
-    """The bytes are no xorb or shard, or do not make the file they claim to make."""
+    """The bytes are not a valid xorb or shard, or do not make up the file that the shard describes."""
 
 
 def hash_text(raw: bytes) -> str:
-    """A hash as its URL and the Hub write it: four little-endian words in hex."""
+    """Return a hash as URLs and the Hub write it: four little-endian words in hex."""
     return "".join(f"{word:016x}" for word in struct.unpack("<4Q", raw))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of chunks of one xorb, `first` to before `last`."""
+    """Consecutive chunks of one xorb, from `first` up to `last`."""
 
     xorb: str
     first: int
@@ -37,20 +37,20 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ShardFile:
-    """One file that a shard describes: its segments in order, and its sha256 when the client knows it."""
+    """One file of a shard: its segments in order, and its sha256 if the client sent it."""
 
     segments: list[Segment]
     sha256: str | None
 
 
 def read_shard(data: bytes) -> Iterator[ShardFile]:
-    """The files that a shard describes.
+    """Yield the files of a shard.
 
     Raises:
-        XetError: the bytes end early or are no shard.
+        XetError: the bytes are not a shard, or end early.
     """
     if not data.startswith(_MAGIC):
-        raise XetError("this is no shard")
+        raise XetError("these bytes are not a shard")
     at = _RECORD
     try:
         while data[at : at + 32] != _END:
@@ -68,17 +68,17 @@ def read_shard(data: bytes) -> Iterator[ShardFile]:
 
 
 class Xorb:
-    """A stored xorb, whose chunks are found once and decompressed when they are read."""
+    """A stored xorb. Its chunks are located once and decompressed when they are read."""
 
     def __init__(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (FileNotFoundError, ValueError) as error:
-            raise XetError(f"xorb {path.name} is not here") from error
-        self._chunks = list(self._find())
+            raise XetError(f"xorb {path.name} does not exist") from error
+        self._chunks = list(self._locate())
 
-    def _find(self) -> Iterator[tuple[int, int, int, int]]:
+    def _locate(self) -> Iterator[tuple[int, int, int, int]]:
         at, size = 0, len(self._map)
         while at + 8 <= size and self._map[at : at + 7] != _FOOTER:
             version, scheme = self._map[at], self._map[at + 4]
@@ -89,14 +89,14 @@ class Xorb:
             at += 8 + length
 
     def read(self, first: int, last: int) -> Iterator[bytes]:
-        """The chunks from `first` to before `last`."""
+        """Yield the chunks from `first` up to `last`."""
         if not 0 <= first <= last <= len(self._chunks):
-            raise XetError("the shard names chunks that the xorb does not have")
+            raise XetError("the shard references chunks that the xorb does not have")
         for start, length, scheme, full in self._chunks[first:last]:
             yield _unpack(self._map[start : start + length], scheme, full)
 
     def close(self) -> None:
-        """The file is not mapped any more."""
+        """Unmap the file."""
         self._map.close()
 
 
@@ -107,9 +107,9 @@ def _unpack(data: bytes, scheme: int, full: int) -> bytes:
         except RuntimeError as error:
             raise XetError("a chunk cannot be decompressed") from error
     elif scheme != 0:
-        raise XetError(f"chunks of compression scheme {scheme} are not known")
+        raise XetError(f"compression scheme {scheme} is not known")
     if len(data) != full:
-        raise XetError("a chunk has another length than its header says")
+        raise XetError("the length of a chunk differs from its header")
     return _ungroup(data) if scheme == 2 else data
 
 

@@ -41,9 +41,9 @@ def client(hub) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def gold() -> Path:
-    """Gold data in the Hub's layout, which is not part of the product."""
-    found = Path(os.environ.get("S3_HF_GOLD", HERE.parents[3] / "shared" / "gold"))
-    if not (found / "hub").is_dir():
-        pytest.skip(f"no gold data at {found.name!r}: set S3_HF_GOLD to a folder that holds hub/datasets/…")
-    return found
+def tree() -> Path:
+    """Return a tree of real repositories in the Hub's layout, with `stanfordnlp/imdb` and `nyu-mll/glue`."""
+    folder = Path(os.environ.get("HF_LOCALHUB_TREE", HERE.parents[3] / "shared" / "gold" / "hub"))
+    if not folder.is_dir():
+        pytest.skip("no tree of real repositories: set HF_LOCALHUB_TREE to a folder that holds datasets/OWNER/NAME")
+    return folder

@@ -42,11 +42,11 @@ def test_twelve_committers_and_one_winner(client):
     client("hub_commits_in_threads", "alice/threads")
 
 
-def test_gold_tree_is_loaded_under_its_own_names(client, hub, gold):
+def test_a_tree_is_loaded_under_its_own_names(client, hub, tree):
     from hf_localhub import import_tree
 
-    done = import_tree(gold / "hub", hub.data)
+    done = import_tree(tree, hub.data)
     assert {item.name for item in done} >= {"stanfordnlp/imdb", "nyu-mll/glue"}
-    assert not any(item.changed for item in import_tree(gold / "hub", hub.data))
+    assert not any(item.changed for item in import_tree(tree, hub.data))
     wanted = ("stanfordnlp/imdb,,train,5000", "nyu-mll/glue,rte,validation,277")
-    client("datasets_loads_gold", *wanted)
+    client("datasets_loads_by_name", *wanted)

@@ -9,8 +9,8 @@ import lz4.frame
 import pytest
 
 from hf_localhub import import_tree, metadata, running
-from hf_localhub.answers import AnswerError
 from hf_localhub.errors import StorageError
+from hf_localhub.http_errors import HTTPError
 from hf_localhub.names import check_repo_name
 from hf_localhub.repository import pointer_text, read_pointer
 from hf_localhub.xet import Segment, XetError, Xorb, hash_text, read_shard
@@ -84,7 +84,7 @@ def test_a_shard_names_files_with_and_without_extras():
     "name", ["", ".", "-a", "a-", "a.", "a..b", "a--b", "a.git", "a b", "a/b", "é", "x" * 97, "x.ipynb"]
 )
 def test_names_that_are_refused(name):
-    with pytest.raises(AnswerError):
+    with pytest.raises(HTTPError):
         check_repo_name("alice", name)
 
 
@@ -98,13 +98,13 @@ def test_tags_come_from_the_card():
     card = (
         "---\nlicense: mit\ntags: [synthetic, x]\ntask_categories: [text-classification]\nlanguage: en\nn: .nan\n---\n"
     )
-    found = metadata.readable(card)
+    found = metadata.read_card(card)
     assert found["n"] is None
-    assert metadata.tags(found, "datasets") == [
+    assert metadata.card_tags(found, "datasets") == [
         "synthetic", "x", "language:en", "license:mit", "task_categories:text-classification",
     ]  # fmt: skip
-    assert "en" in metadata.tags({"language": "en", "pipeline_tag": "p"}, "models")
-    assert metadata.readable("---\n!!python/object:os.system {}\n---\n") == {}
+    assert "en" in metadata.card_tags({"language": "en", "pipeline_tag": "p"}, "models")
+    assert metadata.read_card("---\n!!python/object:os.system {}\n---\n") == {}
 
 
 def test_a_tree_is_imported_once_and_can_be_added_to(hub, tmp_path):

@@ -92,13 +92,16 @@ def test_ranges(hub, files, name, asked, start, end):
     assert answer.headers["content-range"] == f"bytes {first}-{first + len(wanted) - 1}/{len(whole)}"
 
 
-def test_ranges_that_cannot_be_had(hub, files):
-    for asked in ("10-", "99-100", "-0", "5-4"):
-        answer = hub.ask("GET", f"{files}/small.txt", Range=f"bytes={asked}")
-        assert (answer.status, answer.headers["content-range"]) == (416, "bytes */10"), asked
+@pytest.mark.parametrize(("name", "size"), [("small.txt", 10), ("big.bin", len(LARGE))])
+def test_ranges_that_cannot_be_satisfied_or_are_ignored(hub, files, name, size):
+    for asked in (f"{size}-", f"{size + 89}-{size + 90}", "-0", "5-4"):
+        answer = hub.ask("GET", f"{files}/{name}", Range=f"bytes={asked}")
+        assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{size}"), asked
+        assert answer.headers["x-error-message"] == "Range Not Satisfiable"
+        assert "x-repo-commit" in answer.headers
     for odd in ("bytes=", "bytes=0-1,3-4", "lines=0-1"):
-        assert hub.ask("GET", f"{files}/small.txt", Range=odd).status == 200
-    assert hub.ask("GET", f"{files}/small.txt", Range="bytes=0-1", If_Range='"other"').status == 200
+        assert hub.ask("GET", f"{files}/{name}", Range=odd).status == 200
+    assert hub.ask("GET", f"{files}/{name}", Range="bytes=0-1", If_Range='"other"').status == 200
 
 
 def test_curl_reads_headers_and_ranges(hub, files, tmp_path):

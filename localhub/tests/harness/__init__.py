@@ -1,4 +1,4 @@
-"""A Hub under test, spoken to byte by byte, and the environment that real clients need."""
+"""A Hub under test, raw HTTP requests to it, and the environment of real clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestHub:
     pid: int = 0
 
     def ask(self, method, path, token=None, body=None, **headers) -> Answer:
-        """The path goes out as it is written, unlike with clients that tidy it."""
+        """Send a request; the path is sent as written, which HTTP clients would normalise."""
         address = urlsplit(self.endpoint)
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -53,14 +53,14 @@ class TestHub:
             connection.close()
 
     def create(self, name, token=None, **more) -> str:
-        """A new dataset repository of alice's; returns its API path."""
+        """Create a dataset repository, by default of alice, and return its API path."""
         token = token or self.alice
         answer = self.ask("POST", "/api/repos/create", token, {"name": name, "type": "dataset", **more})
         assert answer.status == 200, answer.body
         return f"/api/datasets/{answer.json['name']}"
 
     def commit(self, api, files, token=None, rev="main", **header) -> Answer:
-        """One commit of small files, or of ready operations."""
+        """Commit small files, or operations that are passed as mappings."""
         lines = [{"key": "header", "value": {"summary": "test", "description": "", **header}}]
         for path, content in files.items():
             if isinstance(content, dict):
@@ -73,7 +73,7 @@ class TestHub:
 
 
 def environment(hub: TestHub, token: str | None, xet: bool, home: Path) -> dict[str, str]:
-    """What keeps a client on this Hub and off the network."""
+    """Return the environment that keeps a client on this Hub and off the network."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     return {
         **kept,

@@ -1,4 +1,4 @@
-"""What real clients do, each function in an interpreter of its own, started by the `client` fixture."""
+"""Sessions of real clients. The `client` fixture runs each function in an interpreter of its own."""
 
 from __future__ import annotations
 
@@ -179,8 +179,8 @@ def hub_manages_repos(owner: str) -> None:
     with pytest.raises(RepositoryNotFoundError):
         api.model_info(f"{owner}/list-1", token=False)
 
-    one = api.create_collection("A run of S3", description="rounds", namespace=owner)
-    assert api.create_collection("A run of S3", namespace=owner, exists_ok=True).slug == one.slug
+    one = api.create_collection("A collection", description="rounds", namespace=owner)
+    assert api.create_collection("A collection", namespace=owner, exists_ok=True).slug == one.slug
     for name in ("moved", "list-1"):
         api.add_collection_item(one.slug, f"{owner}/{name}", "model", note=f"the {name}")
     found = api.add_collection_item(one.slug, f"{owner}/moved", "model", exists_ok=True)
@@ -300,8 +300,8 @@ def datasets_round_trip(repo: str) -> None:
     assert api.repo_info(repo, repo_type="dataset").sha == head, "the same push again makes no commit"
 
 
-def datasets_loads_gold(*wanted: str) -> None:
-    """datasets: gold repositories under their own names; each argument is name, config, split and row count."""
+def datasets_loads_by_name(*wanted: str) -> None:
+    """datasets: repositories under their own names; each argument is name, config, split and row count."""
     from datasets import load_dataset
 
     for item in wanted:
