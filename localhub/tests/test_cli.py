@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from harness import TestHub
+from harness import HERE, TestHub
 
 CANNOT = "error: the Hub cannot write its data to"
 HUB = [sys.executable, "-m", "hf_localhub"]
@@ -67,3 +67,11 @@ def test_an_unknown_role_is_refused(tmp_path):
     done = typed("user", "add", "me", "--role", "owner", "--data", tmp_path)
     assert done.returncode == 2
     assert "--role" in done.stderr
+
+
+def test_the_python_snippet_of_the_readme_runs(tmp_path):
+    readme = (HERE.parents[1] / "README.md").read_text()
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    code = code.rstrip() + "\n    print(api.repo_info('alice/rows', repo_type='dataset').id)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "alice/rows\n"), done.stderr
