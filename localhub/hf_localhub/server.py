@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -120,7 +119,7 @@ def run_child(data: Path, port: int) -> Iterator[RunningHub]:
 
     Linux ends the child with the thread that started it; on every system a broken pipe from this process ends it.
     """
-    command = [sys.executable, "-m", "hf_localhub.server", str(data), "--port", str(port), "--child"]
+    command = [sys.executable, "-m", "hf_localhub.server", str(data), str(port)]
     log = create_data_folder(data) / "server.log"
     with log.open("a") as errors:
         process = subprocess.Popen(  # noqa: S603 - this interpreter and module
@@ -171,17 +170,11 @@ def _announce(port: int) -> None:
 
 def main() -> int:
     """Run the child process: write the port to standard output and the log to standard error."""
-    parser = argparse.ArgumentParser(prog="python -m hf_localhub.server")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--child", action="store_true", help="stop when stdin is closed or the parent dies")
-    options = parser.parse_args()
+    data, port = sys.argv[1:]
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if options.child:
-        _follow_parent()
+    _follow_parent()
     try:
-        serve_until_stopped(options.data, options.host, options.port, listening=_announce)
+        serve_until_stopped(Path(data), "127.0.0.1", int(port), listening=_announce)
     except LocalHubError as error:
         sys.stderr.write(f"{error}\n")
         return 2
