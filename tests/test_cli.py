@@ -162,6 +162,15 @@ def test_bad_input_is_one_sentence_and_exit_code_2(typed, monkeypatch, tmp_path,
     assert not list(tmp_path.rglob("run.yaml"))
 
 
+def test_quickstart_without_the_local_hub_is_one_sentence(typed, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "hf_localhub", None)
+    code, _, err = typed("quickstart", "--run-dir", tmp_path / "run")
+    assert code == 2
+    assert err.startswith("error: the quickstart publishes to a local Hub, which needs `hf_localhub`, but it is not")
+    assert "pip install ./localhub '.[local]'" in err
+    assert not (tmp_path / "run").exists()
+
+
 LONG = "n" * 300
 
 
@@ -173,9 +182,6 @@ LONG = "n" * 300
         ("bench", "b.yaml", "--run-dir"),
         ("push", "run", "--to"),
         ("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b", "--out"),
-        ("hub", "serve", "--data"),
-        ("hub", "user", "add", "me", "--data"),
-        ("hub", "import", "tree", "--data"),
         ("quickstart", "--run-dir"),
     ],
 )

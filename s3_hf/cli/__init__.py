@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from s3_hf.cli import bench, hub, llm, predict, publishing, quickstart, runs, tasks
+from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
 from s3_hf.errors import ConfigError, S3Error
 
 
@@ -38,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-for group in (runs, bench, quickstart, publishing, predict, tasks, llm, hub):
+for group in (runs, bench, quickstart, publishing, predict, tasks, llm):
     group.register(app)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from s3_hf.cli import options
+from s3_hf.errors import LocalError, installing
 
 SETTINGS = {
     "task": "movie_snippets",
@@ -36,41 +37,55 @@ def quickstart(
     seed: int = typer.Option(0, help="Seed of every random choice."),
 ) -> None:
     """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, predictions."""
+    from hf_localhub import add_user, running
     from s3_hf.cli import display
     from s3_hf.cli.runs import run_and_show
     from s3_hf.config import parse_config
-    from s3_hf.hub import push_run
-    from s3_hf.local.hub import add_user, running
-    from s3_hf.store import open_run
 
+    try:
+        from hf_localhub import add_user, running
+        from hf_localhub.errors import LocalHubError
+    except ImportError as error:
+        needed = f"the quickstart publishes to a local Hub, which needs `{error.name}`, but it is not installed"
+        raise LocalError(f"{needed}; {installing('local')}") from error
     display.show_text(
         "S3 on movie_snippets: SmolLM2-135M writes 400 sentences with rationales, MiniLM learns from them, and "
         "its errors on 600 human-rated sentences become 100 more, twice."
     )
     run_and_show(parse_config({**SETTINGS, "seed": seed}), run_dir)
     data = run_dir / "local-hub"
-    with running(data) as hub:
-        token = add_user(data, USER)
-        published = push_run(open_run(run_dir), USER, token=token, endpoint=hub.endpoint)
-        for one in sorted(published, key=lambda one: (one.round, one.kind)):
-            display.show_text(f"published {one.kind:8}{one.url}")
-        last = max(one.round for one in published)
-        dataset, model = (next(one.repo for one in published if (one.kind, one.round) == (kind, last))
-                          for kind in ("dataset", "model"))  # fmt: skip
-        # A consumer is a process of its own that knows the Hub by HF_ENDPOINT alone.
-        home = {
-            "HF_ENDPOINT": hub.endpoint,
-            "HF_HOME": str((run_dir / "consumer").resolve()),
-            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-        }
-        display.show_text(f"\nload_dataset({dataset!r})")
-        display.show_text(_consume(home, "-c", READ_BACK, dataset))
-        display.show_text(f"s3-hf predict {model} …")
-        for said in json.loads(_consume(home, "-m", "s3_hf", "predict", model, *TEXTS, "--json")):
-            display.show_text(f"  {said['label']} ({said['score']:.2f})  {said['text']}")
+    try:
+        with running(data) as hub:
+            _publish_and_read_back(run_dir, hub.endpoint, add_user(data, USER))
+    except LocalHubError as error:
+        raise LocalError(str(error)) from error
     display.show_text(
-        f"\nThe run is in {run_dir}; the Hub is in {data}: `s3-hf hub serve --data {data}` serves it again."
+        f"\nThe run is in {run_dir}; the Hub is in {data}: `hf-localhub serve --data {data}` serves it again."
     )
+
+
+def _publish_and_read_back(run_dir: Path, endpoint: str, token: str) -> None:
+    from s3_hf.cli import display
+    from s3_hf.hub import push_run
+    from s3_hf.store import open_run
+
+    published = push_run(open_run(run_dir), USER, token=token, endpoint=endpoint)
+    for one in sorted(published, key=lambda one: (one.round, one.kind)):
+        display.show_text(f"published {one.kind:8}{one.url}")
+    last = max(one.round for one in published)
+    dataset, model = (next(one.repo for one in published if (one.kind, one.round) == (kind, last))
+                      for kind in ("dataset", "model"))  # fmt: skip
+    # A consumer is a process of its own that knows the Hub by HF_ENDPOINT alone.
+    home = {
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str((run_dir / "consumer").resolve()),
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    }
+    display.show_text(f"\nload_dataset({dataset!r})")
+    display.show_text(_consume(home, "-c", READ_BACK, dataset))
+    display.show_text(f"s3-hf predict {model} …")
+    for prediction in json.loads(_consume(home, "-m", "s3_hf", "predict", model, *TEXTS, "--json")):
+        display.show_text(f"  {prediction['label']} ({prediction['score']:.2f})  {prediction['text']}")
 
 
 def _consume(environment: dict[str, str], *arguments: str) -> str:

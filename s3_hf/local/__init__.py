@@ -1,1 +1,1 @@
-"""Embedded defaults that need no account and no network: an LLM endpoint, weights, gold data."""
+"""Embedded defaults that need no account and no network: an LLM endpoint, model weights, gold data."""

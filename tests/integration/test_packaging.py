@@ -1,4 +1,4 @@
-"""Wheel, sdist and editable install hold the recipes and templates, and the console scripts."""
+"""Wheels, sdists and editable installs of both distributions: recipes, templates and console scripts."""
 
 import shutil
 import subprocess
@@ -19,22 +19,29 @@ INSIDE = (
     "s3_hf/model_cards/dataset_card.md",
     "s3_hf/model_cards/model_card.md",
     "s3_hf/cli/__init__.py",
-    "s3_hf/local/hub/__init__.py",
     "s3_hf/authoring/recipe.py.jinja",
     "s3_hf/py.typed",
 )
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A wheel built from the sdist, so that both are complete."""
-    out, source = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("build") / "source"
+def build(folder, out, source):
+    """Build the sdist of a distribution, and the wheel from the sdist, so that both are complete."""
     # a build leaves an .egg-info in its folder, which would tell of entry points that have changed since
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
+    shutil.copytree(folder, source, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return out
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("build") / "source")
+
+
+def install(wheel, target):
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)],
+                   check=True, capture_output=True)  # fmt: skip
 
 
 def test_the_wheel_is_complete(built):
@@ -44,7 +51,7 @@ def test_the_wheel_is_complete(built):
     assert set(INSIDE) <= names
     shipped = {path.relative_to(ROOT) for path in (ROOT / "s3_hf").rglob("*.py")}
     assert {str(path) for path in shipped} <= names
-    assert not [name for name in names if name.startswith("tests/")]
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"s3_hf"}
 
 
 def test_the_sdist_holds_the_two_top_level_folders(built):
@@ -57,8 +64,7 @@ def test_the_sdist_holds_the_two_top_level_folders(built):
 def test_the_wheel_works_without_the_checkout(built, tmp_path):
     (wheel,) = built.glob("*.whl")
     target = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)],
-                   check=True, capture_output=True)  # fmt: skip
+    install(wheel, target)
     code = (
         f"import sys; sys.path.insert(0, {str(target)!r})\n"
         f"import s3_hf; assert s3_hf.__file__.startswith({str(target)!r})\n"
@@ -74,5 +80,24 @@ def test_the_wheel_works_without_the_checkout(built, tmp_path):
 
 def test_the_editable_install_finds_recipes_and_templates():
     assert {point.name for point in entry_points(group="s3_hf.tasks")} >= {"imdb", "movie_snippets"}
-    assert "s3-hf" in {point.name for point in entry_points(group="console_scripts")}
+    assert {"s3-hf", "hf-localhub"} <= {point.name for point in entry_points(group="console_scripts")}
     assert (files("s3_hf.model_cards") / "model_card.md").is_file()
+
+
+def test_the_local_hub_is_a_distribution_of_its_own(tmp_path):
+    out, folder, target = tmp_path / "dist", ROOT / "localhub", tmp_path / "site"
+    (wheel,) = build(folder, out, tmp_path / "source").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = {str(path.relative_to(folder)) for path in (folder / "hf_localhub").rglob("*.py")}
+    assert shipped | {"hf_localhub/py.typed", "hf_localhub-0.1.0.dist-info/licenses/LICENSE"} <= names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"hf_localhub"}
+    install(wheel, target)
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r}); sys.modules['s3_hf'] = None\n"
+        f"import hf_localhub.cli, hf_localhub.server as server; assert server.__file__.startswith({str(target)!r})\n"
+        f"print(hf_localhub.add_user(server.Path({str(tmp_path / 'data')!r}), 'alice'))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("hf_")

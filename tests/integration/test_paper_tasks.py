@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import hf_hub_download
 
-from s3_hf.local.hub import add_user, import_tree, running
+from hf_localhub import add_user, import_tree, running
 from s3_hf.task import load_task
 
 pytestmark = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from s3_hf.local.hub import add_user, running
+from hf_localhub import add_user, running
 from tests.run_maker import make_full_run
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from hf_localhub import add_user
 from s3_hf.hub import push_run
-from s3_hf.local.hub import add_user
 from tests.faulty_proxy import faulty_proxy
 from tests.push.conftest import Place
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
+from hf_localhub import add_user
 from s3_hf.errors import HubError
 from s3_hf.files import read_json
 from s3_hf.hub import PushOptions, push_run
-from s3_hf.local.hub import add_user
 from s3_hf.store import open_run
 from tests.run_maker import add_model, add_round, make_run
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from hf_localhub import add_user
 from s3_hf.errors import HubError
 from s3_hf.files import read_json
-from s3_hf.local.hub import add_user
 from s3_hf.loop import Observer, run
 from s3_hf.store import open_run
 from tests.faulty_proxy import faulty_proxy

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_localhub import add_user
 from s3_hf.errors import HubError
 from s3_hf.hub import PushOptions, preview_push, push_run
-from s3_hf.local.hub import add_user
 from tests.run_maker import add_model, add_round, make_run
 
 DATASET, MODEL = "s3-snippets-round0", "s3-snippets-round0-tiny-bert"

@@ -1,0 +1,101 @@
+"""Routes of Xet uploads: xorbs are stored, and a shard assembles them into ordinary objects."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import ExitStack, closing
+from functools import cache
+
+from starlette.responses import JSONResponse, Response
+
+from hf_localhub import repos
+from hf_localhub.accounts import is_signed, sign
+from hf_localhub.call import Call, Route
+from hf_localhub.files import HEX64
+from hf_localhub.http_errors import HTTPError, unauthorized
+from hf_localhub.xet import XetError, Xorb, read_shard
+
+_LIFETIME = 3600
+_BEARER = re.compile(r"[Bb]earer xet_([0-9a-f]{24})_([0-9a-f]{24})_(.+)")
+
+
+def write_token(call: Call) -> Response:
+    """Return a token for one hour of uploads and the address of the store.
+
+    The address contains the ids of the store and the account, because clients cache by address which xorbs it has.
+    """
+    repo = call.repo("contribute" if call.flag("create_pr") or "refs/pr" in "/".join(call.rest) else "write")
+    user, expires = call.user(), int(time.time()) + _LIFETIME
+    token = f"xet_{repo.id}_{user.id}_{sign(call.hub.registry, _LIFETIME, 'xet', repo.id, user.id)}"
+    url = call.url(f"cas/{call.hub.registry.store_id}/{user.id}")
+    headers = {
+        "X-Xet-Cas-Url": url,
+        "X-Xet-Access-Token": token,
+        "X-Xet-Token-Expiration": str(expires),
+    }
+    return JSONResponse({"casUrl": url, "exp": expires, "accessToken": token}, headers=headers)
+
+
+def _admitted(call: Call) -> str:
+    match = _BEARER.fullmatch(call.headers.get("authorization", ""))
+    if not match or not is_signed(call.hub.registry, match[3], "xet", match[1], match[2]):
+        raise unauthorized("Invalid or expired Xet token")
+    if call.params["store"] != call.hub.registry.store_id or call.params["space"] != match[2]:
+        raise HTTPError(404, "There is no such store")
+    return match[1]
+
+
+def unknown(_: Call) -> Response:
+    """Return 404: chunks are shared only between files that the same client sent."""
+    raise HTTPError(404, "Not found")
+
+
+def xorb(call: Call) -> Response:
+    """Store a xorb, durably."""
+    name = call.params["hash"]
+    if not HEX64.fullmatch(name):
+        raise HTTPError(400, f"{name!r} is not a hash")
+    target = call.hub.files.xorb_path(call.params["space"], name)
+    fresh = not target.exists()
+    if fresh:
+        call.spool.move_to(target)
+    return JSONResponse({"was_inserted": fresh})
+
+
+def shard(call: Call) -> Response:
+    """Store every file of the shard as an object of the repository."""
+    repo, objects = _admitted(call), []
+    with ExitStack() as stack:
+
+        @cache
+        def open_xorb(name: str) -> Xorb:
+            return stack.enter_context(closing(Xorb(call.hub.files.xorb_path(call.params["space"], name))))
+
+        try:
+            for file in read_shard(call.read_body()):
+                with call.hub.files.spool() as spool:
+                    for segment in file.segments:
+                        for chunk in open_xorb(segment.xorb).read(segment.first, segment.last):
+                            spool.write(chunk)
+                    if file.sha256 not in (None, spool.sha256):
+                        raise XetError(f"the sha256 of its chunks is {spool.sha256}, not {file.sha256}")
+                    objects.append((call.hub.files.store(spool), spool.size))
+        except XetError as error:
+            raise HTTPError(400, f"The shard is not valid: {error}") from error
+    repos.grant(call.hub.registry, repo, objects)
+    if call.path.endswith("/v2/shards"):
+        return Response(json.dumps({"type": "result"}) + "\n", media_type="application/x-ndjson")
+    return JSONResponse({"result": 1})
+
+
+_CAS = "/cas/{store}/{space}"
+ROUTES = [
+    Route("GET", "/api/{kind}/{owner}/{name}/xet-write-token/{rest*}", write_token),
+    Route("GET", f"{_CAS}/v1/chunks/{{prefix}}/{{hash}}", unknown, accounts=False),
+    Route("POST", f"{_CAS}/v1/xorb-grants/{{prefix}}/{{hash}}", unknown, accounts=False),
+    Route("POST", f"{_CAS}/v1/xorbs/{{prefix}}/{{hash}}", xorb, limit="xorb", guard=_admitted, accounts=False),
+    Route("POST", f"{_CAS}/v1/shards", shard, limit="shard", guard=_admitted, accounts=False),
+    Route("POST", f"{_CAS}/v2/shards", shard, limit="shard", guard=_admitted, accounts=False),
+]
