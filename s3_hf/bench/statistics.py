@@ -46,7 +46,7 @@ class Line:
     @property
     def per_seed(self) -> dict[int, float]:
         """The score of each seed."""
-        return {cell.seed: cell.scores[self.metric] for cell in self.cells}
+        return {cell.seed: cell.test[self.metric] for cell in self.cells}
 
     def average(self, name: str) -> float:
         """The mean over the seeds of one of the cells' figures."""
@@ -78,7 +78,7 @@ def _line(
     base: tuple[CellResult, ...] | None,
 ) -> Line:
     task, *_, arm, metric = place
-    values = [cell.scores[metric] for cell in cells]
+    values = [cell.test[metric] for cell in cells]
     figures = bench.paper.figures.get(arm, {}).get(bench.tasks[task].paper_task or task, {}) if bench.paper else {}
     percent, rows = figures.get(metric), figures.get("rows")
     return Line(
@@ -116,9 +116,9 @@ def _blocks(results: Sequence[CellResult]) -> list[tuple[str, str, int | None]]:
 
 
 def _metrics(bench: Bench, found: Iterable[tuple[CellResult, ...]]) -> list[str]:
-    known = list(dict.fromkeys(name for cells in found for cell in cells for name in cell.scores))
+    known = list(dict.fromkeys(name for cells in found for cell in cells for name in cell.test))
     return known if bench.metrics is None else [name for name in bench.metrics if name in known]
 
 
 def _by_seed(cells: tuple[CellResult, ...], metric: str) -> dict[int, float]:
-    return {cell.seed: cell.scores[metric] for cell in cells}
+    return {cell.seed: cell.test[metric] for cell in cells}

@@ -32,6 +32,7 @@ def bench(
     as_json: bool = options.JSON,
 ) -> None:
     """Run a grid of task, arm, student, size and seed, and compare: the same command goes on after a stop."""
+    from s3_hf import starting
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
     from s3_hf.files import write_text
@@ -49,10 +50,10 @@ def bench(
         display.show_text(display.plan(cells, folder))
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
-    with options.services(*(cell.config for cell in open_cells)) as services, display.BenchDisplay() as observer:
+    shown = display.BenchDisplay(lambda results: write_report(loaded, folder, results))
+    with starting.services(*(cell.config for cell in open_cells)) as services, shown as observer:
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
-        observer.on_finished = lambda results: write_report(loaded, folder, results)
         if engine == "ray":
             from s3_hf.bench.cluster import Needs, run_cells_on_ray
 
