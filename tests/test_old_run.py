@@ -12,7 +12,7 @@ from s3_hf.store import open_run
 
 @pytest.fixture
 def old_run(tmp_path, monkeypatch):
-    """A folder with the runs `whole` and `holdout`, their recipe, gold data and student; paths in them are relative."""
+    """A folder with the runs `whole` and `holdout`, and the recipe, gold data and student that they name."""
     folder = shutil.copytree(Path(__file__).parent / "old_run", tmp_path / "old")
     monkeypatch.chdir(folder)
     return folder

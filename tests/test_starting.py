@@ -1,7 +1,7 @@
 """`s3_hf.run`: settings as arguments, embedded parts, progress, and inside a running event loop."""
 
 import asyncio
-import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -38,9 +38,8 @@ def test_a_task_and_settings_are_arguments(recipe, small, tmp_path, capsys):
     assert first.synthesis.labels == {"neg": 12, "pos": 12}
     assert len(repr(result)) < 1000
     err = capsys.readouterr().err
-    assert (
-        "round 0: synthesize\nround 0: train\n" in err.replace("\r", "").partition("  ")[0] or "round 0: train" in err
-    )
+    assert "round 0: synthesize\n" in err
+    assert "round 0: train\n" in err
     assert "round 0: 24 rows, accuracy " in err
 
 
@@ -85,9 +84,7 @@ def test_a_ctrl_c_inside_an_event_loop_keeps_the_rows(recipe, small, tmp_path):
         def interrupt():
             while len(server.requests) < 200:
                 time.sleep(0.02)
-            signal.raise_signal(signal.SIGINT) if False else __import__("os").kill(
-                __import__("os").getpid(), signal.SIGINT
-            )
+            os.kill(os.getpid(), signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
         thread.start()
@@ -123,9 +120,8 @@ def test_version_and_importing_are_light():
     code = "import sys, s3_hf; s3_hf.__version__; print(len([n for n in sys.modules if n.startswith('s3_hf.')]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
-    with contextlib.suppress(AttributeError):
-        s3_hf.nothing
-        raise AssertionError
+    with pytest.raises(AttributeError):
+        getattr(s3_hf, "nothing")  # noqa: B009
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("-h",), ("run", "-h"), ("tasks", "new", "-h")])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.grid import Cell
-from s3_hf.bench.running import BenchObserver, CellResult, kept_result, run_cell, told_failures
+from s3_hf.bench.running import BenchObserver, CellResult, kept_result, run_cell, raise_failures
 from s3_hf.config import LOCAL
 from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing
 from s3_hf.loop import Observer, Services
@@ -119,7 +119,7 @@ def _gather(
         observer.finished([found for one in cells if (found := kept_result(one, folder))])
     for first in stopped.values():
         raise first
-    told_failures(failed)
+    raise_failures(failed)
     return [found for one in cells if (found := kept_result(one, folder))]
 
 

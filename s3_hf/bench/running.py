@@ -102,7 +102,7 @@ def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None
 
 
 def _check_length(cell: Cell, run: RunDir) -> None:
-    """A run may be given more rounds; a finished cell would not have them."""
+    """Raise if a finished cell has other rounds than the settings; an unfinished run may be extended."""
     old, new = run.facts["config"], cell.config
     if (run.path / "cell.json").exists() and (old["rounds"], old["patience"]) != (new.rounds, new.patience):
         raise RunDirError(
@@ -135,13 +135,13 @@ def run_cells(
     *,
     keep_models: bool = False,
 ) -> list[CellResult]:
-    """Run what is not done yet and return the results of all cells, in their order.
+    """Run the cells that are not finished and return the results of all cells, in their order.
 
-    A cell whose LLM answers nothing usable is left out and told at the end; anything else that goes wrong
-    would go wrong in the next cell too and stops the bench.
+    A cell whose LLM gives no usable answer is left out and named at the end. Any other error would occur in the next
+    cell too and stops the bench.
 
     Raises:
-        S3Error: what stopped it; everything made so far is kept, and the same call goes on.
+        S3Error: everything made so far is kept, and the same call continues.
     """
     results: list[CellResult] = []
     failed: dict[str, S3Error] = {}
@@ -156,7 +156,7 @@ def run_cells(
         if found := kept_result(cell, folder):
             results.append(found)
             observer.finished(results)
-    told_failures(failed)
+    raise_failures(failed)
     return results
 
 
@@ -167,8 +167,8 @@ def kept_result(cell: Cell, folder: Path) -> CellResult | None:
     return parse_facts(values, proof, CellResult) if values.keys() == CellResult.__dataclass_fields__.keys() else None
 
 
-def told_failures(failed: dict[str, S3Error]) -> None:
-    """Raise the first error, if there is one, with the names of all cells that failed."""
+def raise_failures(failed: dict[str, S3Error]) -> None:
+    """Raise the first error, if any, with the names of all cells that failed."""
     for first in failed.values():
         first.add_note(f"the other cells are done; left out: {', '.join(failed)}")
         raise first
@@ -183,14 +183,21 @@ def run_cell(
     keep_models: bool = False,
     at_once: int = 1,
 ) -> None:
-    """Leave the cell's run in its folder, with `cell.json` as the proof that it is complete.
+    """Run the cell in its folder, with `cell.json` as the proof that it is complete.
 
-    Waits until no other process, on whatever machine, runs a cell of the same journal. `at_once` is how many journals
-    are written to at the same time; each may spend its share of a limit.
+    Waits until no other process, on any machine, runs a cell with the same journal.
+
+    Args:
+        cell: the cell.
+        folder: folder of the bench.
+        services: addresses of the embedded parts.
+        observer: receives progress.
+        keep_models: keep the weights of the students.
+        at_once: journals that are written at the same time; each may spend an equal share of a limit.
 
     Raises:
-        SynthesisError: the LLM answers nothing usable, or a cell whose rows this one takes was left out.
-        S3Error: anything else that is wrong.
+        SynthesisError: the LLM gives no usable answer, or a cell whose rows this one uses was left out.
+        S3Error: any other error.
     """
     path = folder / "cells" / cell.name
     for name in cell.needs:
@@ -213,12 +220,12 @@ def run_cell(
 
 
 def spent(folder: Path) -> Usage:
-    """What all cells of the bench together paid for, shared rows once."""
+    """Return what all cells of the bench paid together, with shared rows counted once."""
     return _spent(folder, "")
 
 
 def _spent(folder: Path, but: str) -> Usage:
-    """The sum over all journals but one, as noted beside them: another machine may have them open."""
+    """Return the sum over all journals but one, from the notes beside them: another machine may have them open."""
     notes = (path for path in (folder / "journals").glob("*.json") if path.stem != but)
     return sum((Usage(**read_json(path)) for path in notes), Usage())
 
@@ -231,7 +238,7 @@ def _note_spending(cell: Cell, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`; the kernel gives it back if this process dies."""
+    """Hold the lock at `path`; the kernel releases it if this process dies."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -267,9 +274,9 @@ def _measured(cell: Cell, result: RunResult) -> CellResult:
 
 
 def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:
-    """The cell's settings with what other journals spent taken off the limits, which hold for the whole bench.
+    """Return the cell's settings with limits reduced by the spending of other journals: limits are of the whole bench.
 
-    Of journals that are written to at once none knows what the others spend, so that each has an equal share.
+    Journals that are written at the same time do not know each other's spending, so each has an equal share.
     """
     config = cell.config
     limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}

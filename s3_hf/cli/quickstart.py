@@ -66,8 +66,8 @@ def quickstart(
         display.show_text(f"\nload_dataset({dataset!r})")
         display.show_text(_consume(home, "-c", READ_BACK, dataset))
         display.show_text(f"s3-hf predict {model} …")
-        for said in json.loads(_consume(home, "-m", "s3_hf", "predict", model, *TEXTS, "--json")):
-            display.show_text(f"  {said['label']} ({said['score']:.2f})  {said['text']}")
+        for prediction in json.loads(_consume(home, "-m", "s3_hf", "predict", model, *TEXTS, "--json")):
+            display.show_text(f"  {prediction['label']} ({prediction['score']:.2f})  {prediction['text']}")
     display.show_text(
         f"\nThe run is in {run_dir}; the Hub is in {data}: `s3-hf hub serve --data {data}` serves it again."
     )

@@ -32,11 +32,15 @@ def run(
     student: str = typer.Option(None, help="Encoder: `local`, Hub id or folder. [default: local]"),
     seed_size: int = typer.Option(None, help="Rows of the seed dataset. [default: 400]"),
     rounds: int = typer.Option(None, help="Rounds of error extrapolation. [default: 2]"),
-    round_size: int = typer.Option(None, help="Maximum of rows that a round adds. [default: one per mistake]"),
+    round_size: int = typer.Option(None, help="Maximum number of rows that a round adds. [default: one per mistake]"),
     patience: int = typer.Option(None, help="Stop after this many rounds without gain on the selection rows."),
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
-    seed_data: str = typer.Option(None, help="Start from this dataset (file, folder or Hub id), or a run's seed."),
-    add_data: list[str] = typer.Option(None, help="Add this dataset, or what a run added, as round 1 (repeatable)."),
+    seed_data: str = typer.Option(
+        None, help="Start from this dataset (file, folder or Hub id), or the seed of a run."
+    ),
+    add_data: list[str] = typer.Option(
+        None, help="Add this dataset, or the rows a run added, as round 1 (repeatable)."
+    ),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
     holdout: float = typer.Option(
@@ -44,7 +48,7 @@ def run(
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
     no_rationales: bool = typer.Option(
-        False, "--no-rationales", help="No rationales in prompts, nor in those of extrapolations."
+        False, "--no-rationales", help="Leave rationales out of all prompts, those of extrapolations too."
     ),
     concurrency: int = typer.Option(
         None, help="Requests in progress at once. [default: 16]", rich_help_panel=ENDPOINT
@@ -54,7 +58,7 @@ def run(
     max_cost: float = typer.Option(None, help="Stop at this cost (set the prices too).", rich_help_panel=ENDPOINT),
     assignments: list[str] = options.SET,
     run_dir: Path = options.RUN_DIR,
-    push_to: str = typer.Option(None, help="Publish each round under this namespace (HF_ENDPOINT) as it finishes."),
+    push_to: str = typer.Option(None, help="Publish each finished round under this namespace (HF_ENDPOINT)."),
     print_config: bool = typer.Option(
         False, "--print-config", help="Print the settings as commented YAML and run nothing."
     ),
@@ -156,28 +160,28 @@ def status(
     from s3_hf.store import open_run
 
     run = open_run(run_dir)
-    found = status_of(run)
+    state = status_of(run)
     if as_json:
-        step = {"round": found.next.number, "stage": found.next.stage().value} if found.next else None
-        rounds = [asdict(each) for each in found.rounds]
+        step = {"round": state.next.number, "stage": state.next.stage().value} if state.next else None
+        rounds = [asdict(each) for each in state.rounds]
         known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
-        display.show_json({**known, "next": step, "usage": asdict(found.usage)})
+        display.show_json({**known, "next": step, "usage": asdict(state.usage)})
         return
-    if found.rounds:
-        display.show(display.results_table(found.rounds, f"{run.config.strategy} on {run.config.task}"))
-    for each in found.synthesized:
+    if state.rounds:
+        display.show(display.results_table(state.rounds, f"{run.config.strategy} on {run.config.task}"))
+    for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
-    usage = found.usage
+    usage = state.usage
     cost = f", cost {usage.cost:.4f}" if usage.cost else ""
-    shared = " by all runs that share its journal" if found.shared else ""
+    shared = " by all runs that share its journal" if state.shared else ""
     display.show_text(
         f"spent{shared}: {usage.requests:,} requests, {usage.prompt_tokens:,} prompt and "
         f"{usage.completion_tokens:,} completion tokens{cost}"
     )
-    if found.next:
+    if state.next:
         display.show_text(
-            f"next: round {found.next.number}, {found.next.stage().value}; the same `run` command continues"
+            f"next: round {state.next.number}, {state.next.stage().value}; the same `run` command continues"
         )
 
 

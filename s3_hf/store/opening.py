@@ -96,8 +96,8 @@ def open_run(path: Path) -> RunDir:
 
 
 def _check_unused(path: Path) -> None:
-    found = path.iterdir() if path.is_dir() else [path] if path.exists() else []
-    if any(not file.name.startswith(BEFORE_THE_RUN) for file in found):
+    files = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    if any(not file.name.startswith(BEFORE_THE_RUN) for file in files):
         raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
 
 
