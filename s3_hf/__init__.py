@@ -1,6 +1,6 @@
 """S3: synthesize a dataset step by step and train a small model on it.
 
-`from s3_hf import RunConfig, run` is all that most programs need. Nothing heavy is imported before it is used.
+`s3_hf.run("movie_snippets")` runs the whole method. Heavy modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
-    from s3_hf.loop import run
+    from s3_hf.starting import run
 
-__all__ = ["RunConfig", "run"]
+    __version__: str
+
+__all__ = ["RunConfig", "__version__", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,7 +22,11 @@ def __getattr__(name: str) -> Any:
 
         return RunConfig
     if name == "run":
-        from s3_hf.loop import run
+        from s3_hf.starting import run
 
         return run
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("s3-hf")
     raise AttributeError(f"module 's3_hf' has no attribute {name!r}")

@@ -139,7 +139,7 @@ class TrainingConfig(Settings):
 class RunConfig(Settings):
     """All settings of a run: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`.
 
-    The command line starts what is `local` and finds its weights; `run` from Python needs `services` for it.
+    The embedded LLM and student run where `llm` and `student` are `local`.
     """
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})

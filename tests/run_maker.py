@@ -123,19 +123,24 @@ def add_model(run, number, accuracy=0.75):
     ).save_pretrained(folder.model)
     training = {
         "student": run.facts["student"],
+        "parameters": 1000,
         "rows": 4,
+        "tokens": {"mean": 4.0, "seen": 16},
         "metric": "accuracy",
         "best_epoch": 1,
         "epochs": [{"epoch": 1, "train_loss": 0.6, "accuracy": accuracy}],
         "settings": run.config.training.model_dump(mode="json"),
         "max_length": 64,
+        "seed": 0,
         "precision": "fp32",
+        "processes": 1,
         "seconds": 2.0,
         "samples_per_second": 50.0,
     }
     write_json(folder.model / "training.json", training)
     scores = {"accuracy": accuracy, "macro_f1": accuracy}
-    write_json(folder.metrics, {"validation": {"n": 600, **scores}, "test": {"n": 2000, **scores}, "mistakes": 150})
+    found = {"mined": {"metrics": scores, "n": 600}, "test": {"metrics": scores, "n": 2000}}
+    write_json(folder.metrics, {"scores": found, "mistakes": 150})
 
 
 @cache

@@ -145,7 +145,7 @@ def test_tables(films):
     ]
     kept = read_rows(films.folder / "results.parquet")
     by_arm = {row["arm"]: row for row in kept if row["metric"] == "accuracy"}
-    scores = {arm: [one.scores["accuracy"] for one in results if one.arm == arm] for arm in ARMS}
+    scores = {arm: [one.test["accuracy"] for one in results if one.arm == arm] for arm in ARMS}
     assert by_arm["zerogen"]["mean"] == pytest.approx(sum(scores["zerogen"]) / 2)
     pairs = [one - base for one, base in zip(scores["zerogen"], scores["s3"], strict=True)]
     assert by_arm["zerogen"]["difference"] == pytest.approx(sum(pairs) / 2)
@@ -153,7 +153,7 @@ def test_tables(films):
     assert by_arm["s3"]["paper"] == 0.89
     cells = read_rows(films.folder / "cells.parquet")
     assert len(cells) == len(results)
-    assert cells["test_accuracy"][:] == [one.scores["accuracy"] for one in results]
+    assert cells["test_accuracy"][:] == [one.test["accuracy"] for one in results]
 
 
 def test_an_interval_is_students_t():
@@ -228,7 +228,7 @@ def test_curves_show_training_against_test(films):
     write_report(bench, films.folder, results)
     lines = read_rows(films.folder / "curves.parquet")
     assert len(lines) == len(results)
-    assert lines["test_accuracy"][0] == results[0].scores["accuracy"]
+    assert lines["test_accuracy"][0] == results[0].test["accuracy"]
     assert 0 <= lines["train_accuracy"][0] <= 1
     assert (films.folder / "curves.csv").read_text().startswith("task,student,size,arm,seed,epoch,train_loss")
     assert (films.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -335,7 +335,7 @@ def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
         settings = {**films.values["settings"], "llm": server.url, "synthesis": {}}
         values = {"tasks": tasks, "arms": {"s3": {"rounds": 1}, "gold": {}}, "sizes": [12], "settings": settings}
         results = films.run(**values, seeds=[0], metrics=["accuracy", "exact_match", "f1"])
-    assert [(one.task, set(one.scores)) for one in results if one.arm == "s3"] == [
+    assert [(one.task, set(one.test)) for one in results if one.arm == "s3"] == [
         ("pairs", {"accuracy", "macro_f1"}),
         ("spans", {"exact_match", "f1"}),
     ]

@@ -37,7 +37,7 @@ def test_a_run_from_seed_to_published_folder(kind, request, tiny_student, kinds_
     recipe = request.getfixturevalue(kind)
     result = loop.run(settings(recipe, tiny_student, kinds_llm), tmp_path / "run")
     task = load_task(str(recipe))
-    assert set(result.rounds[-1].scores) == {"n", *task.columns.metrics}
+    assert set(result.rounds[-1].scores["test"].metrics) == {*task.columns.metrics}
     write_folders(open_run(tmp_path / "run"), tmp_path / "hub")
     (folder,) = (tmp_path / "hub" / "datasets" / "local").glob("*-round1")
     rows = datasets.load_dataset(str(folder), split="train")
@@ -87,12 +87,12 @@ def test_held_out_rows_choose_the_epoch_and_no_errors_are_found_on_them(
     loop.run(settings(pairs_recipe, tiny_student, kinds_llm, holdout=0.5), tmp_path / "run")
     run = open_run(tmp_path / "run")
     predictions = datasets.Dataset.from_parquet(str(run.round(0).predictions), cache_dir=str(tmp_path / "cache"))
-    ids = {split: set() for split in ("validation", "selection", "test")}
+    ids = {split: set() for split in ("mined", "selection", "test")}
     for row in predictions:
-        ids[row["split"]].add(row["id"])
-    assert len(ids["validation"]) + len(ids["selection"]) == 36
-    assert not ids["validation"] & ids["selection"]
-    assert set(run.round(1).rows()["s3_parent"][:]) <= ids["validation"]
+        ids[row["role"]].add(row["id"])
+    assert len(ids["mined"]) + len(ids["selection"]) == 36
+    assert not ids["mined"] & ids["selection"]
+    assert set(run.round(1).rows()["s3_parent"][:]) <= ids["mined"]
     assert run.facts["task"]["held_out"] == len(ids["selection"])
 
 

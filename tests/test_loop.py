@@ -56,7 +56,7 @@ def test_s3_runs_its_rounds(films_config, tmp_path):
 def test_labels_of_extrapolations_are_those_of_the_mistakes(films_config, tmp_path):
     loop.run(changed(films_config, rounds=1), tmp_path / "run")
     run = open_run(tmp_path / "run")
-    predictions = {row["id"]: row for row in read_rows(run.round(0).predictions) if row["split"] == "validation"}
+    predictions = {row["id"]: row for row in read_rows(run.round(0).predictions) if row["role"] == "mined"}
     for row in run.round(1).rows():
         mistake = predictions[row["s3_parent"]]
         assert mistake["value"] != mistake["label"] == row["label"]
@@ -119,7 +119,7 @@ def test_a_second_run_leaves_the_first_alone(films_config, films_llm, tmp_path):
         for again in (loop.run, loop.synthesize):
             with pytest.raises(RunDirError, match=r"one process at a time and process '\d+'"):
                 again(config, tmp_path / "run")
-        assert not loop.results_of(open_run(tmp_path / "run"))
+        assert not open_run(tmp_path / "run").results()
         assert first.result().rounds[0].rows == 24
     assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
 
@@ -210,7 +210,7 @@ def test_no_row_is_a_gold_row_that_a_sample_leaves_out(films_config, films_llm, 
 
 def test_convergence_stops(films_config, tmp_path):
     result = loop.run(changed(films_config, rounds=6, patience=1), tmp_path / "run")
-    scores = [one.validation["accuracy"] for one in result.rounds]
+    scores = [one.scores["selection"].metrics["accuracy"] for one in result.rounds]
     assert len(scores) < 7
     assert scores[-1] <= max(scores[:-1]) or not result.rounds[-1].mistakes
 
@@ -318,8 +318,8 @@ def test_unknown_names_are_told_before_anything_is_spent(films_config, films_llm
         ({"training": {"args": {"lerning_rate": 1}}}, "did you mean 'learning_rate'"),
         ({"training": {"args": {"learning_rate": 1}}}, "use `training.learning_rate`"),
         ({"training": {"args": {"lr_scheduler_type": "cosin"}}}, "cosin is not a valid SchedulerType"),
-        ({"llm": "local"}, r"s3_hf.loop.Services\(server.urls, server.model\)"),
-        ({"student": "local"}, r"set student to .* such as str\(s3_hf.local.assets.minilm_dir\(\)\)"),
+        ({"llm": "local"}, r"call s3_hf\.run, which starts it, or set llm to a URL or a model id"),
+        ({"student": "local"}, r"call s3_hf\.run, which finds it, or set student to a Hub id or folder"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             loop.run(changed(films_config, **values), tmp_path / "run")

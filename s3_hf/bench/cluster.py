@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.grid import Cell
-from s3_hf.bench.running import BenchObserver, CellResult, kept_result, raise_first, run_cell
+from s3_hf.bench.running import BenchObserver, CellResult, kept_result, raise_failures, run_cell
 from s3_hf.config import LOCAL
 from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing
 from s3_hf.loop import Observer, Services
@@ -120,7 +120,7 @@ def _gather(
         observer.finished([found for one in cells if (found := kept_result(one, folder))])
     for first in stopped.values():
         raise first
-    raise_first(failed)
+    raise_failures(failed)
     return [found for one in cells if (found := kept_result(one, folder))]
 
 

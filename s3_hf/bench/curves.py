@@ -50,7 +50,7 @@ def _curves(results: Sequence[CellResult]) -> Iterator[tuple[str, str, list[tupl
     several = {place: len({key[place] for key in groups}) > 1 for place in range(3)}
     for key, cells in groups.items():
         name = " ".join([key[3], *(str(key[place]) for place in range(3) if several[place] and key[place])])
-        metric = next(iter(cells[0].scores))
+        metric = next(iter(cells[0].test))
         for curve in (f"train_{metric}", f"test_{metric}"):
             by_epoch: dict[float, list[float]] = {}
             for line in (line for cell in cells for line in cell.epochs if curve in line):

@@ -140,5 +140,6 @@ def _record(line: Line) -> dict[str, Any]:
 def _cell_record(result: CellResult) -> dict[str, Any]:
     values = asdict(result)
     del values["epochs"]
-    scores = {f"test_{name}": value for name, value in values.pop("scores").items()}
-    return values | scores | {f"validation_{name}": value for name, value in values.pop("validation").items()}
+    del values["scores"]
+    scores = [(role, each.metrics.items()) for role, each in result.scores.items()]
+    return values | {f"{role}_{name}": value for role, metrics in scores for name, value in metrics}

@@ -6,19 +6,19 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.grid import Cell
-from s3_hf.config import LOCAL, RunConfig
+from s3_hf.config import RunConfig
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.journal import read_usage
 from s3_hf.loop import Observer, RunResult, Services, check, run
-from s3_hf.records import Usage
-from s3_hf.store import JOURNAL, RunDir, create_run, open_run
+from s3_hf.records import Scores, Usage
+from s3_hf.store import JOURNAL, TEST, RunDir, create_run, parse_facts
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +31,25 @@ LIMITS = {"max_requests": "requests", "max_tokens": "tokens", "max_cost": "cost"
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a finished cell came to: `scores` on test and `validation` are shares, `flops` those of training.
+    """Everything measured in a finished cell.
 
-    `rows` is what the last student was trained on. `requests` and tokens are what the cell needs by itself,
-    whoever paid for them; seconds are as they were measured.
+    Attributes:
+        task: name of the task in the bench file.
+        arm: name of the arm.
+        student: Hub id, folder or `local`.
+        size: wanted rows as the bench file has them; None for all gold rows.
+        seed: seed of every random choice.
+        rows: rows that the last student was trained on.
+        wanted: rows that it should be trained on; None for all gold rows.
+        rounds: number of the last round.
+        scores: role of gold rows to the last student's scores.
+        requests: LLM requests that the cell needs by itself, whichever cell paid for them; tokens likewise.
+        prompt_tokens: tokens of the prompts.
+        completion_tokens: tokens of the answers.
+        flops: floating-point operations of all trainings.
+        synthesis_seconds: wall-clock time as measured.
+        training_seconds: wall-clock time as measured.
+        epochs: the last student's epochs, as in `TrainingFacts`.
     """
 
     task: str
@@ -45,34 +60,36 @@ class CellResult:
     rows: int
     wanted: int | None
     rounds: int
-    scores: dict[str, float]
-    validation: dict[str, float]
+    scores: Mapping[str, Scores]
     requests: int
     prompt_tokens: int
     completion_tokens: int
     flops: float
     synthesis_seconds: float
     training_seconds: float
-    epochs: list[dict[str, float]]
-    """The last student's epochs: training loss, scores on gold validation and, with `training.watch`, on the training
-    rows and on test."""
+    epochs: tuple[Mapping[str, int | float], ...]
+
+    @property
+    def test(self) -> Mapping[str, float]:
+        """The last student's scores on test, by metric."""
+        return self.scores[TEST].metrics
 
 
 class BenchObserver(Observer):
-    """Observer of a bench, called as its cells run; these methods do nothing."""
+    """Receives the progress of a bench; this one ignores it."""
 
     def cell(self, cell: Cell, place: int, total: int) -> None:
         """Called when a cell begins, as number `place` of `total`."""
 
     def finished(self, results: Sequence[CellResult]) -> None:
-        """Called when a cell is finished, with all results so far."""
+        """One more cell is finished; `results` are those of all finished cells."""
 
 
 def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None:
-    """Check all that can be checked of the cells before requests are sent.
+    """Check everything that can be checked of all cells before anything is spent.
 
     Raises:
-        S3Error: a cell cannot run; the message names the first fault.
+        S3Error: the first fault.
     """
     first_seed = min(cell.seed for cell in cells)
     for cell in cells:
@@ -81,11 +98,11 @@ def check_cells(cells: Sequence[Cell], folder: Path, services: Services) -> None
             old = create_run(path, cell.config, {})  # names the settings that changed
             _check_length(cell, old)
         elif cell.seed == first_seed:
-            _check_size(cell, check(cell.config, _services(cell.config, services)))
+            _check_size(cell, check(cell.config, services))
 
 
 def _check_length(cell: Cell, run: RunDir) -> None:
-    """Raise RunDirError if a finished cell has other rounds than its settings, which a run may gain but a cell not."""
+    """Raise if a finished cell has other rounds than the settings; an unfinished run may be extended."""
     old, new = run.facts["config"], cell.config
     if (run.path / "cell.json").exists() and (old["rounds"], old["patience"]) != (new.rounds, new.patience):
         raise RunDirError(
@@ -118,13 +135,13 @@ def run_cells(
     *,
     keep_models: bool = False,
 ) -> list[CellResult]:
-    """Run the cells that are not finished, and return the results of all, in their order.
+    """Run the cells that are not finished and return the results of all cells, in their order.
 
-    A cell whose LLM gives no usable answer is left out and reported at the end. Any other error stops the bench,
-    since the next cell would meet it too.
+    A cell whose LLM gives no usable answer is left out and named at the end. Any other error would occur in the next
+    cell too and stops the bench.
 
     Raises:
-        S3Error: the error that stopped it; everything made so far is kept, and the same call goes on.
+        S3Error: everything made so far is kept, and the same call continues.
     """
     results: list[CellResult] = []
     failed: dict[str, S3Error] = {}
@@ -139,19 +156,19 @@ def run_cells(
         if found := kept_result(cell, folder):
             results.append(found)
             observer.finished(results)
-    raise_first(failed)
+    raise_failures(failed)
     return results
 
 
 def kept_result(cell: Cell, folder: Path) -> CellResult | None:
-    """Return the result of a finished cell, or None, also for a result of another version, which is measured again."""
+    """Return the result of a finished cell, or None; one that another version wrote is measured again."""
     proof = folder / "cells" / cell.name / "cell.json"
-    found = read_json(proof) if proof.exists() else {}
-    return CellResult(**found) if found.keys() == CellResult.__dataclass_fields__.keys() else None
+    values = read_json(proof) if proof.exists() else {}
+    return parse_facts(values, proof, CellResult) if values.keys() == CellResult.__dataclass_fields__.keys() else None
 
 
-def raise_first(failed: dict[str, S3Error]) -> None:
-    """Raise the first error, if there is one, with the names of all cells that failed."""
+def raise_failures(failed: dict[str, S3Error]) -> None:
+    """Raise the first error, if any, with the names of all cells that failed."""
     for first in failed.values():
         first.add_note(f"the other cells are done; left out: {', '.join(failed)}")
         raise first
@@ -166,14 +183,21 @@ def run_cell(
     keep_models: bool = False,
     at_once: int = 1,
 ) -> None:
-    """Run a cell in its folder, and write `cell.json` as the proof that it is complete.
+    """Run the cell in its folder, with `cell.json` as the proof that it is complete.
 
-    Waits until no other process, on any machine, runs a cell of the same journal. `at_once` is the number of journals
-    that are written at the same time; each may spend an equal share of a limit.
+    Waits until no other process, on any machine, runs a cell with the same journal.
+
+    Args:
+        cell: the cell.
+        folder: folder of the bench.
+        services: addresses of the embedded parts.
+        observer: receives progress.
+        keep_models: keep the weights of the students.
+        at_once: journals that are written at the same time; each may spend an equal share of a limit.
 
     Raises:
-        SynthesisError: the LLM gives no usable answer, or a cell whose rows this one takes was left out.
-        S3Error: any other error of the run.
+        SynthesisError: the LLM gives no usable answer, or a cell whose rows this one uses was left out.
+        S3Error: any other error.
     """
     path = folder / "cells" / cell.name
     for name in cell.needs:
@@ -185,7 +209,7 @@ def run_cell(
         if cell.shared:
             _link(path / JOURNAL, folder / "journals" / f"{cell.shared}.sqlite")
         try:
-            result = run(_limited(cell, folder, at_once), path, _services(cell.config, services), observer)
+            result = run(_limited(cell, folder, at_once), path, services, observer)
         finally:
             _note_spending(cell, folder)
         record = _measured(cell, result)
@@ -196,12 +220,12 @@ def run_cell(
 
 
 def spent(folder: Path) -> Usage:
-    """Return the usage of all cells together, with shared rows counted once."""
+    """Return what all cells of the bench paid together, with shared rows counted once."""
     return _spent(folder, "")
 
 
 def _spent(folder: Path, but: str) -> Usage:
-    """Return the usage of all journals but one, from the notes beside them: another machine may have one open."""
+    """Return the sum over all journals but one, from the notes beside them: another machine may have them open."""
     notes = (path for path in (folder / "journals").glob("*.json") if path.stem != but)
     return sum((Usage(**read_json(path)) for path in notes), Usage())
 
@@ -226,12 +250,9 @@ def _turn(path: Path) -> Iterator[None]:
 
 
 def _measured(cell: Cell, result: RunResult) -> CellResult:
-    opened = open_run(result.path)
-    folders = [opened.round(one.number) for one in result.rounds]
-    made = [read_json(folder.facts) for folder in folders]
-    trained = [read_json(folder.model / "training.json") for folder in folders]
-    usage = sum((Usage(**facts["usage"]) for facts in made), Usage())
-    last = result.rounds[-1]
+    last, rounds = result.rounds[-1], result.rounds
+    usage = sum((each.synthesis.usage for each in rounds), Usage())
+    trained = [each.training for each in rounds]
     return CellResult(
         task=cell.task,
         arm=cell.arm,
@@ -241,34 +262,21 @@ def _measured(cell: Cell, result: RunResult) -> CellResult:
         rows=last.rows,
         wanted=cell.rows,
         rounds=last.number,
-        scores=_metrics(last.scores),
-        validation=_metrics(last.validation),
+        scores=last.scores,
         requests=usage.requests,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * one["parameters"] * one["tokens"]["seen"] for one in trained)),
-        synthesis_seconds=sum(facts["seconds"] for facts in made),
-        training_seconds=sum(one["seconds"] for one in trained),
-        epochs=trained[-1]["epochs"],
+        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * each.parameters * each.tokens.seen for each in trained)),
+        synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
+        training_seconds=sum(each.seconds for each in trained),
+        epochs=last.training.epochs,
     )
 
 
-def _metrics(scores: Any) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if name != "n"}
-
-
-def _services(config: RunConfig, all_services: Services) -> Services:
-    """Return the services without the embedded parts that the settings do not use."""
-    chosen = all_services
-    if config.llm != LOCAL:
-        chosen = replace(chosen, llm_urls=(), llm_model="")
-    return chosen if config.student == LOCAL else replace(chosen, student="", student_name="")
-
-
 def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:
-    """Return the cell's settings with limits reduced by the spending of other journals, since they hold for the bench.
+    """Return the cell's settings with limits reduced by the spending of other journals: limits are of the whole bench.
 
-    Journals that are written at the same time do not see each other's spending, so that each has an equal share.
+    Journals that are written at the same time do not know each other's spending, so each has an equal share.
     """
     config = cell.config
     limits = {name: limit for name in LIMITS if (limit := getattr(config.endpoint, name)) is not None}

@@ -77,7 +77,7 @@ def _line(
     base: tuple[CellResult, ...] | None,
 ) -> Line:
     task, *_, arm, metric = place
-    values = [cell.scores[metric] for cell in cells]
+    values = [cell.test[metric] for cell in cells]
     figures = bench.paper.figures.get(arm, {}).get(bench.tasks[task].paper_task or task, {}) if bench.paper else {}
     percent, rows = figures.get(metric), figures.get("rows")
     return Line(
@@ -114,10 +114,10 @@ def _blocks(results: Sequence[CellResult]) -> list[tuple[str, str, int | None]]:
     return sorted(kept, key=lambda key: (order.index(key[:2]), key[2] or 0))
 
 
-def _metrics(bench: Bench, arms: Iterable[tuple[CellResult, ...]]) -> list[str]:
-    known = list(dict.fromkeys(name for cells in arms for cell in cells for name in cell.scores))
+def _metrics(bench: Bench, found: Iterable[tuple[CellResult, ...]]) -> list[str]:
+    known = list(dict.fromkeys(name for cells in found for cell in cells for name in cell.test))
     return known if bench.metrics is None else [name for name in bench.metrics if name in known]
 
 
 def _by_seed(cells: tuple[CellResult, ...], metric: str) -> dict[int, float]:
-    return {cell.seed: cell.scores[metric] for cell in cells}
+    return {cell.seed: cell.test[metric] for cell in cells}

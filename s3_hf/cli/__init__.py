@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import typer
@@ -32,12 +33,29 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="s3-hf",
-    help="From an LLM endpoint and a few hundred labelled examples to a published training set and a small model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"s3-hf {version('s3-hf')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """From an LLM endpoint and a few hundred labelled examples to a published training set and a small model."""
+
+
 for group in (runs, bench, quickstart, publishing, predict, tasks, llm):
     group.register(app)
 

@@ -52,7 +52,7 @@ def bench(
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
     observer = display.BenchDisplay(lambda results: write_report(loaded, folder, results))
-    with options.services(*(cell.config for cell in open_cells)) as services, observer:
+    with starting.services(*(cell.config for cell in open_cells)) as services, observer:
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))
         if engine == "ray":

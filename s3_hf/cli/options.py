@@ -1,9 +1,8 @@
-"""Flags and files to settings."""
+"""Flags that several commands share, and settings from flags and files."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,13 @@ from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
-    from s3_hf.loop import Services
 
 
 def checked_folder(folder: Path | None) -> Path | None:
-    """Return the folder if it is there and can be written, or can be made; as the callback of an option.
+    """Return the folder if it can be written, or created; the callback of an option.
 
     Raises:
-        StorageError: it cannot be.
+        StorageError: it cannot be written.
     """
     from s3_hf.files import check_place
 
@@ -49,12 +47,12 @@ SET = typer.Option(
 JSON = typer.Option(False, "--json", help="Print one JSON value on standard output, progress on standard error.")
 
 
-def settings(config: Path | None, given: Mapping[str, Any], assignments: list[str] | None) -> RunConfig:
-    """Return the settings of a YAML file, if there is one, with flags and then `--set` put over it.
+def settings(config: Path | None, flags: Mapping[str, Any], assignments: list[str] | None) -> RunConfig:
+    """Return the settings of a YAML file, overridden by flags and then by `--set`.
 
     Args:
-        config: YAML file.
-        given: dotted setting name to value; None means that the flag was not given.
+        config: YAML file; None starts from the defaults.
+        flags: dotted setting name to value; None means that the flag is absent.
         assignments: `key=value` strings, the value in YAML.
 
     Raises:
@@ -62,54 +60,31 @@ def settings(config: Path | None, given: Mapping[str, Any], assignments: list[st
     """
     from s3_hf.config import load_config, parse_config
 
-    over = overrides(given, assignments)
+    over = overrides(flags, assignments)
     return load_config(config, over) if config else parse_config(over, source="the command line")
 
 
-def overrides(given: Mapping[str, Any], assignments: list[str] | None) -> dict[str, Any]:
+def overrides(flags: Mapping[str, Any], assignments: list[str] | None) -> dict[str, Any]:
     """Return flags and `--set` assignments as nested settings.
 
     Args:
-        given: dotted setting name to value; None means that the flag was not given.
+        flags: dotted setting name to value; None means that the flag is absent.
         assignments: `key=value` strings, the value in YAML; null is a value.
     """
     from s3_hf.schema import merge
 
     nested: dict[str, Any] = {}
-    flags = ((key, value) for key, value in given.items() if value is not None)
-    for key, value in [*flags, *(_assignment(text) for text in assignments or ())]:
+    present = ((key, value) for key, value in flags.items() if value is not None)
+    for key, value in [*present, *(_assignment(text) for text in assignments or ())]:
         for part in reversed(key.split(".")):
             value = {part: value}
         nested = merge(nested, value)
     return nested
 
 
-@contextlib.contextmanager
-def services(*configs: RunConfig, trains: bool = True, asks: bool = True) -> Iterator[Services]:
-    """Start the embedded LLM and find the embedded student, where the settings ask for them.
-
-    The first process of a launch is the only one that asks.
-    """
-    from s3_hf.config import LOCAL
-    from s3_hf.local import assets
-    from s3_hf.local.llm import serve
-    from s3_hf.locking import first_process
-    from s3_hf.loop import Services
-    from s3_hf.strategies import strategy_named
-
-    asked = trains and any(config.student == LOCAL for config in configs)
-    student = (str(assets.minilm_dir()), assets.MINILM_ID) if asked else ("", "")
-    asks = asks and first_process()
-    if not asks or not any(config.llm == LOCAL and strategy_named(config.strategy).asks_llm for config in configs):
-        yield Services((), "", *student)
-        return
-    with serve() as server:
-        yield Services(server.urls, server.model, *student)
-
-
-def one_or_many(given: list[str] | None) -> Any:
-    """What a flag that may be repeated stands for in the settings."""
-    return given[0] if given and len(given) == 1 else given or None
+def one_or_many(values: list[str] | None) -> Any:
+    """Return the setting of a repeatable flag: its one value, the list of several, or None."""
+    return values[0] if values and len(values) == 1 else values or None
 
 
 def _assignment(text: str) -> tuple[str, Any]:

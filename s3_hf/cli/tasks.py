@@ -133,13 +133,14 @@ def preview(
     """
     from dataclasses import asdict
 
+    from s3_hf import starting
     from s3_hf.cli import display
     from s3_hf.loop import preview as preview_run
 
     flags = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
     flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     settings = options.settings(None, flags, assignments)
-    with options.services(settings, trains=False, asks=bool(llm)) as services:
+    with starting.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))
     if as_json:
         display.show_json([asdict(one) for one in shown])

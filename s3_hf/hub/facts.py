@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.cards import DatasetFacts, ModelFacts, RoundFacts, RunFacts, Sample
 from s3_hf.files import read_json
 from s3_hf.hub.names import shown, without_paths
-from s3_hf.records import Scores, Usage
-from s3_hf.store import RoundDir, RunDir
+from s3_hf.records import Usage
+from s3_hf.store import RunDir, Stage
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,7 +38,7 @@ def run_facts(run: RunDir, number: int, rows: Dataset, license: str | None) -> R
         student=shown(run.facts["student"] or ""),
         settings=settings(run),
         versions=run.facts["versions"],
-        rounds=tuple(_round_facts(run.round(each)) for each in range(number + 1)),
+        rounds=tuple(_round_facts(run, each) for each in range(number + 1)),
         license=license,
     )
 
@@ -120,31 +121,24 @@ def provenance(run: RunDir, number: int) -> dict[str, Any]:
         "student": shown(run.facts["student"] or ""),
         "settings": settings(run),
         "task": without_paths(run.facts["task"]),
-        "rounds": [without_paths(read_json(each.facts)) | _scores_file(each) for each in rounds],
+        "rounds": [without_paths(read_json(each.facts)) | _scores(run, each.number) for each in rounds],
     }
 
 
-def _round_facts(folder: RoundDir) -> RoundFacts:
-    report = read_json(folder.facts)
-    scores = _scores_file(folder).get("scores", {})
-    return RoundFacts(
-        number=folder.number,
-        added=report["rows"],
-        labels=report["labels"],
-        validation=_scores(scores.get("validation")),
-        test=_scores(scores.get("test")),
-        mistakes=scores.get("mistakes"),
-    )
+def _round_facts(run: RunDir, number: int) -> RoundFacts:
+    synthesis = run.round(number).synthesis()
+    if run.round(number).stage() is not Stage.DONE:
+        return RoundFacts(number, synthesis.rows, synthesis.labels)
+    result = run.result(number)
+    scores = result.scores
+    return RoundFacts(number, result.added, synthesis.labels, scores["selection"], scores["test"], result.mistakes)
 
 
-def _scores_file(folder: RoundDir) -> dict[str, Any]:
-    return {"scores": read_json(folder.metrics)} if folder.metrics.exists() else {}
-
-
-def _scores(found: Mapping[str, Any] | None) -> Scores | None:
-    if found is None:
-        return None
-    return Scores({name: value for name, value in found.items() if name != "n"}, found["n"])
+def _scores(run: RunDir, number: int) -> dict[str, Any]:
+    if run.round(number).stage() is not Stage.DONE:
+        return {}
+    result = run.result(number)
+    return {"scores": {role: asdict(each) for role, each in result.scores.items()}, "mistakes": result.mistakes}
 
 
 def _cut(text: str, longest: int) -> str:

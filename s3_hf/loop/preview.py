@@ -11,8 +11,9 @@ from pathlib import Path
 from s3_hf.config import RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.journal import Journal
-from s3_hf.loop.making import checks_of, client_of
-from s3_hf.loop.results import Services
+from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.context import Addresses, Services
+from s3_hf.loop.synthesis import checks_of, client_of
 from s3_hf.records import Completion, Request
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.synthesis import Generate, Plan, Rationales, Synthesizer
@@ -60,13 +61,13 @@ def preview(config: RunConfig, n: int, services: Services | None = None, *, ask:
     if not ask:
         return _Preview(config, strategy, task, _refuse).without_answers(n)
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
-        return asyncio.run(_with_answers(config, strategy, task, n, services or Services(), journal))
+        return run_coroutine(_with_answers(config, strategy, task, n, services or Services(), journal))
 
 
 async def _with_answers(
     config: RunConfig, strategy: Strategy, task: Task, n: int, services: Services, journal: Journal
 ) -> list[PromptPreview]:
-    async with client_of(config, services, journal) as client:
+    async with client_of(config, Addresses.of(config, services), journal) as client:
         return await _Preview(config, strategy, task, client.generate).with_answers(n)
 
 

@@ -97,6 +97,7 @@ def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) ->
         "tokens": {"mean": round(sum(lengths) / len(lengths), 1), "seen": round(sum(lengths) * done)},
         "metric": job.metric,
         "best_epoch": best,
+        "steps": trainer.state.global_step,
         "epochs": history,
         "settings": job.settings.model_dump(mode="json"),
         "max_length": trainer.processing_class.model_max_length,

@@ -1,0 +1,198 @@
+"""What all stages of a run need, checked and opened once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3_hf.config import LOCAL, RunConfig
+from s3_hf.errors import ConfigError
+from s3_hf.llm import ClientStatus
+from s3_hf.loop.launch import Launch
+from s3_hf.records import Columns
+from s3_hf.store import RoundResult, RunDir, Stage, create_run
+from s3_hf.strategies import Strategy, strategy_named
+from s3_hf.task import Task, task_of
+
+
+class Observer:
+    """Receives the progress of a run; this one ignores it. It is called in the first process of a launch only."""
+
+    def stage(self, number: int, stage: Stage) -> None:
+        """Round `number` begins a stage."""
+
+    def rows(self, done: int, total: int | None, status: ClientStatus | None) -> None:
+        """`done` of `total` rows of the round exist; None if the method decides how many there will be."""
+
+    def status(self, status: ClientStatus) -> None:
+        """The LLM client sent a request, received an answer or repeated a request."""
+
+    def trial(self, done: int, total: int) -> None:
+        """`done` of `total` trials of the search for training settings are finished."""
+
+    def step(self, done: int, total: int) -> None:
+        """`done` of `total` training steps are finished."""
+
+    def scored(self, result: RoundResult) -> None:
+        """A round is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Addresses of the embedded parts, used where the settings name `local`.
+
+    Attributes:
+        llm_urls: base URLs of the running LLM.
+        llm_model: name of the LLM on cards.
+        student: folder of the student's pretrained weights.
+        student_name: name of the student on cards.
+    """
+
+    llm_urls: tuple[str, ...] = ()
+    llm_model: str = ""
+    student: str = ""
+    student_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a run reaches its LLM and its student, and their names on cards.
+
+    Attributes:
+        llm_urls: base URLs of the endpoint; empty for a model on Inference Providers.
+        llm_model: model in the requests; None takes the one that the endpoint serves.
+        llm_facts: `model` and `endpoint` (`local`, `url` or `inference-providers`) as cards name them.
+        student: Hub id or folder of the pretrained weights.
+        student_name: name of the student on cards.
+    """
+
+    llm_urls: tuple[str, ...]
+    llm_model: str | None
+    llm_facts: dict[str, str]
+    student: str
+    student_name: str
+
+    @classmethod
+    def of(cls, config: RunConfig, services: Services) -> Addresses:
+        """Return the addresses in the settings, and those of `services` where the settings name `local`."""
+        urls, model = config.llm_urls, config.llm_model
+        if config.llm == LOCAL:
+            urls, facts = services.llm_urls, {"model": services.llm_model, "endpoint": "local"}
+        elif urls:
+            facts = {"model": model or "as served", "endpoint": "url"}
+        else:
+            model = str(config.llm)
+            facts = {"model": model, "endpoint": "inference-providers"}
+        local = config.student == LOCAL
+        student, name = (services.student, services.student_name) if local else (config.student, config.student)
+        return cls(urls, model, facts, student, name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the stages of one call of `run` share."""
+
+    config: RunConfig
+    strategy: Strategy
+    task: Task
+    run: RunDir
+    addresses: Addresses
+    launch: Launch
+    observer: Observer
+
+    @property
+    def metric(self) -> str:
+        """The metric that chooses the epoch and decides on convergence."""
+        return self.config.metric or self.task.columns.metrics[0]
+
+
+@contextlib.contextmanager
+def opened(
+    config: RunConfig,
+    run_dir: Path | str | None,
+    services: Services | None,
+    observer: Observer | None,
+    *,
+    trains: bool,
+) -> Iterator[RunContext]:
+    """Check the settings, then hold the run directory, created or opened, for the time of the block.
+
+    Args:
+        config: settings of the run.
+        run_dir: folder of the run; None takes `default_run_dir(config)`.
+        services: addresses of the embedded parts.
+        observer: receives progress.
+        trains: False if no student will be trained.
+
+    Raises:
+        S3Error: see `check` and `create_run`.
+    """
+    launch, services = Launch.current(), services or Services()
+    task, strategy = check(config, services, trains=trains), strategy_named(config.strategy)
+    addresses = Addresses.of(config, services)
+    path = Path(run_dir) if run_dir else default_run_dir(config)
+    facts: dict[str, Any] = {}
+    if launch.first:
+        facts = {
+            "strategy": config.strategy,
+            "student": addresses.student_name if trains else None,
+            "llm": addresses.llm_facts if strategy.asks_llm else None,
+            "task": task.facts(),
+            "digests": task.content_digests(),
+        }
+    with launch.opening(path):
+        run = create_run(path, config, facts)
+        shown = (observer or Observer()) if launch.first else Observer()
+        yield RunContext(config, strategy, task, run, addresses, launch, shown)
+
+
+def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task:
+    """Check everything that can be checked before anything is spent, and return the task.
+
+    Raises:
+        S3Error: strategy, task, student, metric or training arguments cannot be used.
+    """
+    strategy = strategy_named(config.strategy)
+    addresses = Addresses.of(config, services)
+    if strategy.asks_llm and config.llm == LOCAL and not addresses.llm_urls and Launch.current().first:
+        raise ConfigError(
+            "llm='local' needs the embedded LLM, found that it is not running; call s3_hf.run, which starts it, or "
+            "set llm to a URL or a model id"
+        )
+    if config.add_data and not config.rounds:
+        raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
+    task = task_of(config)
+    if config.contexts:
+        task.contexts  # noqa: B018 - reads and caches them
+    if strategy.scores_rows and (task.columns.context or task.columns.answers):
+        raise ConfigError(
+            f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
+            f"the context {task.columns.context!r}; use another strategy"
+        )
+    if trains:
+        _check_training(config, addresses, task.columns)
+    return task
+
+
+def default_run_dir(config: RunConfig) -> Path:
+    """Return `runs/TASK-STRATEGY-FINGERPRINT`, the same folder for the same settings."""
+    return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
+
+
+def _check_training(config: RunConfig, addresses: Addresses, columns: Columns) -> None:
+    from s3_hf.scoring import check_metric
+    from s3_hf.training import check_arguments, check_student, check_tuning
+
+    if not addresses.student:
+        raise ConfigError(
+            "student='local' needs the embedded student, found no folder of its weights; call s3_hf.run, which finds "
+            "it, or set student to a Hub id or folder"
+        )
+    if config.metric is not None:
+        check_metric(config.metric, columns)
+    check_arguments(config.training, config.metric or columns.metrics[0])
+    check_tuning(config.training)
+    check_student(addresses.student)

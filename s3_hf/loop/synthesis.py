@@ -1,0 +1,235 @@
+"""The synthesis stage of a round: from strategy and LLM to `data.parquet` and `round.json`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from s3_hf.config import RunConfig
+from s3_hf.errors import S3Error, SynthesisError, TaskError
+from s3_hf.files import RowWriter, write_json
+from s3_hf.journal import Journal
+from s3_hf.llm import Client, ClientStatus
+from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.context import Addresses, RunContext
+from s3_hf.loop.progen import rows_to_show
+from s3_hf.records import Example, Feedback
+from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
+from s3_hf.synthesis import Checks, Generate, Synthesizer
+from s3_hf.task import Task, existing_examples
+from s3_hf.texts import digests
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 4
+"""Slots in progress for each request in progress: later slots continue while an early one is asked again."""
+
+
+def synthesize_rows(context: RunContext, folder: RoundDir) -> None:
+    """Leave the round's rows in `folder.data`; `folder.partial` has those made before a stop.
+
+    A round after the seed whose rows were all rejected leaves `folder.empty` only.
+
+    Raises:
+        SynthesisError: no row of the seed passed the checks.
+        S3Error: the LLM cannot be asked, a limit is reached, or a dataset to start from cannot be used.
+    """
+    if folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
+        return
+    context.observer.stage(folder.number, Stage.SYNTHESIZE)
+    context.launch.alone(lambda: _make(context, folder), folder.facts, folder.empty)
+
+
+def client_of(
+    config: RunConfig,
+    addresses: Addresses,
+    journal: Journal,
+    on_status: Callable[[ClientStatus], None] | None = None,
+) -> Client:
+    """Return a client of the run's LLM; `on_status` is called with its progress."""
+    return Client(addresses.llm_model, addresses.llm_urls, config.endpoint, journal, on_status)
+
+
+def checks_of(task: Task, seen: set[int]) -> Checks:
+    """Return the checks of a task against all its gold texts; `seen` holds digests of the existing rows."""
+    config = task.config
+    return Checks(
+        task.label_words,
+        config.min_words,
+        config.one_line,
+        config.question,
+        test=digests(task.test_split[config.text][:]),
+        gold=task.row_digests(task.validation_split),
+        seen=seen,
+    )
+
+
+class _Rows:
+    """Writes the rows of one round as they arrive and counts their labels and origins."""
+
+    def __init__(self, task: Task, folder: RoundDir) -> None:
+        self._task, self._folder = task, folder
+        self._writer = RowWriter(folder.data, task.features)
+        self.labels: Counter[str] = Counter(dict.fromkeys(task.label_names, 0))
+        self.origins: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self._writer.count
+
+    def add(self, example: Example) -> None:
+        self._writer.write(example.row())
+        if self._task.config.label:
+            self.labels[self._task.label_names[example.columns[self._task.config.label]]] += 1
+        self.origins[example.origin] += 1
+
+    def stop(self, error: BaseException) -> None:
+        """Keep the rows so far in `partial.parquet`, and note their place on the error."""
+        if self.count:
+            self._writer.commit(self._folder.partial)
+            error.add_note(f"{self.count} rows so far: {self._folder.partial}")
+        else:
+            self._writer.discard()
+
+    def commit(self) -> None:
+        if self.count:
+            self._writer.commit()
+            self._folder.partial.unlink(missing_ok=True)
+        else:
+            self._writer.discard()
+
+
+def _make(context: RunContext, folder: RoundDir) -> None:
+    began = time.monotonic()
+    if not folder.number and context.config.add_data:
+        for _ in _added(context, 1):  # read to the end, so that a fault in them is found before the seed is paid for
+            pass
+    rows = _Rows(context.task, folder)
+    try:
+        synthesizer = run_coroutine(_collect(context, folder.number, rows))
+    except (S3Error, KeyboardInterrupt) as error:
+        rows.stop(error)
+        raise
+    rows.commit()
+    if not rows.count and not folder.number:
+        raise SynthesisError("round 0 must add rows, found none that passed the checks; try another LLM")
+    if not rows.count:
+        logger.warning("round %d adds no rows, since none passed the checks: the run ends here", folder.number)
+    facts = _facts(synthesizer, folder.number, rows, time.monotonic() - began)
+    write_json(folder.facts if rows.count else folder.empty, asdict(facts))
+
+
+def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -> SynthesisFacts:
+    tally = synthesizer.tally
+    return SynthesisFacts(
+        round=number,
+        rows=rows.count,
+        labels=dict(rows.labels),
+        origins=dict(rows.origins),
+        rationales=dict(synthesizer.known_rationales),
+        prompts=dict(synthesizer.prompts),
+        rejected=dict(tally.rejected.most_common()),
+        given_up=tally.given_up,
+        usage=tally.usage,
+        seconds=round(seconds, 1),
+    )
+
+
+async def _collect(context: RunContext, number: int, rows: _Rows) -> Synthesizer:
+    """Add each example of the round to `rows`; the journal is open for this time."""
+    config, observer = context.config, context.observer
+    with Journal(context.run.journal, config.written_by() if context.strategy.asks_llm else None) as journal:
+        async with client_of(config, context.addresses, journal, observer.status) as client:
+            synthesizer = _synthesizer(context, number, client.generate)
+            examples, wanted = _examples(context, synthesizer, number)
+            async for example in examples:
+                rows.add(example)
+                observer.rows(rows.count, wanted, client.status)
+    return synthesizer
+
+
+def _synthesizer(context: RunContext, number: int, generate: Generate) -> Synthesizer:
+    """Return the synthesizer of a round, with the rationales of the round before."""
+    return Synthesizer(
+        task=context.task,
+        settings=context.config.synthesis,
+        seed=context.config.seed,
+        round=number,
+        generate=generate,
+        checks=checks_of(context.task, _seen(context, number)),
+        window=WINDOW * context.config.endpoint.concurrency,
+        once=context.run.round(number).once,
+        known_rationales=dict(context.run.round(number - 1).synthesis().rationales) if number else {},
+    )
+
+
+def _seen(context: RunContext, number: int) -> set[int]:
+    """Return the digests of the rows of earlier rounds."""
+    earlier = (context.run.round(each).rows() for each in range(number))
+    return set().union(*(context.task.row_digests(rows) for rows in earlier))
+
+
+def _examples(context: RunContext, synthesizer: Synthesizer, number: int) -> tuple[AsyncIterator[Example], int | None]:
+    """Return the examples of a round as they come, and how many are wanted, None if the method decides."""
+    config, strategy = context.config, context.strategy
+    if number == 0:
+        if config.seed_data:
+            return _stream(_existing(context, _files(context, config.seed_data, 0), 0)), None
+        return strategy.seed(synthesizer, config.seed_size), config.seed_size
+    if number == 1 and config.add_data:
+        return _stream(_added(context, number)), None
+    feedback = _feedback(context, number)
+    source = len(feedback.mistakes) * config.synthesis.per_error
+    size = config.size_of_round(number)
+    limited = strategy.from_mistakes and not config.synthesis.top_up
+    assert strategy.grow is not None
+    return strategy.grow(synthesizer, feedback, size), min(source, size or source) if limited else size
+
+
+def _feedback(context: RunContext, number: int) -> Feedback:
+    """Return what the student of the round before teaches about the data."""
+    from s3_hf.scoring import mistakes
+
+    task, run, last = context.task, context.run, context.run.round(number - 1)
+    wrong = mistakes(task.mined, last.mined_predictions(), task.columns, context.config.mistake_f1)
+    shown = rows_to_show(run, task, number) if context.strategy.scores_rows else {}
+    return Feedback(run.union(number - 1), task.mined, wrong, shown)
+
+
+def _added(context: RunContext, number: int) -> Iterator[Example]:
+    """Return the rows of `add_data`."""
+    sources = context.config.add_data
+    assert sources is not None
+    sources = (sources,) if isinstance(sources, str) else sources
+    files = [file for source in sources for file in _files(context, source, number)]
+    return _existing(context, files, number)
+
+
+def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
+    test = context.task.row_digests(context.task.test_split)
+    return existing_examples(context.task.config, sources, test, number)
+
+
+def _files(context: RunContext, source: str, number: int) -> list[str]:
+    """Return the source itself, or the files of a run directory: its seed for round 0, else the rows added to it.
+
+    A relative path is looked up in this run's directory first.
+    """
+    folders = (context.run.path / source, Path(source))
+    folder = next((each for each in folders if (each / "run.yaml").exists()), None)
+    if folder is None:
+        return [source]
+    rounds = open_run(folder).rounds()
+    if not (chosen := rounds[1:] if number else rounds[:1]):
+        wanted = "added rows to its seed" if number else "a seed"
+        raise TaskError(f"given run {source!r} must have {wanted}, found {len(rounds)} rounds; name another one")
+    return [str(each.data) for each in chosen]
+
+
+async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:
+    for example in examples:
+        yield example

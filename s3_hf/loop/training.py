@@ -1,0 +1,67 @@
+"""The training stage of a round: from the union of its rows to `model/`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from typing import TYPE_CHECKING
+
+from s3_hf.files import read_json, write_json
+from s3_hf.loop.context import RunContext
+from s3_hf.store import RoundDir, Stage
+
+if TYPE_CHECKING:
+    from s3_hf.training import TrainingJob
+
+
+def train_student(context: RunContext, folder: RoundDir) -> None:
+    """Leave the student trained on the rows of this and all earlier rounds in `folder.model`.
+
+    Raises:
+        StudentError: the student cannot be loaded, or the GPU has too little memory.
+        StorageError: the disk is full.
+    """
+    if folder.model.exists():
+        return
+    from s3_hf.training import fit
+
+    job = _tuned(context, _job(context, folder.number))
+    work = folder.path / "checkpoints"
+    context.observer.stage(folder.number, Stage.TRAIN)
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+    with context.launch.replacing(folder.model) as target:
+        fit(job, target, work, context.observer.step)
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+
+
+def _tuned(context: RunContext, job: TrainingJob) -> TrainingJob:
+    """Return the job with the settings that the search in round 0 chose; the search runs now if it has not yet."""
+    if not context.config.training.trials:
+        return job
+    from s3_hf.training import tune
+
+    folder = context.run.round(0)
+    if not folder.tuned.exists():
+        chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
+        context.launch.alone(lambda: write_json(folder.tuned, chosen), folder.tuned)
+    return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
+
+
+def _job(context: RunContext, number: int) -> TrainingJob:
+    from s3_hf.training import TrainingJob
+
+    config, task, rows = context.config, context.task, context.run.union(number)
+    return TrainingJob(
+        rows=rows,
+        selection=task.selection,
+        columns=task.columns,
+        label_names=task.label_names,
+        student=context.addresses.student,
+        student_name=context.addresses.student_name,
+        max_length=config.training.max_length or task.config.max_length,
+        stride=task.config.stride,
+        metric=context.metric,
+        seed=config.seed,
+        settings=config.training,
+        watched={"train": rows, "test": task.test} if config.training.watch else {},
+    )

@@ -1,0 +1,7 @@
+"""Starting a run from Python or the command line: the embedded parts that settings call `local`, and progress."""
+
+from s3_hf.starting.embedded import services
+from s3_hf.starting.progress import Progress
+from s3_hf.starting.running import run
+
+__all__ = ["Progress", "run", "services"]

@@ -1,0 +1,44 @@
+"""The run directory: where a run keeps everything that it makes, and from which it continues.
+
+    run.yaml  run.lock  journal.sqlite
+    round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
+    round-1/  (helpful.json) data.parquet round.json | …
+    round-2/  empty.json
+
+The stage of a round is derived from the proof files that exist (`RoundDir.stage`) and never stored. Files are
+written temp -> fsync -> rename, the proof of a stage last, so that a kill at any moment leaves each stage either
+done or not begun.
+"""
+
+from s3_hf.store.facts import (
+    MINED,
+    SELECTION,
+    TEST,
+    RoundResult,
+    ScoringFacts,
+    SynthesisFacts,
+    TrainingFacts,
+    parse_facts,
+)
+from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
+from s3_hf.store.opening import create_run, locked, open_run
+
+__all__ = [
+    "JOURNAL",
+    "MINED",
+    "NO_WEIGHTS",
+    "SELECTION",
+    "TEST",
+    "RoundDir",
+    "RoundResult",
+    "RunDir",
+    "ScoringFacts",
+    "Stage",
+    "SynthesisFacts",
+    "TrainingFacts",
+    "create_run",
+    "has_weights",
+    "locked",
+    "open_run",
+    "parse_facts",
+]

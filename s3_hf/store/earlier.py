@@ -1,0 +1,26 @@
+"""Scores and predictions as version 0.1.0 wrote them: `validation` was the name of two roles.
+
+Without `holdout` these were the same rows. With it, `validation` in `metrics.json` names the selection rows and in
+`predictions.parquet` the mined ones, whose scores were not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3_hf.store.facts import MINED, SELECTION, TEST
+
+PREDICTED_ROLES = {"validation": MINED, "selection": SELECTION, "test": TEST}
+"""Values of the column `split`, which is now called `role`."""
+
+
+def current_scoring(values: Mapping[str, Any], *, holdout: bool) -> dict[str, Any]:
+    """Return the content of a `metrics.json` of version 0.1.0 in today's form."""
+    parts = {
+        name: {"metrics": {metric: value for metric, value in values[name].items() if metric != "n"},
+               "n": values[name]["n"]}
+        for name in ("validation", "test")
+    }  # fmt: skip
+    role = SELECTION if holdout else MINED
+    return {"scores": {role: parts["validation"], TEST: parts["test"]}, "mistakes": values["mistakes"]}

@@ -1,0 +1,224 @@
+"""Paths and contents of a run directory and of its rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.config import RunConfig
+from s3_hf.files import read_json, read_rows, write_json
+from s3_hf.records import Prediction
+from s3_hf.store.earlier import PREDICTED_ROLES, current_scoring
+from s3_hf.store.facts import (
+    MINED,
+    SELECTION,
+    RoundResult,
+    ScoringFacts,
+    SynthesisFacts,
+    TrainingFacts,
+    parse_facts,
+    read_facts,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+JOURNAL = "journal.sqlite"
+NO_WEIGHTS = (
+    "a bench deletes those of a finished cell: set keep_models: true in its file, remove the cell's folder and run "
+    "the bench again, which keeps the answers that were paid for"
+)
+"""Why a trained model may have no weights, and what to do."""
+
+
+def has_weights(model: Path) -> bool:
+    """Return whether a model folder exists and has its weights; see `NO_WEIGHTS`."""
+    return any(model.glob("*.safetensors"))
+
+
+class Stage(Enum):
+    """The next stage of a round."""
+
+    SYNTHESIZE = "synthesize"
+    TRAIN = "train"
+    SCORE = "score"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDir:
+    """The files of one round. `data` holds the rows that this round added, not the union."""
+
+    path: Path
+    number: int
+
+    @property
+    def data(self) -> Path:
+        """Parquet file of the rows that this round added."""
+        return self.path / "data.parquet"
+
+    @property
+    def partial(self) -> Path:
+        """Parquet file of the rows made before a stop; deleted when the round is complete."""
+        return self.path / "partial.parquet"
+
+    @property
+    def helpful(self) -> Path:
+        """Ids of earlier rounds' rows that this round's prompts may show, for each label (ProGen)."""
+        return self.path / "helpful.json"
+
+    @property
+    def facts(self) -> Path:
+        """JSON file of `SynthesisFacts`. Proof that `data` is complete."""
+        return self.path / "round.json"
+
+    @property
+    def empty(self) -> Path:
+        """JSON file of `SynthesisFacts` of a round whose rows were all rejected. Proof that the run ends before it."""
+        return self.path / "empty.json"
+
+    @property
+    def tuned(self) -> Path:
+        """Training settings that the search in this round chose, which later rounds use too."""
+        return self.path / "tuned.json"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the student trained on the union of rounds 0 to this one; renamed into place when complete."""
+        return self.path / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """Parquet file with `role`, `id`, `label`, `value` and `scores` for each gold row that was predicted."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        """JSON file of `ScoringFacts`. Proof that `predictions` is complete."""
+        return self.path / "metrics.json"
+
+    @property
+    def published(self) -> Path:
+        """Repository ids and commits of this round on the Hub."""
+        return self.path / "published.json"
+
+    def stage(self) -> Stage:
+        """Return the first stage whose proof is missing."""
+        if not self.facts.exists():
+            return Stage.SYNTHESIZE
+        if not self.model.exists():
+            return Stage.TRAIN
+        return Stage.DONE if self.metrics.exists() else Stage.SCORE
+
+    def once(self, name: str, value: Any) -> Any:
+        """Return the value first stored under this name in the round, so that a resumed run builds the same prompts.
+
+        Args:
+            name: stem of the JSON file that keeps the value.
+            value: stored if there is no such file yet.
+        """
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            write_json(path, value)
+        return read_json(path)
+
+    def rows(self) -> Dataset:
+        """Return the rows that this round added, memory-mapped by `datasets`."""
+        return read_rows(self.data)
+
+    def synthesis(self) -> SynthesisFacts:
+        """Return how the rows of this round were made.
+
+        Raises:
+            RunDirError: the file is missing or damaged.
+        """
+        return read_facts(self.facts, SynthesisFacts)
+
+    def training(self) -> TrainingFacts:
+        """Return how the student of this round was trained.
+
+        Raises:
+            RunDirError: the file is missing or damaged.
+        """
+        return read_facts(self.model / "training.json", TrainingFacts)
+
+    def mined_predictions(self) -> tuple[Prediction, ...]:
+        """Return the student's predictions of the mined rows, in their order.
+
+        Raises:
+            RunDirError: the file is missing or damaged.
+        """
+        rows = read_rows(self.predictions)
+        roles = rows["role"] if "role" in rows.column_names else map(PREDICTED_ROLES.get, rows["split"])
+        mined = rows.select([place for place, role in enumerate(roles) if role == MINED])
+        return tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in mined)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """An open run directory and the content of `run.yaml`."""
+
+    path: Path
+    config: RunConfig
+    facts: Mapping[str, Any]
+
+    @property
+    def journal(self) -> Path:
+        """The durable record of completions; may be a link to one that several runs share."""
+        return (self.path / JOURNAL).resolve()
+
+    def round(self, number: int) -> RoundDir:
+        """Return the folder of round `number`; it need not exist yet."""
+        return RoundDir(self.path / f"round-{number}", number)
+
+    def rounds(self) -> list[RoundDir]:
+        """Return the rounds whose data is complete, in order."""
+        complete: list[RoundDir] = []
+        while (candidate := self.round(len(complete))).facts.exists():
+            complete.append(candidate)
+        return complete
+
+    def union(self, last: int) -> Dataset:
+        """Return D_seed and D_add(1) to D_add(`last`): the training rows of round `last` (Algorithm 2)."""
+        from datasets import concatenate_datasets
+
+        return concatenate_datasets([self.round(number).rows() for number in range(last + 1)])
+
+    def result(self, number: int) -> RoundResult:
+        """Return everything measured in a finished round.
+
+        Raises:
+            RunDirError: a file of the round is missing or damaged, or the round is not finished.
+        """
+        made = [self.round(each).synthesis() for each in range(number + 1)]
+        folder, scored = self.round(number), self._scoring(number)
+        return RoundResult(
+            number=number,
+            rows=sum(each.rows for each in made),
+            added=made[-1].rows,
+            scores=scored.scores,
+            mistakes=scored.mistakes,
+            holdout=bool(self.config.holdout),
+            synthesis=made[-1],
+            training=folder.training(),
+            model_dir=folder.model,
+        )
+
+    def results(self) -> tuple[RoundResult, ...]:
+        """Return everything measured in the finished rounds, in order."""
+        return tuple(self.result(each.number) for each in self.rounds() if each.stage() is Stage.DONE)
+
+    def _scoring(self, number: int) -> ScoringFacts:
+        path = self.round(number).metrics
+        values = read_json(path)
+        if "validation" in values:
+            values = current_scoring(values, holdout=bool(self.config.holdout))
+        scored = parse_facts(values, path, ScoringFacts)
+        if self.config.holdout:
+            return scored
+        return ScoringFacts(
+            {MINED: scored.scores[MINED], SELECTION: scored.scores[MINED], **scored.scores}, scored.mistakes
+        )
