@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s3_model", "s3_prompt")
 """Columns that a synthetic row has besides the gold dataset's own."""
+HUMAN = "human"
+"""The `origin` of a row that is a gold row itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from s3_hf.cards import (
     RunFacts,
     Sample,
     dataset_card,
-    interval,
     model_card,
-    size_category,
 )
+from s3_hf.cards.metadata import size_category
+from s3_hf.cards.shared import interval
 from s3_hf.config import RunConfig
 from s3_hf.records import Quality, Scores, Usage
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from s3_hf.errors import HubError, TaskError
 from s3_hf.hub.copies import Bools, near_copies
-from s3_hf.records import Quality
+from s3_hf.records import HUMAN, Quality
 from s3_hf.store import RunDir
 from s3_hf.texts import digest_of, digests, normalise, row_texts
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MAX_COPIES = 0.01
 """Share of the rows that may copy gold validation text."""
-HUMAN = "human"
-"""The `s3_origin` of a row that is a gold row itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -131,7 +131,7 @@ def _round_facts(folder: RoundDir) -> RoundFacts:
         number=folder.number,
         added=report["rows"],
         labels=report["labels"],
-        validation=_scores(scores.get("validation")),
+        selection=_scores(scores.get("validation")),
         test=_scores(scores.get("test")),
         mistakes=scores.get("mistakes"),
     )
