@@ -299,8 +299,8 @@ def test_progen_is_described_as_such():
     run = dataclasses.replace(PLAIN, strategy="progen", rounds=ROUNDS[:2])
     card = dataset_card(dataset_of(run, rationales={}, origins={"seed": 400, "feedback": 131}))
     assert "then 1 round whose prompts show the rows that helped a small model most." in card
-    assert "up to 50 of each label are kept. 50.0% of the new prompts show 8 of those" in card
-    assert "131 rows are `feedback` (of a round that showed helpful rows in its prompts)" in card
+    assert "up to 50 per label. 50.0% of the new prompts begin with 8 of the selected rows of their label" in card
+    assert "131 rows are `feedback` (from a round whose prompts show helpful rows)" in card
     assert "ye-etal-2022-progen" in card
 
 
@@ -308,33 +308,36 @@ def test_progen_is_described_as_such():
 def test_rounds_that_are_topped_up_say_so(strategy):
     run = dataclasses.replace(given(round_size=900, synthesis={"top_up": True}), strategy=strategy)
     card = dataset_card(dataset_of(run))
-    asked = (
-        "asked for a new example like it with that label. Rounds of 900 rows were wanted: where there were more of "
-    )
+    asked = "asked for a new example like it with that label. A round has 900 rows: if there are more of these gold"
     assert asked in card
     assert "at most 900" not in card
-    assert strategy == "s3" or "For each of the 600 gold validation rows the LLM" in card
+    assert strategy == "s3" or "For each of the 600 gold validation rows, the LLM" in card
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(None, "each of the 600"), (700, "each of the 600"), ([20, 10], "20, 10 of the 600")]
+    ("size", "said"), [(None, "each of the 600"), (700, "each of the 600"), ([20, 10], "20 and then 10 of the 600")]
 )
 def test_goldgen_says_how_many_rows_it_was_shown(size, said):
     card = dataset_card(dataset_of(dataclasses.replace(given(round_size=size), strategy="goldgen")))
-    assert f"For {said} gold validation rows the LLM is shown" in card
-    assert "were wanted" not in card
+    assert f"For {said} gold validation rows, the LLM is shown" in card
+    assert "A round has" not in card
 
 
 def test_with_held_out_rows_mistakes_are_of_the_others():
     task = TASK | {"splits": {"validation": 450, "test": 2000}, "held_out": 150}
     card = dataset_card(dataset_of(dataclasses.replace(RUN, task=task)))
-    assert "*mistakes* are what it got wrong of the 450 other validation rows." in card
+    assert (
+        "*Mistakes* counts its wrong predictions on 450 other validation rows; the *selection* rows only chose the"
+        in card
+    )
     assert "predicts the gold validation rows that did not choose the epoch." in card
-    assert "note that the validation figures above are of other rows, which chose the epoch;" in card
+    assert "the selection scores above are of other validation rows, which only chose the epoch." in card
     human = dataclasses.replace(HUMAN, task=task)
-    assert "got wrong of the 450 other validation rows, here after" in dataset_card(dataset_of(human, quality=None))
+    assert "wrong predictions on 450 other validation rows, on which it was trained here;" in dataset_card(
+        dataset_of(human, quality=None)
+    )
     model = model_card(dataclasses.replace(MODEL, run=human))
-    assert "The validation rows chose the training epoch; other ones are the training data, so" in model
+    assert "The selection rows chose the training epoch; other validation rows are the training data: only" in model
 
 
 def test_one_epoch_is_not_several():
@@ -357,25 +360,27 @@ def test_a_dataset_without_models_has_no_scores():
 def test_rows_that_were_added_are_no_extrapolated_ones():
     run = given(add_data=["human.jsonl", "more.csv"])
     card, model = dataset_card(dataset_of(run)), model_card(dataclasses.replace(MODEL, run=run))
-    assert "131 taken over from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
-    assert "a rationale-guided seed dataset, then the rows taken over, then 1 round of data extrapolated" in card
-    assert "1. **Round 1.** Rows of `human.jsonl` and `more.csv`, taken over as they were." in card
+    assert (
+        "131 taken unchanged from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
+    )
+    assert "a rationale-guided seed dataset, then rows of existing datasets, then 1 round of data extrapolated" in card
+    assert "1. **Round 1.** Rows taken unchanged from `human.jsonl` and `more.csv`." in card
     assert "**Repeat** from the small model; 1 round so far." in card
     assert "No human has checked the rows that the LLM wrote." in card
-    assert "500 synthetic and 131 taken over from `human.jsonl` and `more.csv`" in model
-    assert "a seed, rows taken over and 1 round of examples extrapolated" in model
+    assert "500 synthetic and 131 taken unchanged from `human.jsonl` and `more.csv`" in model
+    assert "a seed, existing rows and 1 round of examples extrapolated" in model
     assert "a single human-labelled one" not in model
-    assert "but for those taken over from" in model
+    assert "except those from" in model
 
 
 def test_a_dataset_without_a_row_of_the_llm_names_none():
     run = dataclasses.replace(given(seed_data="one", add_data="two"), strategy="zerogen", rounds=ROUNDS[:2])
     card = dataset_card(dataset_of(run, rationales={}, prompts={}, rejected={}))
     model = model_card(dataclasses.replace(MODEL, run=run))
-    assert "531 training examples for IMDb (`neg`, `pos`), all taken over from `one` and `two` as they were." in card
+    assert "531 training examples for IMDb (`neg`, `pos`), all taken unchanged from `one` and `two`." in card
     assert "synthetic" not in card.split("## Rounds")[0]
     assert RUN.llm not in card + model
-    assert "531 examples, all taken over from `one` and `two`" in model
+    assert "531 examples, all taken unchanged from `one` and `two`" in model
 
 
 def test_before_the_round_of_added_rows_all_are_written():
@@ -386,7 +391,7 @@ def test_before_the_round_of_added_rows_all_are_written():
 
 def test_an_existing_seed_is_named():
     config = RunConfig(task="imdb", seed_data="someone/reviews").model_dump(mode="json")
-    assert "`someone/reviews`, taken over as they were" in dataset_card(
+    assert "Rows taken unchanged from `someone/reviews`." in dataset_card(
         dataset_of(dataclasses.replace(RUN, settings=config))
     )
 

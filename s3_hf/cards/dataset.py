@@ -5,53 +5,47 @@ from __future__ import annotations
 from itertools import accumulate
 
 from s3_hf.cards.facts import DatasetFacts, RoundFacts, RunFacts, Sample
-from s3_hf.cards.markup import code, codes, count, percent, sentence_case, table
-from s3_hf.cards.shared import metric_title
+from s3_hf.cards.markup import NONE, code, codes, count, counted, percent, table
+from s3_hf.cards.shared import PROGEN_PAPER, S3_PAPER, ZEROGEN_PAPER, metric_title
 from s3_hf.records import HUMAN, Scores
-
-S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
-ZEROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2202.07922)"
-PROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2210.12329)"
 
 ORIGINS = {
     "seed": "from the seed",
     "error": "extrapolated from an error",
     "gold": "extrapolated from a gold row",
-    "given": "of an existing dataset",
-    "feedback": "of a round that showed helpful rows in its prompts",
+    "given": "from an existing dataset",
+    "feedback": "from a round whose prompts show helpful rows",
     HUMAN: "a human-labelled row",
 }
 """Values of `s3_origin` in words."""
-NONE = "–"
 
 
 def summary(facts: DatasetFacts) -> str:
     """Return how many rows of which kind the dataset has, and who wrote them."""
-    run = facts.run
-    name = run.task["pretty_name"]
+    run, name = facts.run, facts.run.task["pretty_name"]
     if run.human:
         return (
             f"The {count(run.rows)} **human-labelled** gold validation rows of {name}, kept as the reference that "
-            "synthetic training sets are compared with.\nNothing in this dataset was written by an LLM."
+            "synthetic training sets are compared with.\nNo row in this dataset was written by an LLM."
         )
-    kind = "" if run.sources else "**synthetic** "
+    kind, existing = "" if run.sources else "**synthetic** ", codes(run.sources)
     rows = f"{count(run.rows)} {kind}training examples for {name} ({_content(run)})"
-    by = f"written by the LLM {code(run.llm)} with {run.method}"
     if not run.synthetic_rows:
-        return f"{rows}, all taken over from {codes(run.sources)} as they were."
+        return f"{rows}, all taken unchanged from {existing}."
+    written = f"written by the LLM {code(run.llm)} with {run.method}{_strategy(run)}."
     if run.sources:
-        parts = f"{count(run.existing_rows)} taken over from {codes(run.sources)}"
-        return f"{rows}: {parts}, and {count(run.synthetic_rows)} **synthetic** ones, {by}{_strategy(run)}."
-    return f"{rows}, {by}{_strategy(run)}."
+        synthetic = f"{count(run.synthetic_rows)} **synthetic** ones"
+        return f"{rows}: {count(run.existing_rows)} taken unchanged from {existing}, and {synthetic}, {written}"
+    return f"{rows}, {written}"
 
 
 def outcome(facts: DatasetFacts) -> str:
-    """Return the test scores of the student trained on these rows; without one, what the rows are for."""
+    """Return the test scores of the student trained on these rows; without a student, what the rows are for."""
     run, scores = facts.run, facts.run.last.test
     if run.human:
         return ""
     if scores is None:
-        return "They keep the gold dataset's own columns, so they drop in where the gold training data would be."
+        return "They have the columns of the gold dataset, so they can take the place of its training split."
     reached = " and ".join(f"**{percent(scores.metrics[name])}** {metric_title(name)}" for name in run.headline)
     published = f" (published as {code(facts.model)})" if facts.model else ""
     return (
@@ -61,14 +55,13 @@ def outcome(facts: DatasetFacts) -> str:
 
 
 def rounds(facts: DatasetFacts) -> str:
-    """Return what a round is, and on which rows the figures of the table were measured."""
+    """Return which rounds the rows are from, and on which gold rows the scores of the table were measured."""
     run = facts.run
+    text = "This strategy has a single round."
     if run.last.number:
-        text = f"Each round adds rows; this dataset is the union of rounds 0 to {run.last.number}."
+        text = f"Each round adds rows; this dataset has those of rounds 0 to {run.last.number}."
     elif run.strategy in ("s3", "goldgen", "progen") or run.settings["add_data"]:
         text = "Round 0 is the seed, which later rounds add to."
-    else:
-        text = "This way of making data has one round."
     return f"{text}\n{_measured(run)}" if run.last.test else text
 
 
@@ -79,9 +72,8 @@ def round_table(facts: DatasetFacts) -> str:
     if run.columns["label"]:
         columns.insert(2, ("labels of these", "l"))
     if run.last.test:
-        for name in run.headline:
-            columns += [(f"{part} {metric_title(name)}", "r") for part in (run.selection, "test")]
-        columns.append(("mistakes", "r"))
+        parts = [(part, name) for name in run.headline for part in (run.selection, "test")]
+        columns += [*((f"{part} {metric_title(name)}", "r") for part, name in parts), ("mistakes", "r")]
     totals = accumulate(each.added for each in run.rounds)
     return table(columns, [_round_line(run, *each) for each in zip(run.rounds, totals, strict=True)])
 
@@ -92,81 +84,74 @@ def sample_title(sample: Sample) -> str:
     return origin if sample.origin == HUMAN else f"{origin}, round {sample.round}"
 
 
-def quality(facts: DatasetFacts) -> str:
-    """Return the table that compares the rows with the gold validation rows."""
-    found = facts.quality
-    assert found is not None
-    unit = "rows" if facts.run.columns["context"] else "texts"
-    columns = [("figure", "l"), ("these rows", "r"), ("gold validation", "r")]
-    lines = [
-        ("words per text, mean", f"{found.words:.1f}", f"{found.gold_words:.1f}"),
-        (
-            f"distinct word pairs among {count(found.compared)} texts of each",
-            percent(found.distinct),
-            percent(found.gold_distinct),
-        ),
-        ("texts that repeat an earlier row", count(found.duplicates), NONE),
-        ("copies of a gold validation text, near ones included", count(found.copies), NONE),
-        ("exact copies among these", count(found.exact), NONE),
-        (f"{unit} of the gold test split", "0", NONE),
-    ]
-    return table(columns, lines)
-
-
-def column_table(facts: DatasetFacts) -> str:
-    """Return a line for each column of the dataset with its meaning."""
+def text_meaning(facts: DatasetFacts) -> str:
+    """Return what the column with the text holds."""
     run = facts.run
-    context, text, answers, label = (run.columns[name] for name in ("context", "text", "answers", "label"))
-    lines = [(code(context), "the context, from the gold data")] if context else []
-    lines.append((code(text), _text_meaning(run)))
-    if answers:
-        lines.append((code(answers), "the answer as it stands in the context, and where it starts, in characters"))
-    else:
-        names = ", ".join(f"{number} = {code(name)}" for number, name in enumerate(run.task["labels"]))
-        lines.append((code(label), f"the label, {_label_meaning(run)}: {names}"))
-    origins = ", ".join(
-        f"{count(n)} rows are {code(origin)} ({ORIGINS.get(origin, origin)})" for origin, n in facts.origins.items()
-    )
-    lines += [
-        ("`s3_id`", "id of the row"),
-        ("`s3_round`", "round that added it"),
-        ("`s3_origin`", f"where it comes from: {origins}"),
-        *_provenance(run),
-    ]
-    return table([("column", "l"), ("meaning", "l")], lines)
+    meaning = "the question" if run.columns["answers"] else "the text"
+    if not (run.columns["context"] and run.synthetic_rows):
+        return meaning
+    return f"{meaning}, which the LLM wrote{' unless the row is of an existing dataset' if run.sources else ''}"
 
 
-def limits(facts: DatasetFacts) -> list[str]:
-    """Return what a user of the rows must know, a sentence or two for each point."""
-    run, sources = facts.run, facts.run.sources
+def label_meaning(facts: DatasetFacts) -> str:
+    """Return what the column with the label or the answers holds."""
+    run = facts.run
+    if run.columns["answers"]:
+        return "the answer as it stands in the context, and where it starts, in characters"
+    names = ", ".join(f"{number} = {code(name)}" for number, name in enumerate(run.task["labels"]))
     if run.human:
-        chosen = "" if run.task["held_out"] else " and training epochs are chosen by"
-        return [
-            (
-                f"These are the rows that errors are found on{chosen} in the other runs of this task: report results on "
-                "the test split only."
-            ),
-            "Whatever bias, error or personal mention the gold data has is here too.",
-        ]
-    points: list[str] = []
-    if sources:
-        points.append(
-            f"Rows of {codes(sources)} are as they were there: whoever wrote and labelled them, nothing but their "
-            "form was checked."
+        return f"the label, given by people: {names}"
+    ways = {"as the LLM was asked for it": run.synthetic_rows, "as in the existing dataset": run.sources}
+    return f"the label, {' or '.join(way for way, rows in ways.items() if rows)}: {names}"
+
+
+def origins(facts: DatasetFacts) -> str:
+    """Return how many rows each value of `s3_origin` has, and what it means."""
+    named = ((counted(n, "row"), n, name) for name, n in facts.origins.items())
+    return ", ".join(
+        f"{rows} {'is' if n == 1 else 'are'} {code(name)} ({ORIGINS.get(name, name)})" for rows, n, name in named
+    )
+
+
+def parent_meaning(facts: DatasetFacts) -> str:
+    """Return what `s3_parent` holds in a row that is not a gold row itself."""
+    context = " or that gave its context" if facts.run.columns["context"] else ""
+    return f"id of the gold row that it was extrapolated from{context}; the text of the gold row is not included"
+
+
+def rationales_meaning(facts: DatasetFacts) -> str:
+    """Return what `s3_rationales` holds."""
+    run = facts.run
+    if run.task["prompts"].get("names") and run.strategy in ("zerogen", "progen"):
+        return "the name that its prompt asked for a text about"
+    return "rationales named in its prompt"
+
+
+def label_noise(facts: DatasetFacts) -> str:
+    """Return why some labels or answers are wrong."""
+    if facts.run.columns["label"]:
+        return "A label is what the LLM was asked for, and its text may not fit it: expect wrong labels."
+    return (
+        "An answer is what the LLM was asked to write a question for, and its question may not fit it: expect wrong "
+        "answers."
+    )
+
+
+def nearness(facts: DatasetFacts) -> str:
+    """Return how near the rows may be to gold rows, and which scores that makes optimistic."""
+    run = facts.run
+    if run.extrapolates:
+        scores = ", and read the validation scores above as optimistic"
+        if run.task["held_out"]:
+            scores = "; the selection scores above are of other validation rows, which only chose the epoch"
+        return (
+            "Extrapolated rows are close to gold validation rows by design. Do not evaluate a model trained on this "
+            f"dataset on that split{scores}. The test split was kept apart: rows with the text of a test row were "
+            "rejected."
         )
-    if run.synthetic_rows:
-        points += [
-            f"**No human has checked the rows{' that the LLM wrote' if sources else ''}.** {_wrong_labels(run)}",
-            "The text repeats the LLM's habits, biases and inventions: people, works and facts in it need not exist.",
-        ]
-    return [
-        *points,
-        _nearness(run),
-        (
-            "Made to train small models for this one task, in this language. It is no benchmark and no sample of what "
-            "people write."
-        ),
-    ]
+    both = run.sources and run.columns["context"]
+    rows = "that are in the gold test split" if both else "with the text of a gold test row"
+    return f"Rows {rows} were rejected; near copies may remain, above all if the LLM was trained on the gold data."
 
 
 def _content(run: RunFacts) -> str:
@@ -178,12 +163,11 @@ def _content(run: RunFacts) -> str:
 
 def _strategy(run: RunFacts) -> str:
     """Return how the strategy makes rows, as the end of a sentence."""
-    synthesis, grown = run.settings["synthesis"], run.grown_rounds
-    rounds_of = f"then {grown} round{'s' if grown > 1 else ''}"
+    grown = f", then {counted(run.grown_rounds, 'round')}" if run.grown_rounds else ""
     if run.strategy == "zerogen":
         return f" ({ZEROGEN_PAPER}): zero-shot prompts, without rationales and without feedback from a small model"
     if run.strategy == "progen":
-        later = f", {rounds_of} whose prompts show the rows that helped a small model most" if grown else ""
+        later = f"{grown} whose prompts show the rows that helped a small model most" if grown else ""
         return f" ({PROGEN_PAPER}): zero-shot prompts{later}"
     if run.strategy == "goldgen":
         return (
@@ -192,112 +176,44 @@ def _strategy(run: RunFacts) -> str:
         )
     if run.strategy != "s3":
         return ""
-    guided = synthesis["rationales"] and not run.columns["context"]
+    guided = run.settings["synthesis"]["rationales"] and not run.columns["context"]
     seed = "an existing" if 0 in run.existing else "a rationale-guided" if guided else "a"
-    added = ", then the rows taken over" if 1 in run.existing else ""
-    later = (
-        f", {rounds_of} of data extrapolated from the errors that a small model makes on human-labelled rows"
-        if grown
-        else ""
-        if run.last.number
-        else ", the start for the rounds that extrapolate a small model's errors"
-    )
+    added = ", then rows of existing datasets" if 1 in run.existing else ""
+    later = "" if run.last.number else ", the start for the rounds that extrapolate a small model's errors"
+    if grown:
+        later = f"{grown} of data extrapolated from the errors that a small model makes on human-labelled rows"
     return f" ({S3_PAPER}): {seed} seed dataset{added}{later}"
 
 
 def _measured(run: RunFacts) -> str:
-    """Return whose scores the table has, and on how many rows of which part they were measured."""
-    names, last = " and ".join(map(metric_title, run.headline)), run.last
-    splits = ""
-    if last.selection and last.test:
-        splits = f", on {count(last.selection.n)} validation and {count(last.test.n)} test rows, all human-labelled"
-    mined = "the validation rows it got wrong"
+    """Return whose scores the table has, and on how many gold rows of which part they were measured."""
+    last, mined = run.last, count(run.task["splits"]["validation"])
+    assert last.test is not None
+    on = f"{count(last.test.n)} test rows"
+    if last.selection:
+        on = f"{count(last.selection.n)} {run.selection} and {on}"
+    here = ", on which it was trained here" if run.human else ""
+    wrong = f"the validation rows that it predicts wrongly{here}"
     if run.task["held_out"]:
-        mined = f"what it got wrong of the {count(run.task['splits']['validation'])} other validation rows"
+        wrong = (
+            f"its wrong predictions on {mined} other validation rows{here}; the *selection* rows only chose the epoch"
+        )
     return (
-        f"{sentence_case(names)} {'are' if len(run.headline) > 1 else 'is'} that of {code(run.student)}, trained from "
-        f"its published weights on all rows up to the round{splits}; *mistakes* are {mined}"
-        f"{', here after it was trained on them' if run.human else ''}."
+        f"Scores are those of {code(run.student)}, trained from its published weights on all rows up to the round and "
+        f"measured on {on}, all human-labelled. *Mistakes* counts {wrong}."
     )
 
 
 def _round_line(run: RunFacts, each: RoundFacts, total: int) -> list[str]:
+    """Return the cells of one round in `round_table`."""
     line = [str(each.number), count(each.added), count(total)]
     if run.columns["label"]:
         line.insert(2, ", ".join(f"{count(n)}&nbsp;{code(name)}" for name, n in each.labels.items()))
     if run.last.test:
         line += [_score(part, name) for name in run.headline for part in (each.selection, each.test)]
-        line.append(NONE if each.mistakes is None else str(each.mistakes))
+        line.append(NONE if each.mistakes is None else count(each.mistakes))
     return line
 
 
 def _score(scores: Scores | None, metric: str) -> str:
     return percent(scores.metrics[metric]) if scores else NONE
-
-
-def _text_meaning(run: RunFacts) -> str:
-    meaning = "the question" if run.columns["answers"] else "the text"
-    if not (run.columns["context"] and run.synthetic_rows):
-        return meaning
-    return f"{meaning}, which the LLM wrote{' where it was not taken over' if run.sources else ''}"
-
-
-def _label_meaning(run: RunFacts) -> str:
-    if run.human:
-        return "given by people"
-    ways = ["as the LLM was asked for it"] * bool(run.synthetic_rows) + ["as it was taken over"] * bool(run.sources)
-    return " or ".join(ways)
-
-
-def _provenance(run: RunFacts) -> list[tuple[str, str]]:
-    """Return the lines of the provenance columns that depend on who wrote the rows."""
-    if run.human:
-        return [
-            ("`s3_parent`", "id of the gold row that it is"),
-            ("`s3_rationales`, `s3_model`, `s3_prompt`", "empty: no LLM was asked"),
-        ]
-    context = ", or that gave its context" if run.columns["context"] else ""
-    named = run.task["prompts"].get("names") and run.strategy in ("zerogen", "progen")
-    return [
-        ("`s3_parent`", f"id of the gold row that it was extrapolated from{context}; never that row's text"),
-        (
-            "`s3_rationales`",
-            f"{'name in its prompt that the text is about' if named else 'rationales named in its prompt'}",
-        ),
-        ("`s3_model`", f"LLM that wrote it{'; empty if it was taken over' if run.sources else ''}"),
-        ("`s3_prompt`", "hash of its prompt template"),
-    ]
-
-
-def _wrong_labels(run: RunFacts) -> str:
-    if run.columns["label"]:
-        return "A label is what the LLM was asked for, not what its text turned out to say; expect wrong labels."
-    return (
-        "An answer is what the LLM was asked to write a question for, not what its question turned out to ask; expect "
-        "wrong answers."
-    )
-
-
-def _nearness(run: RunFacts) -> str:
-    """Return how near the rows may be to gold rows, and which figures that makes optimistic."""
-    if run.extrapolates:
-        held_out = run.task["held_out"]
-        figures = (
-            "note that the validation figures above are of other rows, which chose the epoch"
-            if held_out
-            else "read the validation figures above as optimistic"
-        )
-        return (
-            "Extrapolated rows are close to gold validation rows by design. Do not judge a model trained on this "
-            f"dataset by that split, and {figures}; the test split was kept apart, and rows with the text of a test "
-            "row were rejected."
-        )
-    which = (
-        "that are in the gold test split"
-        if run.sources and run.columns["context"]
-        else "with the text of a gold test row"
-    )
-    return (
-        f"Rows {which} were rejected; near copies may remain, above all if the LLM saw the gold data in its own "
-        "training."
-    )

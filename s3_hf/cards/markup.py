@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 HUB = "https://huggingface.co"
+NONE = "–"
+"""Cell of a figure that there is not."""
 
 _RULES = {"l": ":--", "c": ":-:", "r": "--:"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -56,11 +58,6 @@ def duration(seconds: float) -> str:
 def codes(names: Iterable[str], separator: str = " and ") -> str:
     """Return the names as inline code, joined by the separator."""
     return separator.join(map(code, names))
-
-
-def sentence_case(text: str) -> str:
-    """Return the text with its first letter in upper case and the rest unchanged."""
-    return text[:1].upper() + text[1:]
 
 
 def linked(name: str, kind: str = "") -> str:

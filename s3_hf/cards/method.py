@@ -15,18 +15,19 @@ _ENDPOINTS = {
 
 
 def gold_data(facts: DatasetFacts) -> str:
-    """Return what the gold data are, where they come from, and how many rows of them were used for what."""
+    """Return what the gold data are, where they come from, and how many of their rows had which role."""
     run, task = facts.run, facts.run.task
     home = f" ([home page]({task['homepage']}))" if task["homepage"] else ""
-    splits, held_out = task["splits"], task["held_out"]
-    text = f"{task['description']} Gold data: {gold_source(run)}{home}, {count(splits['validation'])} validation and "
-    text += f"{count(splits['test'])} test rows"
-    if held_out:
-        text += f"; {count(held_out)} more validation rows chose the training epoch, and no errors were found on them"
+    mined, test = (count(task["splits"][name]) for name in ("validation", "test"))
+    parts = f"{mined} validation and {test} test rows"
+    if task["held_out"]:
+        selection = f"{count(task['held_out'])} others that only chose the training epoch (the *selection* rows)"
+        parts = f"{mined} validation rows to find errors on, {selection}, and {test} test rows"
+    text = f"{task['description']} Gold data: {gold_source(run)}{home}, {parts}"
     if not run.columns["context"]:
         return f"{text}."
     shared = task["shared_contexts"]
-    left_out = "; their rows were left out" if shared and run.settings["exclude_test_contexts"] else ""
+    left_out = "; validation rows with them were left out" if shared and run.settings["exclude_test_contexts"] else ""
     column = code(run.columns["context"])
     return (
         f"{text}. {count(shared)} distinct {column} texts of the validation rows are in the test split too{left_out}."
@@ -41,7 +42,7 @@ def steps(facts: DatasetFacts) -> str:
         return f"The rows are {sample}the gold validation split as it is, with its human labels."
     found = _seed(facts)
     if 1 in run.existing:
-        found.append(f"**Round 1.** Rows of {codes(run.existing[1])}, taken over as they were.")
+        found.append(f"**Round 1.** Rows taken unchanged from {codes(run.existing[1])}.")
     if run.grown_rounds:
         grow = {"s3": _errors, "progen": _feedback, "goldgen": _gold_rows}.get(run.strategy)
         found += grow(run) if grow else []
@@ -49,11 +50,11 @@ def steps(facts: DatasetFacts) -> str:
 
 
 def llm(facts: DatasetFacts) -> str:
-    """Return which LLM was asked and how, with seed and version."""
+    """Return which LLM wrote rows and how it was called, with seed and version."""
     run, synthesis = facts.run, facts.run.settings["synthesis"]
-    text = "No LLM was asked."
+    text = "No LLM was called."
     if run.synthetic_rows:
-        through = f", asked through {_ENDPOINTS[run.endpoint]}" if run.endpoint in _ENDPOINTS else ""
+        through = f", called through {_ENDPOINTS[run.endpoint]}" if run.endpoint in _ENDPOINTS else ""
         longest = f", at most {synthesis['max_tokens']} tokens" if synthesis["max_tokens"] else ""
         text = (
             f"The LLM was {linked(run.llm)}{through}, with nucleus sampling: temperature {synthesis['temperature']}, "
@@ -79,16 +80,16 @@ def rejections(facts: DatasetFacts) -> str:
             "short, found in the test split)."
         )
     attempts, given_up = facts.run.settings["synthesis"]["attempts"], facts.given_up
-    places = f"{counted(given_up, 'place')} {'was' if given_up == 1 else 'were'} given up"
+    places = f"{counted(given_up, 'row')} {'was' if given_up == 1 else 'were'} given up"
     lines = sorted(facts.rejected.items(), key=lambda item: item[1], reverse=True)
     reasons = table([("reason", "l"), ("answers", "r")], [(reason, count(n)) for reason, n in lines])
-    return f"Answers that did not become a row were asked again, up to {attempts} times in all; {places}.\n\n{reasons}"
+    return f"A prompt whose answer was rejected was sent again, up to {attempts} times in all; {places}.\n\n{reasons}"
 
 
 def cost(facts: DatasetFacts) -> str:
     """Return requests, tokens, time and money."""
     usage = facts.usage
-    money = f", cost {usage.cost:.2f} at the prices given in the settings" if usage.cost else ""
+    money = f", cost {usage.cost:.2f} at the prices in the settings" if usage.cost else ""
     return (
         f"{count(usage.requests)} requests, {count(usage.prompt_tokens)} prompt tokens, "
         f"{count(usage.completion_tokens)} generated tokens, {duration(facts.seconds)}{money}."
@@ -98,55 +99,45 @@ def cost(facts: DatasetFacts) -> str:
 def _seed(facts: DatasetFacts) -> list[str]:
     """Return the steps of round 0."""
     run, synthesis = facts.run, facts.run.settings["synthesis"]
-    balanced = synthesis["labels"] == "balanced"
-    same = "; each label gets the same number of rows" if balanced else ""
+    same = "; each label gets the same number of rows" if synthesis["labels"] == "balanced" else ""
     if 0 in run.existing:
-        return [f"**Seed.** Rows of {codes(run.existing[0])}, taken over as they were."]
+        return [f"**Seed.** Rows taken unchanged from {codes(run.existing[0])}."]
     if facts.rationales:
-        most = max(map(len, facts.rationales.values()))
+        most, drawn = max(map(len, facts.rationales.values())), same or "; the label is drawn at random too"
+        shown = f"{synthesis['rationales_per_example']} of its rationales, drawn at random{drawn}"
         return [
-            (
-                "**Rationales.** For each label the LLM was asked for reasons that lead to it; up to "
-                f"{most} of them were kept."
-            ),
-            (
-                f"**Seed.** Each row answers a prompt that names its label and {synthesis['rationales_per_example']} of "
-                f"those rationales, drawn at random{same or '; the label is drawn at random too'}."
-            ),
+            f"**Rationales.** The LLM named reasons to give a text each label; up to {most} per label are kept.",
+            f"**Seed.** The LLM wrote each row from a prompt with a label and {shown}.",
         ]
     if not run.columns["context"]:
-        return [f"**Seed.** Each row answers the same zero-shot prompt, which names its label{same}."]
+        return [f"**Seed.** The LLM wrote each row from the same zero-shot prompt with its label{same}."]
     contexts = run.settings["contexts"]
     context = f"a text of {code(contexts)}" if contexts else f"the {code(run.columns['context'])} of a gold row"
-    phrase = synthesis["answers"] == "phrases" or contexts
-    answer = "a phrase of it as the answer" if phrase else "its gold answer"
-    learned = f"a label{same}" if run.columns["label"] else answer
-    return [
-        (
-            f"**Seed.** Each row answers a prompt with {context}, drawn at random, and {learned}. The LLM writes the "
-            f"{code(run.columns['text'])}."
-        )
-    ]
+    learned = "its gold answer"
+    if run.columns["label"]:
+        learned = f"a label{same}"
+    elif synthesis["answers"] == "phrases" or contexts:
+        learned = "a phrase of it as the answer"
+    column = code(run.columns["text"])
+    return [f"**Seed.** The LLM wrote each {column} from a prompt with {context}, drawn at random, and {learned}."]
 
 
 def _errors(run: RunFacts) -> list[str]:
     """Return the steps of a round of S3."""
     synthesis, size = run.settings["synthesis"], run.settings["round_size"]
-    context, copies, learned = run.columns["context"], synthesis["per_error"], _learned(run)
-    if context:
-        new = f"{'a new' if copies == 1 else f'{copies} new'} {code(run.columns['text'])} about the same context"
-    else:
-        new = "a new example like it" if copies == 1 else f"{copies} new examples like it"
+    copies, learned = synthesis["per_error"], _learned(run)
+    new = "a new example" if copies == 1 else f"{copies} new examples"
+    like = f"{new} like it with that {learned}"
+    if run.columns["context"]:
+        new = "a new" if copies == 1 else f"{copies} new"
+        like = f"{new} {code(run.columns['text'])} about the same context with that {learned}"
     most = f", for at most {_sizes(run)} rows a round" if size and not synthesis["top_up"] else ""
     others = " that did not choose the epoch" if run.task["held_out"] else ""
     return [
+        f"{_small_model(run)}, and predicts the gold validation rows{others}.",
         (
-            f"**Small model.** {code(run.student)} is trained on all rows so far, each round from its published weights, "
-            f"and predicts the gold validation rows{others}."
-        ),
-        (
-            f"**Error extrapolation.** For each row that it gets wrong the LLM is shown the row and its human {learned}, "
-            f"and asked for {new} with that {learned}{most}.{_topped_up(run)}"
+            f"**Error extrapolation.** For each row that it predicts wrongly, the LLM is shown the row with its human "
+            f"{learned} and asked for {like}{most}.{_topped_up(run)}"
         ),
         _repeat(run),
     ]
@@ -155,15 +146,14 @@ def _errors(run: RunFacts) -> list[str]:
 def _feedback(run: RunFacts) -> list[str]:
     """Return the steps of a round of ProGen."""
     progen = run.settings["synthesis"]["progen"]
-    least = progen["influence_from"]
-    whose = f"Above {count(least)} rows, the ones shown are chosen: its" if least else "Its"
+    least, share = progen["influence_from"], percent(progen["feedback_ratio"])
+    when = f"Above {count(least)} rows, an" if least else "An"
     return [
-        f"**Small model.** {code(run.student)} is trained on all rows so far, each round from its published weights.",
+        f"{_small_model(run)}.",
         (
-            f"**Feedback.** {whose} influence function tells which of its rows lower the reverse cross-entropy on a "
-            f"sample of the synthetic rows most; up to {progen['pool']} of each label are kept. "
-            f"{percent(progen['feedback_ratio'])} of the new prompts show {progen['examples']} of those of their label "
-            "first."
+            f"**Feedback.** {when} influence function selects the rows that lower the reverse cross-entropy on "
+            f"a sample of the synthetic rows most, up to {progen['pool']} per label. {share} of the new prompts begin "
+            f"with {progen['examples']} of the selected rows of their label."
         ),
         _repeat(run),
     ]
@@ -177,11 +167,14 @@ def _gold_rows(run: RunFacts) -> list[str]:
     rows = f"{'each' if each else _sizes(run)} of the {count(mined)} gold validation rows"
     return [
         (
-            f"**Gold extrapolation.** For {rows} the LLM is "
-            f" shown the row and its human {learned}, and asked for a new example like it with that {learned}."
-            f"{_topped_up(run)}"
+            f"**Gold extrapolation.** For {rows}, the LLM is shown the row with its human {learned} and asked for a "
+            f"new example like it with that {learned}.{_topped_up(run)}"
         )
     ]
+
+
+def _small_model(run: RunFacts) -> str:
+    return f"**Small model.** {code(run.student)} is trained on all rows so far, each round from its published weights"
 
 
 def _learned(run: RunFacts) -> str:
@@ -191,15 +184,15 @@ def _learned(run: RunFacts) -> str:
 def _sizes(run: RunFacts) -> str:
     """Return the wanted rows of each round."""
     size = run.settings["round_size"]
-    return ", ".join(map(str, size)) if isinstance(size, list | tuple) else count(size)
+    return " and then ".join(map(count, size)) if isinstance(size, list | tuple) else count(size)
 
 
 def _topped_up(run: RunFacts) -> str:
     if not (run.settings["round_size"] and run.settings["synthesis"]["top_up"]):
         return ""
     return (
-        f" Rounds of {_sizes(run)} rows were wanted: where there were more of these rows a sample was shown, where "
-        "there were fewer they were shown again."
+        f" A round has {_sizes(run)} rows: if there are more of these gold rows, a sample of them is shown; if there "
+        "are fewer, they are shown more than once."
     )
 
 

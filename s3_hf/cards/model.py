@@ -5,10 +5,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from s3_hf.cards.dataset import NONE, S3_PAPER
 from s3_hf.cards.facts import ModelFacts
-from s3_hf.cards.markup import code, codes, count, counted, duration, is_hub_id, percent, table
-from s3_hf.cards.shared import gold_source, interval_text, metric_title, student
+from s3_hf.cards.markup import NONE, code, codes, count, counted, is_hub_id, linked, percent, table
+from s3_hf.cards.shared import S3_PAPER, gold_source, interval_text, metric_title
 
 
 def title(facts: ModelFacts) -> str:
@@ -30,8 +29,9 @@ def summary(facts: ModelFacts) -> str:
         parts = (
             f"{count(run.synthetic_rows)} synthetic and {count(run.existing_rows)}" if run.synthetic_rows else "all"
         )
-        origin = f", {parts} taken over from {codes(sources)}"
-    text = f"{student(run)} fine-tuned to {duty}, on {count(run.rows)} {kind}examples{origin} ({code(facts.dataset)})."
+        origin = f", {parts} taken unchanged from {codes(sources)}"
+    rows = f"{count(run.rows)} {kind}examples{origin} ({code(facts.dataset)})"
+    text = f"{linked(run.student)} fine-tuned to {duty}, on {rows}."
     if scores is None:
         return text
     metric = run.headline[0]
@@ -81,14 +81,16 @@ def splits(facts: ModelFacts) -> str:
     """Return what the gold rows behind the scores were used for."""
     run, held_out = facts.run, facts.run.task["held_out"]
     link = f" ({gold_source(run)})" if is_hub_id(run.task["source"]) else ""
-    use = "chose the training epoch"
+    chose = f"The {run.selection} rows chose the training epoch"
     if run.human:
-        use = f"{use}; other ones are the training data" if held_out else "are the training data"
+        use = f"{f'{chose}; other' if held_out else 'The'} validation rows are the training data"
     elif run.extrapolates:
-        use += f"{'; other ones' if held_out else ' and'} are what the added data was extrapolated from"
+        use = f"{chose}, and later rounds were extrapolated from {'other validation rows' if held_out else 'them'}"
+    else:
+        use = chose
     return (
-        f"Both splits are human-labelled{link}. The validation rows {use}, so only the test figure is an estimate for "
-        "new texts. The interval is Wilson's."
+        f"All of these rows are human-labelled{link}. {use}: only the test scores estimate how the model does on new "
+        "texts. Intervals are Wilson's."
     )
 
 
@@ -116,17 +118,17 @@ def training_data(facts: ModelFacts) -> str:
         others = " that did not choose the epoch" if run.task["held_out"] else ""
         origin = f"they are the gold validation rows{others}"
     elif not run.synthetic_rows:
-        origin = f"all taken over from {sources}"
+        origin = f"all taken unchanged from {sources}"
     elif run.strategy == "s3" and run.grown_rounds:
         origin = (
-            f"a seed{', rows taken over' if 1 in run.existing else ''} and {counted(run.grown_rounds, 'round')} of "
+            f"a seed{', existing rows' if 1 in run.existing else ''} and {counted(run.grown_rounds, 'round')} of "
             f"examples extrapolated from the errors of the previous round's model (S3, {S3_PAPER}), written by "
             f"{code(run.llm)}"
         )
     else:
         origin = f"written by {code(run.llm)} with {run.method}"
     if run.synthetic_rows and sources:
-        origin += f"; {count(run.existing_rows)} of the rows come from {sources} as they were"
+        origin += f"; {count(run.existing_rows)} of the rows are taken unchanged from {sources}"
     return f"{code(facts.dataset)}{commit}, {count(run.rows)} rows; {origin}."
 
 
@@ -148,17 +150,6 @@ def training_settings(facts: ModelFacts) -> str:
     )
 
 
-def training_time(facts: ModelFacts) -> str:
-    """Return how long the training took."""
-    seconds, speed = facts.training["seconds"], facts.training["samples_per_second"]
-    return f"{duration(seconds)}, {count(int(round(speed, 0)))} examples a second."
-
-
-def software(facts: ModelFacts) -> str:
-    """Return the versions of the packages that trained the model."""
-    return ", ".join(f"{name} {facts.run.versions[name]}" for name in ("s3-hf", "transformers", "torch", "datasets"))
-
-
 def epoch_table(facts: ModelFacts) -> str:
     """Return the loss of each epoch, and its scores on the rows that chose the epoch."""
     run = facts.run
@@ -171,32 +162,26 @@ def epoch_table(facts: ModelFacts) -> str:
     return table(columns, lines)
 
 
-def limits(facts: ModelFacts) -> list[str]:
-    """Return what a user of the model must know, a sentence or two for each point."""
-    run, task = facts.run, facts.run.task
-    forced = f"it gives one of {len(task['labels'])} labels to any input, also to one that fits none"
-    if run.columns["answers"]:
-        forced = "it finds an answer in any text, also where there is none"
-    return [
-        f"Made for this task and language ({task['language']}); {forced}.",
-        _reliability(facts),
-        "The test rows come from the same source as the validation rows; on texts from elsewhere expect less.",
-        "Do not use it for decisions about people.",
-    ]
+def forced_choice(facts: ModelFacts) -> str:
+    """Return what the model answers where no answer is right."""
+    if facts.run.columns["answers"]:
+        return "it finds an answer in any text, even where there is none"
+    return f"it gives one of {len(facts.run.task['labels'])} labels to any input, even where none fits"
 
 
-def _reliability(facts: ModelFacts) -> str:
+def reliability(facts: ModelFacts) -> str:
+    """Return what the training rows may have taught the model, and what its scores are not."""
     run = facts.run
     if run.human:
-        return "It was trained on few rows, and its scores are no calibrated probabilities."
-    text = "Its scores are no calibrated probabilities."
+        return "It was trained on few rows, and its scores are not calibrated probabilities."
+    text = "Its scores are not calibrated probabilities."
     if not run.synthetic_rows:
         return text
     rows = "questions" if run.columns["answers"] else "texts and labels"
-    others = f", but for those taken over from {codes(run.sources)}" if run.sources else ""
+    others = f", except those from {codes(run.sources)}" if run.sources else ""
     return (
-        f"Its training {rows} were written by an LLM and checked by no human{others}: it can have learned the LLM's "
-        f"habits and biases. {text}"
+        f"An LLM wrote its training {rows}{others}, and no human checked them: it may have learned the LLM's habits "
+        f"and biases. {text}"
     )
 
 

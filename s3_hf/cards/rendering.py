@@ -61,6 +61,18 @@ def _rendered(
 def _environment() -> jinja2.Environment:
     environment = template_environment("s3_hf.model_cards")
     environment.globals |= {"dataset": dataset, "method": method, "model": model, "shared": shared}
-    environment.filters |= {"code": markup.code, "fenced": markup.fenced, "title": shared.metric_title}
+    environment.filters |= {
+        each.__name__: each
+        for each in (
+            markup.code,
+            markup.codes,
+            markup.count,
+            markup.duration,
+            markup.fenced,
+            markup.linked,
+            markup.percent,
+        )
+    }
+    environment.filters["title"] = shared.metric_title
     environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # a Python string literal too
     return environment

@@ -1,11 +1,14 @@
-"""Sentences that both cards have: names of metrics and parts, gold data, student, licence."""
+"""Text that both cards have: papers, metrics and their intervals, the gold data, the licence."""
 
 from __future__ import annotations
 
-from s3_hf.cards.facts import SHARES, RunFacts
+from s3_hf.cards.facts import RunFacts
 from s3_hf.cards.markup import code, is_hub_id, linked, percent
 from s3_hf.records import Scores
 
+S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
+ZEROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2202.07922)"
+PROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2210.12329)"
 TITLES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "exact_match": "Exact match", "f1": "F1"}
 """Metrics as `model-index` names them."""
 
@@ -25,8 +28,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 
 def interval_text(scores: Scores, metric: str) -> str:
-    """Return the interval of a metric of `SHARES` as text: `74.2% to 77.9%`."""
-    assert metric in SHARES
+    """Return the interval of a metric that is a share of the rows, as text: `74.2% to 77.9%`."""
     return " to ".join(map(percent, interval(scores.metrics[metric], scores.n)))
 
 
@@ -34,11 +36,6 @@ def gold_source(run: RunFacts) -> str:
     """Return where the gold data come from: a link to the Hub, or a name."""
     source: str = run.task["source"]
     return linked(source, "datasets/") if is_hub_id(source) else source or str(run.task["pretty_name"])
-
-
-def student(run: RunFacts) -> str:
-    """Return the student as a link to the Hub, or as code."""
-    return linked(run.student)
 
 
 def terms(run: RunFacts, *, weights: bool) -> list[str]:
@@ -62,4 +59,4 @@ def licence(run: RunFacts, *, weights: bool) -> str:
     clauses = "; ".join(terms(run, weights=weights))
     if run.license:
         return f"{code(run.license)}, as chosen by the publisher. Note that {clauses}."
-    return f"No licence was chosen by the publisher; these terms apply: {clauses}."
+    return f"The publisher chose no licence. These terms apply: {clauses}."

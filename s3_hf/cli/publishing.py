@@ -11,7 +11,7 @@ from s3_hf.cli import options
 from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s3_hf.hub import Preview
+    from s3_hf.hub import PushPreview
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +73,7 @@ def push(
         display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}{unchanged}")
 
 
-def _preview_text(preview: Preview) -> str:
+def _preview_text(preview: PushPreview) -> str:
     """One line for the repository, and one for each file that would not stay as it is."""
     changes = preview.changes
     if changes is None:
