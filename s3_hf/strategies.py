@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3_hf.errors import ConfigError
-from s3_hf.records import Example, Feedback
+from s3_hf.records import HUMAN, Example, Feedback
 from s3_hf.synthesis import Pool, Shown, Synthesizer
 
 TOP_UPS = 8
@@ -127,7 +127,7 @@ async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]
     task = synthesizer.task
     columns = list(task.builder.info.features)
     for row in task.gold:
-        yield Example(row["s3_id"], {name: row[name] for name in columns}, "human", 0, parent=row["s3_id"])
+        yield Example(row["s3_id"], {name: row[name] for name in columns}, HUMAN, 0, parent=row["s3_id"])
 
 
 async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:

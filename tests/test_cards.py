@@ -16,8 +16,13 @@ from s3_hf.cards import (
     RoundFacts,
     RunFacts,
     Sample,
+    dataset,
     dataset_card,
+    markup,
+    method,
+    model,
     model_card,
+    shared,
 )
 from s3_hf.cards.metadata import size_category
 from s3_hf.cards.shared import interval
@@ -443,3 +448,78 @@ def test_interval_is_wilsons():
 )
 def test_size_category(rows, name):
     assert size_category(rows) == name
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rounds", "text"),
+    [
+        ("zerogen", 1, "zero-shot prompts, without rationales and without feedback from a small model."),
+        ("progen", 1, "zero-shot prompts."),
+        ("goldgen", 2, "then data extrapolated from human-labelled rows, whether a small model gets them right or"),
+        (
+            "s3",
+            1,
+            "rationale-guided seed dataset, the start for the rounds that extrapolate a small model's errors.",
+        ),
+        ("s3", 2, "then 1 round of data extrapolated from the errors"),
+        ("s3", 3, "then 2 rounds of data extrapolated from the errors"),
+        ("mine", 2, "written by the LLM `SmolLM2-135M-Instruct.Q4_1` with mine."),
+    ],
+)
+def test_summary_names_what_each_strategy_does(strategy, rounds, text):
+    run = dataclasses.replace(RUN, strategy=strategy, rounds=ROUNDS[:rounds])
+    assert text in dataset.summary(dataset_of(run))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "part", "other"), [(0, "validation", "the validation rows that"), (150, "selection", "450 other")]
+)
+def test_no_figure_stands_under_the_name_of_another_part(held_out, part, other):
+    task = TASK | {"splits": {"validation": 450, "test": 2000}, "held_out": held_out}
+    run = dataclasses.replace(RUN, task=task)
+    rows, trained = dataset_of(run), dataclasses.replace(MODEL, run=run)
+    wrong = {"validation", "selection"} - {part}
+    for table in (
+        dataset.round_table(rows),
+        model.score_table(trained),
+        model.epoch_table(trained),
+        model.training_settings(trained),
+    ):
+        assert not any(name in table for name in wrong), table
+    assert f"measured on 600 {part} and 2,000 test rows" in dataset.rounds(rows)
+    assert other in dataset.rounds(rows)
+
+
+def test_steps_of_a_seed_without_rationales():
+    plain = given(synthesis={"labels": "uniform"})
+    assert method.steps(dataset_of(dataclasses.replace(plain, rounds=ROUNDS[:1]), rationales={})) == (
+        "1. **Seed.** The LLM wrote each row from the same zero-shot prompt with its label."
+    )
+    spans = dataclasses.replace(SPAN_RUN, settings=given(synthesis={"answers": "phrases"}).settings)
+    assert "drawn at random, and a phrase of it as the answer." in method.steps(dataset_of(spans, rationales={}))
+
+
+def test_rejections_are_sorted_by_number():
+    lines = method.rejections(dataset_of(RUN, rejected={"few": 1, "many": 2_000}, given_up=2)).splitlines()
+    assert lines[0].endswith("2 rows were given up.")
+    assert lines[-2:] == ["| many | 2,000 |", "| few | 1 |"]
+    assert method.rejections(dataset_of(RUN, rejected={})).startswith("None:")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.2, "4 s"), (184.4, "3 min 4 s"), (9_000, "2 h 30 min")])
+def test_duration(seconds, text):
+    assert markup.duration(seconds) == text
+
+
+def test_a_table_aligns_its_columns():
+    assert markup.table([("a", "l"), ("b", "r")], [("x", "1")]) == "| a | b |\n|:--|--:|\n| x | 1 |"
+
+
+def test_terms_name_each_source_once():
+    run = given(seed_data="one", add_data=["one", "two"])
+    assert shared.terms(run, weights=True) == [
+        "the gold data (stanfordnlp/imdb) states no standard licence",
+        "rows were taken over from one and two, whose licence applies",
+        f"other text was written by {RUN.llm}, whose terms for generated text apply",
+        f"the weights started from {RUN.student}, whose licence applies",
+    ]

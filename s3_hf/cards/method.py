@@ -106,7 +106,7 @@ def _seed(facts: DatasetFacts) -> list[str]:
         most, drawn = max(map(len, facts.rationales.values())), same or "; the label is drawn at random too"
         shown = f"{synthesis['rationales_per_example']} of its rationales, drawn at random{drawn}"
         return [
-            f"**Rationales.** The LLM named reasons to give a text each label; up to {most} per label are kept.",
+            f"**Rationales.** For each label, the LLM named reasons why a text has it; up to {most} were kept.",
             f"**Seed.** The LLM wrote each row from a prompt with a label and {shown}.",
         ]
     if not run.columns["context"]:

@@ -32,7 +32,7 @@ def push(
     dry_run: bool = typer.Option(
         False,
         "--dry-run",
-        help="Publish nothing: write the folders, and with a token tell what would change on the Hub.",
+        help="Publish nothing: write the folders and, with a token, show what would change on the Hub.",
     ),
     license_id: str = typer.Option(
         None, "--license", help="Licence id for the cards. [default: other, with its terms]"
@@ -74,7 +74,7 @@ def push(
 
 
 def _preview_text(preview: PushPreview) -> str:
-    """One line for the repository, and one for each file that would not stay as it is."""
+    """Return a line for the repository, and one for each file that the push would add, replace or remove."""
     changes = preview.changes
     if changes is None:
         return f"{preview.kind:8}{preview.repo}  not compared  {preview.folder}"

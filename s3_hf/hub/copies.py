@@ -87,11 +87,12 @@ def _short_copies(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> Ints
 
 def _candidates(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> tuple[Ints, Ints]:
     """Return pairs of a row and a gold text that share one of the row's rarest runs and are near in length."""
-    vocabulary: dict[str, int] = {}
-    hashes, owners = _runs(gold, vocabulary)
+    hashes, owners = _runs([*gold, *(texts[row] for row in rows.tolist())])
+    of_gold = owners < len(gold)
+    wanted, places = hashes[~of_gold], owners[~of_gold] - len(gold)
+    hashes, owners = hashes[of_gold], owners[of_gold]
     order = np.argsort(hashes, kind="stable")
     hashes, owners = hashes[order], owners[order]
-    wanted, places = _runs([texts[row] for row in rows.tolist()], vocabulary)
     first = np.searchsorted(hashes, wanted, "left")
     sharing = np.searchsorted(hashes, wanted, "right") - first
     kept = np.flatnonzero(sharing)
@@ -108,8 +109,9 @@ def _candidates(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> tuple[
     return pairs[0][near], pairs[1][near]
 
 
-def _runs(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[Hashes, Ints]:
+def _runs(texts: Sequence[str]) -> tuple[Hashes, Ints]:
     """Return a hash of each run of words, and the index of its text."""
+    vocabulary: dict[str, int] = {}
     split = [text.split() for text in texts]
     sizes = np.fromiter((len(words) for words in split), np.int64, len(split))
     numbers = (vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(split))
