@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s3_model", "s3_prompt")
 """Columns of a synthetic row besides those of the gold dataset."""
+HUMAN = "human"
+"""The `origin` of a row that is a gold row itself."""
 
 
 @dataclass(frozen=True, slots=True)

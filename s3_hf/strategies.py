@@ -15,7 +15,7 @@ from typing import Any
 
 from s3_hf.config import SynthesisConfig
 from s3_hf.errors import ConfigError, did_you_mean
-from s3_hf.records import Example, Feedback
+from s3_hf.records import HUMAN, Example, Feedback
 from s3_hf.synthesis import Pool, Rationales, ShownRow, Synthesizer
 from s3_hf.task import Prompts
 
@@ -180,7 +180,7 @@ async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]
     task = synthesizer.task
     columns = list(task.builder.info.features)
     for row in task.mined:
-        yield Example(row["s3_id"], {name: row[name] for name in columns}, "human", 0, parent=row["s3_id"])
+        yield Example(row["s3_id"], {name: row[name] for name in columns}, HUMAN, 0, parent=row["s3_id"])
 
 
 async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:

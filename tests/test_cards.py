@@ -16,11 +16,16 @@ from s3_hf.cards import (
     RoundFacts,
     RunFacts,
     Sample,
+    dataset,
     dataset_card,
-    interval,
+    markup,
+    method,
+    model,
     model_card,
-    size_category,
+    shared,
 )
+from s3_hf.cards.metadata import size_category
+from s3_hf.cards.shared import interval
 from s3_hf.config import RunConfig
 from s3_hf.records import Quality, Scores, Usage
 
@@ -299,8 +304,8 @@ def test_progen_is_described_as_such():
     run = dataclasses.replace(PLAIN, strategy="progen", rounds=ROUNDS[:2])
     card = dataset_card(dataset_of(run, rationales={}, origins={"seed": 400, "feedback": 131}))
     assert "then 1 round whose prompts show the rows that helped a small model most." in card
-    assert "up to 50 of each label are kept. 50.0% of the new prompts show 8 of those" in card
-    assert "131 rows are `feedback` (of a round that showed helpful rows in its prompts)" in card
+    assert "up to 50 per label. 50.0% of the new prompts begin with 8 of the selected rows of their label" in card
+    assert "131 rows are `feedback` (from a round whose prompts show helpful rows)" in card
     assert "ye-etal-2022-progen" in card
 
 
@@ -308,33 +313,36 @@ def test_progen_is_described_as_such():
 def test_rounds_that_are_topped_up_say_so(strategy):
     run = dataclasses.replace(given(round_size=900, synthesis={"top_up": True}), strategy=strategy)
     card = dataset_card(dataset_of(run))
-    asked = (
-        "asked for a new example like it with that label. Rounds of 900 rows were wanted: where there were more of "
-    )
+    asked = "asked for a new example like it with that label. A round has 900 rows: if there are more of these gold"
     assert asked in card
     assert "at most 900" not in card
-    assert strategy == "s3" or "For each of the 600 gold validation rows the LLM" in card
+    assert strategy == "s3" or "For each of the 600 gold validation rows, the LLM" in card
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(None, "each of the 600"), (700, "each of the 600"), ([20, 10], "20, 10 of the 600")]
+    ("size", "said"), [(None, "each of the 600"), (700, "each of the 600"), ([20, 10], "20 and then 10 of the 600")]
 )
 def test_goldgen_says_how_many_rows_it_was_shown(size, said):
     card = dataset_card(dataset_of(dataclasses.replace(given(round_size=size), strategy="goldgen")))
-    assert f"For {said} gold validation rows the LLM is shown" in card
-    assert "were wanted" not in card
+    assert f"For {said} gold validation rows, the LLM is shown" in card
+    assert "A round has" not in card
 
 
 def test_with_held_out_rows_mistakes_are_of_the_others():
     task = TASK | {"splits": {"validation": 450, "test": 2000}, "held_out": 150}
     card = dataset_card(dataset_of(dataclasses.replace(RUN, task=task)))
-    assert "*mistakes* are what it got wrong of the 450 other validation rows." in card
+    assert (
+        "*Mistakes* counts its wrong predictions on 450 other validation rows; the *selection* rows only chose the"
+        in card
+    )
     assert "predicts the gold validation rows that did not choose the epoch." in card
-    assert "note that the validation figures above are of other rows, which chose the epoch;" in card
+    assert "the selection scores above are of other validation rows, which only chose the epoch." in card
     human = dataclasses.replace(HUMAN, task=task)
-    assert "got wrong of the 450 other validation rows, here after" in dataset_card(dataset_of(human, quality=None))
+    assert "wrong predictions on 450 other validation rows, on which it was trained here;" in dataset_card(
+        dataset_of(human, quality=None)
+    )
     model = model_card(dataclasses.replace(MODEL, run=human))
-    assert "The validation rows chose the training epoch; other ones are the training data, so" in model
+    assert "The selection rows chose the training epoch; other validation rows are the training data: only" in model
 
 
 def test_one_epoch_is_not_several():
@@ -357,25 +365,27 @@ def test_a_dataset_without_models_has_no_scores():
 def test_rows_that_were_added_are_no_extrapolated_ones():
     run = given(add_data=["human.jsonl", "more.csv"])
     card, model = dataset_card(dataset_of(run)), model_card(dataclasses.replace(MODEL, run=run))
-    assert "131 taken over from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
-    assert "a rationale-guided seed dataset, then the rows taken over, then 1 round of data extrapolated" in card
-    assert "1. **Round 1.** Rows of `human.jsonl` and `more.csv`, taken over as they were." in card
+    assert (
+        "131 taken unchanged from `human.jsonl` and `more.csv`, and 500 **synthetic** ones, written by the LLM" in card
+    )
+    assert "a rationale-guided seed dataset, then rows of existing datasets, then 1 round of data extrapolated" in card
+    assert "1. **Round 1.** Rows taken unchanged from `human.jsonl` and `more.csv`." in card
     assert "**Repeat** from the small model; 1 round so far." in card
     assert "No human has checked the rows that the LLM wrote." in card
-    assert "500 synthetic and 131 taken over from `human.jsonl` and `more.csv`" in model
-    assert "a seed, rows taken over and 1 round of examples extrapolated" in model
+    assert "500 synthetic and 131 taken unchanged from `human.jsonl` and `more.csv`" in model
+    assert "a seed, existing rows and 1 round of examples extrapolated" in model
     assert "a single human-labelled one" not in model
-    assert "but for those taken over from" in model
+    assert "except those from" in model
 
 
 def test_a_dataset_without_a_row_of_the_llm_names_none():
     run = dataclasses.replace(given(seed_data="one", add_data="two"), strategy="zerogen", rounds=ROUNDS[:2])
     card = dataset_card(dataset_of(run, rationales={}, prompts={}, rejected={}))
     model = model_card(dataclasses.replace(MODEL, run=run))
-    assert "531 training examples for IMDb (`neg`, `pos`), all taken over from `one` and `two` as they were." in card
+    assert "531 training examples for IMDb (`neg`, `pos`), all taken unchanged from `one` and `two`." in card
     assert "synthetic" not in card.split("## Rounds")[0]
     assert RUN.llm not in card + model
-    assert "531 examples, all taken over from `one` and `two`" in model
+    assert "531 examples, all taken unchanged from `one` and `two`" in model
 
 
 def test_before_the_round_of_added_rows_all_are_written():
@@ -386,7 +396,7 @@ def test_before_the_round_of_added_rows_all_are_written():
 
 def test_an_existing_seed_is_named():
     config = RunConfig(task="imdb", seed_data="someone/reviews").model_dump(mode="json")
-    assert "`someone/reviews`, taken over as they were" in dataset_card(
+    assert "Rows taken unchanged from `someone/reviews`." in dataset_card(
         dataset_of(dataclasses.replace(RUN, settings=config))
     )
 
@@ -438,3 +448,78 @@ def test_interval_is_wilsons():
 )
 def test_size_category(rows, name):
     assert size_category(rows) == name
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rounds", "text"),
+    [
+        ("zerogen", 1, "zero-shot prompts, without rationales and without feedback from a small model."),
+        ("progen", 1, "zero-shot prompts."),
+        ("goldgen", 2, "then data extrapolated from human-labelled rows, whether a small model gets them right or"),
+        (
+            "s3",
+            1,
+            "rationale-guided seed dataset, the start for the rounds that extrapolate a small model's errors.",
+        ),
+        ("s3", 2, "then 1 round of data extrapolated from the errors"),
+        ("s3", 3, "then 2 rounds of data extrapolated from the errors"),
+        ("mine", 2, "written by the LLM `SmolLM2-135M-Instruct.Q4_1` with mine."),
+    ],
+)
+def test_summary_names_what_each_strategy_does(strategy, rounds, text):
+    run = dataclasses.replace(RUN, strategy=strategy, rounds=ROUNDS[:rounds])
+    assert text in dataset.summary(dataset_of(run))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "part", "other"), [(0, "validation", "the validation rows that"), (150, "selection", "450 other")]
+)
+def test_no_figure_stands_under_the_name_of_another_part(held_out, part, other):
+    task = TASK | {"splits": {"validation": 450, "test": 2000}, "held_out": held_out}
+    run = dataclasses.replace(RUN, task=task)
+    rows, trained = dataset_of(run), dataclasses.replace(MODEL, run=run)
+    wrong = {"validation", "selection"} - {part}
+    for table in (
+        dataset.round_table(rows),
+        model.score_table(trained),
+        model.epoch_table(trained),
+        model.training_settings(trained),
+    ):
+        assert not any(name in table for name in wrong), table
+    assert f"measured on 600 {part} and 2,000 test rows" in dataset.rounds(rows)
+    assert other in dataset.rounds(rows)
+
+
+def test_steps_of_a_seed_without_rationales():
+    plain = given(synthesis={"labels": "uniform"})
+    assert method.steps(dataset_of(dataclasses.replace(plain, rounds=ROUNDS[:1]), rationales={})) == (
+        "1. **Seed.** The LLM wrote each row from the same zero-shot prompt with its label."
+    )
+    spans = dataclasses.replace(SPAN_RUN, settings=given(synthesis={"answers": "phrases"}).settings)
+    assert "drawn at random, and a phrase of it as the answer." in method.steps(dataset_of(spans, rationales={}))
+
+
+def test_rejections_are_sorted_by_number():
+    lines = method.rejections(dataset_of(RUN, rejected={"few": 1, "many": 2_000}, given_up=2)).splitlines()
+    assert lines[0].endswith("2 rows were given up.")
+    assert lines[-2:] == ["| many | 2,000 |", "| few | 1 |"]
+    assert method.rejections(dataset_of(RUN, rejected={})).startswith("None:")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.2, "4 s"), (184.4, "3 min 4 s"), (9_000, "2 h 30 min")])
+def test_duration(seconds, text):
+    assert markup.duration(seconds) == text
+
+
+def test_a_table_aligns_its_columns():
+    assert markup.table([("a", "l"), ("b", "r")], [("x", "1")]) == "| a | b |\n|:--|--:|\n| x | 1 |"
+
+
+def test_terms_name_each_source_once():
+    run = given(seed_data="one", add_data=["one", "two"])
+    assert shared.terms(run, weights=True) == [
+        "the gold data (stanfordnlp/imdb) states no standard licence",
+        "rows were taken over from one and two, whose licence applies",
+        f"other text was written by {RUN.llm}, whose terms for generated text apply",
+        f"the weights started from {RUN.student}, whose licence applies",
+    ]

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from s3_hf.errors import HubError
 from s3_hf.hub import dataset_name, model_name, write_folders
-from s3_hf.hub.names import without_paths
+from s3_hf.hub.privacy import without_paths
 from s3_hf.records import PROVENANCE
 from s3_hf.store import open_run
 from tests.run_maker import FEATURES, LABELS, PROMPTS, add_model, add_round, make_full_run, make_run, recipe

@@ -1,7 +1,7 @@
 """Cards: facts -> card text, without any input or output."""
 
 from s3_hf.cards.facts import DatasetFacts, ModelFacts, RoundFacts, RunFacts, Sample
-from s3_hf.cards.rendering import END, dataset_card, interval, model_card, size_category
+from s3_hf.cards.rendering import END, dataset_card, model_card
 
 __all__ = [
     "END",
@@ -11,7 +11,5 @@ __all__ = [
     "RunFacts",
     "Sample",
     "dataset_card",
-    "interval",
     "model_card",
-    "size_category",
 ]

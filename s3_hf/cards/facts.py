@@ -1,4 +1,4 @@
-"""What a card says, gathered by the caller, without machine paths."""
+"""Facts -> what a card is rendered from: gathered by the caller, without machine paths."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from typing import Any
 
 from s3_hf.records import Quality, Scores, Usage
 
-HUMAN = "gold"
-"""The strategy whose rows are human-labelled data and not synthetic."""
+GOLD = "gold"
+"""The strategy whose rows are the gold rows themselves: human-labelled, not synthetic."""
 
 SHARES = ("accuracy", "exact_match")
 """Metrics that are the share of right rows, so that they have an interval."""
 
+STRATEGIES = {"s3": "S3", "zerogen": "ZeroGen", "goldgen": "GoldGen", "progen": "ProGen", GOLD: "gold data"}
+"""Names of the strategies as they are written in text."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundFacts:
-    """One round: the rows it added, and how the student trained on all rows so far did on gold data."""
+    """One round: the rows it added, and the scores on gold rows of the student trained on all rows so far.
+
+    `selection` are the scores on the rows that chose the epoch; `mistakes` counts the errors on the mined rows.
+    """
 
     number: int
     added: int
     labels: Mapping[str, int]
-    validation: Scores | None = None
+    selection: Scores | None = None
     test: Scores | None = None
     mistakes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row to show; `label` is empty where answers are learned."""
+    """A row to show; `label` is empty in a task with answers."""
 
     label: str
     text: str
@@ -39,12 +45,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What both cards say of the run.
+    """The facts of a run that both cards need.
 
-    `task` is `Task.facts()`, `settings` a dumped `RunConfig`; `llm` is empty where none was asked, and
-    `endpoint` says how it was reached (`local`, `url`, `inference-providers`); `student` is empty where none
-    was trained. `rounds` go up to the published one. `license` is the user's choice; None names the terms
-    that apply instead.
+    `task` is `Task.facts()`, `settings` a dumped `RunConfig`. `llm` is the model's name, empty where no LLM wrote
+    rows, and `endpoint` how it was reached (`local`, `url`, `inference-providers`); `student` is empty where none
+    was trained. `rounds` end with the published one. `license` is the publisher's choice; None names the terms that
+    apply instead.
     """
 
     task: Mapping[str, Any]
@@ -63,19 +69,46 @@ class RunFacts:
         return self.rounds[-1]
 
     @property
+    def human(self) -> bool:
+        """True if the rows are the gold rows themselves."""
+        return self.strategy == GOLD
+
+    @property
+    def method(self) -> str:
+        """Name of the strategy as it is written in text."""
+        return STRATEGIES.get(self.strategy, self.strategy)
+
+    @property
+    def columns(self) -> Mapping[str, str | None]:
+        """Names of the gold columns `text`, `label`, `context` and `answers`; None for one that the task lacks."""
+        columns: Mapping[str, str | None] = self.task["columns"]
+        return columns
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the task's metrics, the share of right rows first."""
         return tuple(sorted(self.task["metrics"], key=lambda name: name not in SHARES))
 
     @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the metrics that stand in tables by round: all in a task with answers, else the first."""
+        return self.metrics if self.columns["answers"] else self.metrics[:1]
+
+    @property
+    def selection(self) -> str:
+        """Name of the gold rows that choose the epoch: `selection` where others are mined, else `validation`."""
+        return "selection" if self.task["held_out"] else "validation"
+
+    @property
+    def extrapolates(self) -> bool:
+        """True if rows were extrapolated from gold rows."""
+        return self.strategy in ("s3", "goldgen") and bool(self.grown_rounds)
+
+    @property
     def title(self) -> str:
-        """What the dataset is called in text."""
+        """Title of the dataset."""
         name = self.task["pretty_name"]
-        return (
-            f"{name}, gold rows"
-            if self.strategy == HUMAN
-            else f"{name} by {method(self.strategy)}, round {self.last.number}"
-        )
+        return f"{name}, gold rows" if self.human else f"{name} by {self.method}, round {self.last.number}"
 
     @property
     def rows(self) -> int:
@@ -83,8 +116,8 @@ class RunFacts:
         return sum(each.added for each in self.rounds)
 
     @property
-    def given(self) -> Mapping[int, tuple[str, ...]]:
-        """The rounds whose rows were taken over from existing datasets, and from which."""
+    def existing(self) -> Mapping[int, tuple[str, ...]]:
+        """For each round whose rows come from existing datasets, the names of those datasets."""
         settings = {0: self.settings["seed_data"], 1: self.settings["add_data"]}
         sources = {
             each: (names,) if isinstance(names, str) else tuple(names or ()) for each, names in settings.items()
@@ -93,28 +126,28 @@ class RunFacts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The existing datasets that rows were taken over from."""
-        return tuple(dict.fromkeys(name for names in self.given.values() for name in names))
+        """Names of the existing datasets that rows come from."""
+        return tuple(dict.fromkeys(name for names in self.existing.values() for name in names))
 
     @property
-    def taken(self) -> int:
-        """Rows that were taken over."""
-        return sum(self.rounds[number].added for number in self.given)
+    def existing_rows(self) -> int:
+        """Rows that come from existing datasets."""
+        return sum(self.rounds[number].added for number in self.existing)
 
     @property
-    def written(self) -> int:
+    def synthetic_rows(self) -> int:
         """Rows that the run's LLM wrote."""
-        return 0 if self.strategy == HUMAN else self.rows - self.taken
+        return 0 if self.human else self.rows - self.existing_rows
 
     @property
-    def grown(self) -> int:
-        """Rounds after the seed whose rows the strategy made."""
-        return sum(each.number > 0 and each.number not in self.given for each in self.rounds)
+    def grown_rounds(self) -> int:
+        """Rounds after the seed whose rows the strategy wrote."""
+        return sum(each.number > 0 and each.number not in self.existing for each in self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """Everything a dataset card says.
+    """The facts of a dataset card.
 
     `structure` holds the `dataset_info` and `configs` of the front matter; `prompts` maps the hash in
     `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `quality` is None for
@@ -138,7 +171,7 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Everything a model card says.
+    """The facts of a model card.
 
     `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
     `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
@@ -153,9 +186,3 @@ class ModelFacts:
     context: str | None = None
     revision: str | None = None
     new_version: str | None = None
-
-
-def method(strategy: str) -> str:
-    """The name of a strategy as it is written in text."""
-    known = {"s3": "S3", "zerogen": "ZeroGen", "goldgen": "GoldGen", "progen": "ProGen", HUMAN: "gold data"}
-    return known.get(strategy, strategy)

@@ -11,7 +11,7 @@ from s3_hf.cli import options
 from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s3_hf.hub import Preview
+    from s3_hf.hub import PushPreview
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def push(
     dry_run: bool = typer.Option(
         False,
         "--dry-run",
-        help="Publish nothing: write the folders, and with a token tell what would change on the Hub.",
+        help="Publish nothing: write the folders and, with a token, show what would change on the Hub.",
     ),
     license_id: str = typer.Option(
         None, "--license", help="Licence id for the cards. [default: other, with its terms]"
@@ -73,8 +73,8 @@ def push(
         display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}{unchanged}")
 
 
-def _preview_text(preview: Preview) -> str:
-    """One line for the repository, and one for each file that would not stay as it is."""
+def _preview_text(preview: PushPreview) -> str:
+    """Return a line for the repository, and one for each file that the push would add, replace or remove."""
     changes = preview.changes
     if changes is None:
         return f"{preview.kind:8}{preview.repo}  not compared  {preview.folder}"

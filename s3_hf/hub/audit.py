@@ -1,4 +1,4 @@
-"""Comparing the rows with the gold data before anything leaves."""
+"""Compare the rows of a run with the gold data before they are published."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from s3_hf.errors import HubError, TaskError
 from s3_hf.hub.copies import Bools, near_copies
-from s3_hf.records import Quality
+from s3_hf.records import HUMAN, Quality
 from s3_hf.store import RunDir
 from s3_hf.texts import digest_of, digests, normalise, row_texts
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 MAX_COPIES = 0.01
 """Share of the rows that may copy gold validation text."""
-HUMAN = "human"
-"""The `s3_origin` of a row that is a gold row itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audit:
-    """What was found in the rows of a run; place i of each is row i of the union of its rounds."""
+    """Comparison of a run's rows with the gold data; place i of each field is row i of the union of its rounds."""
 
     texts: Sequence[str]
-    """Normalised."""
+    """Normalised texts of the rows."""
     gold: Sequence[str]
     """Normalised gold validation texts."""
     written: Bools
-    """False for a gold row itself."""
+    """False for a row that is a gold row itself."""
     copied: Bools
+    """True for a row that copies a gold validation text, exactly or nearly."""
     exact: Bools
+    """True for a row that equals a gold validation text."""
     test: Bools
-    """True for a row of the test split, by `texts.row_text`."""
+    """True for a row of the gold test split, by `texts.row_text`."""
 
     def check(self, rows: int, max_copies: float) -> None:
         """Return if the first `rows` rows may be published.
@@ -55,11 +55,11 @@ class Audit:
         if copied > max_copies * rows:
             raise HubError(
                 f"at most {max_copies:.1%} of the rows may copy a gold validation text, found {copied} of {rows}, the "
-                f"first in row {int(self.copied.argmax())}; make them anew, or allow more by --max-copies"
+                f"first in row {int(self.copied.argmax())}; generate them again, or allow more by --max-copies"
             )
 
     def quality(self, rows: int) -> Quality | None:
-        """The figures of the first `rows` rows; None if none of them was written for this dataset."""
+        """Return the figures of the first `rows` rows; None if all of them are gold rows."""
         texts = self.texts[:rows]
         if not self.written[:rows].any():
             return None
@@ -77,9 +77,7 @@ class Audit:
 
 
 def audit(run: RunDir, rows: Dataset) -> Audit:
-    """Compare rows of the run with all gold validation and test texts of its task.
-
-    Rows that are gold rows themselves are not compared.
+    """Compare rows of the run with all gold validation and test texts of its task, but not gold rows themselves.
 
     Raises:
         HubError: the gold data cannot be read.
@@ -89,9 +87,9 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     column, context = (run.facts["task"]["columns"][name] for name in ("text", "context"))
     texts = [normalise(text) for text in rows[column][:]]
     written = np.fromiter((origin != HUMAN for origin in rows["s3_origin"][:]), bool, len(texts))
-    nothing = np.zeros(len(texts), dtype=bool)
+    none = np.zeros(len(texts), dtype=bool)
     if not written.any():
-        return Audit(texts, (), written, nothing, nothing, nothing)
+        return Audit(texts, (), written, none, none, none)
     try:
         task = task_of(run.config)
         gold, test = task.validation_split, task.test_split
@@ -114,7 +112,7 @@ def _mean_words(texts: Sequence[str]) -> float:
 
 
 def _distinct_pairs(texts: Sequence[str], size: int) -> float:
-    """Share of distinct pairs of neighbouring words in `size` texts, spread evenly (distinct-2)."""
+    """Return the share of distinct word pairs among all in `size` texts, spread evenly (distinct-2)."""
     pairs: list[tuple[str, str]] = []
     for place in np.linspace(0, len(texts) - 1, size).round().astype(int).tolist():
         pairs.extend(itertools.pairwise(texts[place].split()))

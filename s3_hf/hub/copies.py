@@ -1,7 +1,7 @@
-"""Finding copies of gold texts among many rows, without comparing each with each.
+"""Find copies of gold texts among many rows without comparing every row with every gold text.
 
-A row is compared with its own parent, and with the gold texts that share its rarest runs of words; a short
-row, in which an edit may leave no run whole, is compared with every gold text of about its length.
+A row is compared with its parent and with the gold texts that share its rarest runs of words; a short row, in which
+one edit may break every run, is compared with all gold texts of about its length.
 """
 
 from __future__ import annotations
@@ -22,54 +22,56 @@ Hashes = NDArray[np.uint64]
 RUN = 3
 """Words in a run."""
 PROBES = 8
-"""Runs of a row that are looked up: those that fewest gold texts share."""
+"""Most runs of a row that are looked up: those that the fewest gold texts share."""
 SHARING = 64
-"""Most gold texts that one run leads to."""
+"""Most gold texts that are compared because of one run."""
 SHORT = 12
-"""A row of fewer words is compared with every gold text of about its length."""
+"""A row of fewer words is compared with all gold texts of about its length."""
 BLOCK = 256
+"""Short rows compared at once."""
 _LEAST = COPY_RATIO / (200 - COPY_RATIO)
-"""The ratio of two texts is lower than COPY_RATIO if one is shorter than so much of the other."""
+"""Least share of the longer text's length that the shorter one has if their ratio reaches COPY_RATIO."""
 
 
 def near_copies(texts: Sequence[str], gold: Sequence[str], parents: Sequence[int]) -> Bools:
-    """Tell of each text whether it copies a gold text, exactly or nearly (`texts.COPY_RATIO`).
+    """Return for each text whether it copies a gold text, exactly or nearly (`texts.COPY_RATIO`).
 
     Args:
         texts: normalised texts of the rows.
         gold: normalised gold texts.
         parents: for each row the index of the gold text that it was extrapolated from, -1 without one.
     """
-    found = np.zeros(len(texts), dtype=bool)
     own = np.asarray(parents, dtype=np.int64).reshape(-1)
     rows = np.flatnonzero(own >= 0)
-    _verify(found, texts, gold, rows, own[rows])
     known = set(gold) - {""}
-    found |= np.fromiter((text in known for text in texts), bool, len(texts))
+    copied = np.fromiter((text in known for text in texts), bool, len(texts))
+    copied[_verified(texts, gold, rows, own[rows])] = True
     words = np.fromiter((text.count(" ") + 1 for text in texts), np.int64, len(texts))
-    _compare_short(found, texts, gold, np.flatnonzero((words < SHORT) & ~found))
-    rows, others = _candidates(texts, gold, np.flatnonzero((words >= SHORT) & ~found))
-    _verify(found, texts, gold, rows, others)
-    return found
+    copied[_short_copies(texts, gold, np.flatnonzero((words < SHORT) & ~copied))] = True
+    rows, others = _candidates(texts, gold, np.flatnonzero((words >= SHORT) & ~copied))
+    copied[_verified(texts, gold, rows, others)] = True
+    return copied
 
 
-def _verify(found: Bools, texts: Sequence[str], gold: Sequence[str], rows: Ints, others: Ints) -> None:
-    """Mark the rows whose pair is a copy."""
-    if len(rows):
-        ratios = process.cpdist(
-            [texts[row] for row in rows.tolist()],
-            [gold[other] for other in others.tolist()],
-            scorer=fuzz.ratio,
-            score_cutoff=COPY_RATIO,
-        )
-        found[rows[ratios >= COPY_RATIO]] = True
+def _verified(texts: Sequence[str], gold: Sequence[str], rows: Ints, others: Ints) -> Ints:
+    """Return the rows that copy the gold text at the same place of `others`."""
+    if not len(rows):
+        return rows
+    ratios = process.cpdist(
+        [texts[row] for row in rows.tolist()],
+        [gold[other] for other in others.tolist()],
+        scorer=fuzz.ratio,
+        score_cutoff=COPY_RATIO,
+    )
+    return rows[ratios >= COPY_RATIO]
 
 
-def _compare_short(found: Bools, texts: Sequence[str], gold: Sequence[str], rows: Ints) -> None:
-    """Mark the rows that copy any gold text, by comparing all that are near in length."""
+def _short_copies(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> Ints:
+    """Return those of the rows that copy any gold text, after comparing them with all that are near in length."""
     by_length = sorted((text for text in gold if text), key=len)
     lengths = np.fromiter((len(text) for text in by_length), np.int64, len(by_length))
     rows = np.asarray(sorted((row for row in rows.tolist() if texts[row]), key=lambda row: len(texts[row])), np.int64)
+    copies = [rows[:0]]
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         queries = [texts[row] for row in block.tolist()]
@@ -79,16 +81,18 @@ def _compare_short(found: Bools, texts: Sequence[str], gold: Sequence[str], rows
             ratios = process.cdist(
                 queries, by_length[first:last], scorer=fuzz.ratio, score_cutoff=COPY_RATIO, dtype=np.uint8
             )
-            found[block[ratios.max(axis=1) > 0]] = True
+            copies.append(block[ratios.max(axis=1) > 0])
+    return np.concatenate(copies)
 
 
 def _candidates(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> tuple[Ints, Ints]:
-    """Pairs of a row and a gold text that share one of the row's rarest runs and are near in length."""
-    vocabulary: dict[str, int] = {}
-    hashes, owners = _runs(gold, vocabulary)
+    """Return pairs of a row and a gold text that share one of the row's rarest runs and are near in length."""
+    hashes, owners = _runs([*gold, *(texts[row] for row in rows.tolist())])
+    of_gold = owners < len(gold)
+    wanted, places = hashes[~of_gold], owners[~of_gold] - len(gold)
+    hashes, owners = hashes[of_gold], owners[of_gold]
     order = np.argsort(hashes, kind="stable")
     hashes, owners = hashes[order], owners[order]
-    wanted, places = _runs([texts[row] for row in rows.tolist()], vocabulary)
     first = np.searchsorted(hashes, wanted, "left")
     sharing = np.searchsorted(hashes, wanted, "right") - first
     kept = np.flatnonzero(sharing)
@@ -105,8 +109,9 @@ def _candidates(texts: Sequence[str], gold: Sequence[str], rows: Ints) -> tuple[
     return pairs[0][near], pairs[1][near]
 
 
-def _runs(texts: Sequence[str], vocabulary: dict[str, int]) -> tuple[Hashes, Ints]:
-    """A hash of each run of words, and the text that it stands in."""
+def _runs(texts: Sequence[str]) -> tuple[Hashes, Ints]:
+    """Return a hash of each run of words, and the index of its text."""
+    vocabulary: dict[str, int] = {}
     split = [text.split() for text in texts]
     sizes = np.fromiter((len(words) for words in split), np.int64, len(split))
     numbers = (vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(split))

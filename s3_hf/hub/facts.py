@@ -1,17 +1,16 @@
-"""Run directory -> facts for the cards and for `s3/run.json`, with no machine path in them."""
+"""Run directory -> facts for the cards and for `s3/run.json`, without machine paths."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.cards import DatasetFacts, ModelFacts, RoundFacts, RunFacts, Sample
-from s3_hf.files import read_json
-from s3_hf.hub.names import shown, without_paths
+from s3_hf.hub.privacy import public_name, without_paths
 from s3_hf.records import Usage
-from s3_hf.store import RunDir, Stage
+from s3_hf.store import SELECTION, TEST, RunDir, Stage, SynthesisFacts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,22 +19,22 @@ SHOWN = 3
 """Rows of each label on a card."""
 LONGEST_SAMPLE = 600
 LONGEST_CALL = 100
-ECHOED = "dummy"
-"""What `huggingface_hub` sends as the model where none was asked for, and some servers answer with."""
+PLACEHOLDER = "dummy"
+"""Model name that `huggingface_hub` sends where the settings name none, and that some servers return."""
 UNNAMED = "as served"
-"""What a run calls the LLM of an endpoint that it asked for no model by name; the rows say what answered."""
+"""Model name in `run.yaml` where the settings name none; `s3_model` has the names that servers returned."""
 
 
 def run_facts(run: RunDir, number: int, rows: Dataset, license: str | None) -> RunFacts:  # noqa: A002 - the Hub's word
-    """What both cards of round `number`, whose union is `rows`, say of the run."""
+    """Return the facts of the run for both cards of round `number`; `rows` are those of all rounds up to it."""
     llm = run.facts["llm"] or {}
-    served = sorted({shown(name) for name in rows.unique("s3_model") if name not in ("", ECHOED)})
+    served = sorted({public_name(name) for name in rows.unique("s3_model") if name not in ("", PLACEHOLDER)})
     return RunFacts(
         task=without_paths(run.facts["task"]),
         strategy=run.config.strategy,
-        llm=(", ".join(served) or "unnamed") if llm.get("model") == UNNAMED else shown(llm.get("model", "")),
+        llm=(", ".join(served) or "unnamed") if llm.get("model") == UNNAMED else public_name(llm.get("model", "")),
         endpoint=llm.get("endpoint", ""),
-        student=shown(run.facts["student"] or ""),
+        student=public_name(run.facts["student"] or ""),
         settings=settings(run),
         versions=run.facts["versions"],
         rounds=tuple(_round_facts(run, each) for each in range(number + 1)),
@@ -43,11 +42,11 @@ def run_facts(run: RunDir, number: int, rows: Dataset, license: str | None) -> R
     )
 
 
-def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: list[Mapping[str, Any]]) -> DatasetFacts:
-    """What the dataset card says; `reports` are the `round.json` of all rounds in it."""
+def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: Sequence[SynthesisFacts]) -> DatasetFacts:
+    """Return the facts of the dataset card; `reports` are those of all rounds in the dataset."""
     rejected: Counter[str] = Counter()
     for report in reports:
-        rejected.update(report.get("rejected", {}))
+        rejected.update(report.rejected)
     return DatasetFacts(
         repo=repo,
         run=run,
@@ -57,18 +56,18 @@ def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: list[Mapping
         rationales={
             label: tuple(" ".join(reason.split()) for reason in reasons)
             for report in reports
-            for label, reasons in report.get("rationales", {}).items()
+            for label, reasons in report.rationales.items()
         },
-        prompts={key: text for report in reports for key, text in report.get("prompts", {}).items()},
+        prompts={key: text for report in reports for key, text in report.prompts.items()},
         rejected=dict(rejected),
-        given_up=sum(report.get("given_up", 0) for report in reports),
-        usage=sum((Usage(**report.get("usage", {})) for report in reports), Usage()),
-        seconds=sum(report.get("seconds", 0.0) for report in reports),
+        given_up=sum(report.given_up for report in reports),
+        usage=sum((report.usage for report in reports), Usage()),
+        seconds=sum(report.seconds for report in reports),
     )
 
 
 def model_facts(run: RunFacts, repo: str, dataset: str, rows: Dataset, training: Mapping[str, Any]) -> ModelFacts:
-    """What the model card says, before the dataset's commit and the next round are known."""
+    """Return the facts of the model card, before the dataset's commit and the next round are known."""
     columns, row = run.task["columns"], rows[len(rows) - 1]
     text, context = _in_line(row[columns["text"]], LONGEST_CALL), None
     if columns["context"]:
@@ -77,19 +76,19 @@ def model_facts(run: RunFacts, repo: str, dataset: str, rows: Dataset, training:
 
 
 def samples(run: RunFacts, rows: Dataset) -> tuple[Sample, ...]:
-    """`SHOWN` rows of each label, or of all, spread evenly from the first to the last."""
+    """Return `SHOWN` rows of each label, or of all, spread evenly from the first to the last."""
     import numpy as np
 
     column = run.task["columns"]["label"]
     ids = np.asarray(rows[column][:] if column else [0] * len(rows))
-    found: list[Sample] = []
+    chosen: list[Sample] = []
     for number, name in enumerate(run.task["labels"] if column else ("",)):
         places = np.flatnonzero(ids == number)
         evenly = np.linspace(0, len(places) - 1, SHOWN).round().astype(int)
         for place in dict.fromkeys(places[evenly].tolist() if len(places) else []):
             row = rows[place]
-            found.append(Sample(name, _shown_row(run, row), row["s3_origin"], row["s3_round"]))
-    return tuple(found)
+            chosen.append(Sample(name, _shown_row(run, row), row["s3_origin"], row["s3_round"]))
+    return tuple(chosen)
 
 
 def _shown_row(run: RunFacts, row: Mapping[str, Any]) -> str:
@@ -104,25 +103,37 @@ def _shown_row(run: RunFacts, row: Mapping[str, Any]) -> str:
 
 
 def settings(run: RunDir) -> dict[str, Any]:
-    """The settings that decide what is made, without addresses and paths."""
+    """Return the settings that the rows and models depend on, without addresses and paths."""
     plain: dict[str, Any] = without_paths(run.config.identity())
     return plain | {"rounds": run.config.rounds}
 
 
 def provenance(run: RunDir, number: int) -> dict[str, Any]:
-    """What `s3/run.json` holds of the run: versions, settings, task, prompts, usage, scores."""
-    rounds = [run.round(each) for each in range(number + 1)]
+    """Return what `s3/run.json` holds of the run: versions, settings, task, prompts, usage, scores."""
     return {
         "created": run.facts["created"],
         "fingerprint": run.facts["fingerprint"],
         "versions": dict(run.facts["versions"]),
         "strategy": run.config.strategy,
         "llm": without_paths(run.facts["llm"]),
-        "student": shown(run.facts["student"] or ""),
+        "student": public_name(run.facts["student"] or ""),
         "settings": settings(run),
         "task": without_paths(run.facts["task"]),
-        "rounds": [without_paths(read_json(each.facts)) | _scores(run, each.number) for each in rounds],
+        "rounds": [
+            without_paths(asdict(run.round(each).synthesis())) | _scores(run, each) for each in range(number + 1)
+        ],
     }
+
+
+def round_reports(run: RunDir, number: int) -> list[SynthesisFacts]:
+    """Return how the rows of rounds 0 to `number` were made."""
+    return [run.round(each).synthesis() for each in range(number + 1)]
+
+
+def training_facts(run: RunDir, number: int) -> dict[str, Any]:
+    """Return how the student of round `number` was trained."""
+    facts: dict[str, Any] = without_paths(asdict(run.round(number).training()))
+    return facts
 
 
 def _round_facts(run: RunDir, number: int) -> RoundFacts:
@@ -130,8 +141,8 @@ def _round_facts(run: RunDir, number: int) -> RoundFacts:
     if run.round(number).stage() is not Stage.DONE:
         return RoundFacts(number, synthesis.rows, synthesis.labels)
     result = run.result(number)
-    scores = result.scores
-    return RoundFacts(number, result.added, synthesis.labels, scores["selection"], scores["test"], result.mistakes)
+    selection, test = result.scores[SELECTION], result.scores[TEST]
+    return RoundFacts(number, synthesis.rows, synthesis.labels, selection, test, result.mistakes)
 
 
 def _scores(run: RunDir, number: int) -> dict[str, Any]:

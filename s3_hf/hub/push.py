@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from s3_hf.errors import HubError
 from s3_hf.files import read_json, storage_errors, write_json
-from s3_hf.hub.folders import Kind, Published, PushOptions, Repositories
+from s3_hf.hub.account import account_for, connected
+from s3_hf.hub.folders import Published
+from s3_hf.hub.names import Repository, collection_description, collection_title
 from s3_hf.hub.remote import Remote
+from s3_hf.hub.repositories import PushOptions, RunRepositories
 from s3_hf.hub.transport import hub_errors, persistently
 from s3_hf.store import RunDir
 
 logger = logging.getLogger(__name__)
-
-LONGEST_TITLE, LONGEST_DESCRIPTION = 60, 150
-"""Most characters that the Hub takes for a collection."""
 
 
 def push_run(
@@ -34,15 +34,15 @@ def push_run(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> list[Published]:
-    """Leave every round's dataset and model on the Hub, each in one commit, and linked to each other.
+    """Push every round's dataset and model to the Hub, each in one commit, and link them to each other.
 
-    Repeating it makes no commit where nothing changed, and finishes what an interrupted push began. Rounds
+    Pushing again makes no commit where nothing changed, and finishes what an interrupted push began. Rounds
     go from the last to the first, so that `new_version` never names a model that is not there.
 
     Args:
         run: the run; rounds that are not complete are left out.
         namespace: user or organisation; None takes the token's owner.
-        options: licence, visibility, pull requests, how much gold text is let through.
+        options: licence, visibility, pull requests, how much gold text the rows may copy.
         token: None takes HF_TOKEN or the stored login.
         endpoint: address of the Hub; None takes HF_ENDPOINT.
 
@@ -50,44 +50,19 @@ def push_run(
         HubError: the Hub cannot be reached or refuses, or something must not be published.
     """
     options = options or PushOptions()
-    api = connected(run, token, endpoint)
+    api = connected(token, endpoint, str(run.facts["versions"]["s3-hf"]))
     with hub_errors(api.endpoint):
         account = account_for(api, namespace, foreign=options.create_pr)
-        hub = _Hub(api, Repositories.checked(run, account.namespace, options), options, account.user)
+        hub = _Hub(api, RunRepositories.checked(run, account.namespace, options), options, account.user)
         published = [each for number in reversed(hub.repositories.rounds()) for each in hub.push_round(number)]
         if not options.create_pr:
             hub.collect(published)
     return published[::-1]
 
 
-def check_access(namespace: str | None = None) -> None:
-    """Return if the namespace at HF_ENDPOINT can be pushed to, as far as the Hub tells.
-
-    Raises:
-        HubError: it cannot be reached, there is no token that may write, or the namespace is somebody else's.
-    """
-    api = HfApi(token=get_token(), library_name="s3-hf")
-    with hub_errors(api.endpoint):
-        account_for(api, namespace)
-
-
-def connected(run: RunDir, token: str | None, endpoint: str | None) -> HfApi:
-    """A client of the Hub at `endpoint`, or HF_ENDPOINT; nothing is sent yet."""
-    version = str(run.facts["versions"]["s3-hf"])
-    return HfApi(endpoint=endpoint, token=token or get_token(), library_name="s3-hf", library_version=version)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose token it is, and where they push to."""
-
-    user: str
-    namespace: str
-
-
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """Head of the branch before and after, equal if nothing changed, and the pull request if there is one."""
+    """Heads of the branch `before` and `after`, equal if nothing changed; `pull_request` is its address."""
 
     before: str | None
     after: str
@@ -96,29 +71,20 @@ class _Commit:
 
 @dataclass(frozen=True, slots=True)
 class _Hub:
+    """A run's repositories on a Hub; `user` owns the token."""
+
     api: HfApi
-    repositories: Repositories
+    repositories: RunRepositories
     options: PushOptions
     user: str
 
     def push_round(self, number: int) -> list[Published]:
-        """Commit the dataset, then the model that names its commit, then write down both."""
-        repositories = self.repositories
-        with (
-            storage_errors(Path(tempfile.gettempdir())),
-            tempfile.TemporaryDirectory(prefix="s3-hf-push-") as temporary,
-        ):
-            folder = Path(temporary) / "dataset"
-            repositories.write_dataset(number, folder)
-            pushed = [self._push("dataset", number, repositories.dataset(number), folder)]
-            if repositories.has_model(number):
-                folder = Path(temporary) / "model"
-                repositories.write_model(number, folder, revision=pushed[0].commit)
-                pushed.insert(0, self._push("model", number, repositories.model(number), folder))
+        """Push the dataset, then the model that names its commit, then record both; return the model first."""
+        pushed = self.repositories.walk(number, self._push)[::-1]
         if self.options.create_pr:
             return pushed
         proof = {each.kind: {"repo": each.repo, "commit": each.commit, "url": each.url} for each in reversed(pushed)}
-        target = repositories.run.round(number).published
+        target = self.repositories.run.round(number).published
         if not target.exists() or read_json(target) != proof:
             write_json(target, proof)
         return pushed
@@ -133,12 +99,11 @@ class _Hub:
 
     def _collect(self, published: Sequence[Published]) -> None:
         run = self.repositories.run
-        task = run.facts["task"]
         create = partial(
             self.api.create_collection,
-            title=f"{run.config.strategy}-{task['name']} (s3-hf)"[:LONGEST_TITLE],
+            title=collection_title(run),
             namespace=self.repositories.namespace,
-            description=f"Training data for {task['pretty_name']} and the models trained on it"[:LONGEST_DESCRIPTION],
+            description=collection_description(run),
             private=self.options.private,
             exists_ok=True,
         )
@@ -149,21 +114,26 @@ class _Hub:
                 add = partial(self.api.add_collection_item, collection.slug, each.repo, each.kind, exists_ok=True)
                 persistently(add, self.api.endpoint)
 
-    def _push(self, kind: Kind, number: int, repo: str, folder: Path) -> Published:
-        exists = partial(self.api.repo_exists, repo, repo_type=kind)
-        # Whoever may only open a pull request may not create: `create_repo` fails on their repository.
-        if not (self.options.create_pr and persistently(exists, self.api.endpoint)):
-            private = self.options.private or None
-            create = partial(self.api.create_repo, repo, repo_type=kind, private=private, exist_ok=True)
-            persistently(create, self.api.endpoint)
-        commit = partial(self._commit, Remote(self.api, kind, repo), folder, f"Round {number}, made with s3-hf")
-        done = persistently(commit, self.api.endpoint)
-        prefix = "datasets/" if kind == "dataset" else ""
-        url = f"{self.api.endpoint}/{prefix}{repo}"
-        return Published(kind, number, repo, url, done.after, done.before != done.after, done.pull_request)
+    def _push(self, repository: Repository, dataset_commit: str | None) -> tuple[Published, str]:
+        """Create the repository unless it exists, and commit its files; return it and its head."""
+        repo, kind, endpoint = repository.id, repository.type, self.api.endpoint
+        temporary = Path(tempfile.gettempdir())
+        with storage_errors(temporary), tempfile.TemporaryDirectory(prefix="s3-hf-push-") as parent:
+            folder = Path(parent) / kind
+            self.repositories.write(repository, folder, dataset_commit)
+            exists = partial(self.api.repo_exists, repo, repo_type=kind)
+            # Whoever may only open a pull request may not create: `create_repo` fails on their repository.
+            if not (self.options.create_pr and persistently(exists, endpoint)):
+                private = self.options.private or None
+                create = partial(self.api.create_repo, repo, repo_type=kind, private=private, exist_ok=True)
+                persistently(create, endpoint)
+            message = f"Round {repository.round}, made with s3-hf"
+            done = persistently(partial(self._commit, Remote(self.api, kind, repo), folder, message), endpoint)
+        changed, url = done.before != done.after, repository.url(endpoint)
+        return Published(kind, repository.round, repo, url, done.after, changed, done.pull_request), done.after
 
     def _commit(self, remote: Remote, folder: Path, message: str) -> _Commit:
-        """Make one commit on the head just read, of the main branch or of the pull request that is open."""
+        """Make one commit on the current head of the main branch, or of the pull request that is open."""
         repo, kind = remote.repo, remote.kind
         opened = remote.pull_request(message, self.user) if self.options.create_pr else None
         branch = opened.git_reference if opened else None
@@ -193,35 +163,3 @@ class _Hub:
                 "the licence"
             ) from error
         return _Commit(info.sha, commit.oid, opened.url if opened else commit.pr_url)
-
-
-def account_for(api: HfApi, wanted: str | None, *, foreign: bool = False) -> Account:
-    """Whose token it is, and the namespace to push to, which it may write to as far as the Hub tells.
-
-    Args:
-        api: the Hub.
-        wanted: namespace; None takes the token's owner.
-        foreign: the namespace may be somebody else's.
-
-    Raises:
-        HubError: there is no token, it may only read, or the namespace is somebody else's.
-    """
-    if not api.token:
-        raise HubError(
-            f"a token is needed to publish on {api.endpoint}, found none; log in with `hf auth login`, set HF_TOKEN, "
-            "or write folders with `s3-hf push --to`"
-        )
-    account = persistently(api.whoami, api.endpoint, tries=4)  # soon, if there is no Hub at all
-    role = account.get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":
-        raise HubError(
-            f"a token that may write is needed to publish on {api.endpoint}, found one that may only read; make a "
-            "write token in your settings there and set HF_TOKEN"
-        )
-    allowed = [account["name"], *(each["name"] for each in account.get("orgs", []))]
-    if wanted is not None and wanted not in allowed and not foreign:
-        raise HubError(
-            f"the namespace must be yours or your organisation's on {api.endpoint}, found {wanted!r}; use one of "
-            f"{', '.join(allowed)}"
-        )
-    return Account(str(account["name"]), wanted or str(account["name"]))

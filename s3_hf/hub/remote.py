@@ -1,4 +1,4 @@
-"""One repository on a Hub against the folder that it is to become."""
+"""A repository on a Hub, compared with the folder to be pushed to it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from huggingface_hub.hf_api import RepoFile
 
 from s3_hf.cards import END
 from s3_hf.errors import HubError
-from s3_hf.hub.folders import CARD, RECORD, Kind, card_hash
+from s3_hf.hub.contents import CARD, RECORD, card_hash
+from s3_hf.hub.names import RepoType
 
-_OURS = re.compile(r"data/train-\d{5}-of-\d{5}\.parquet|model(-\d{5}-of-\d{5})?\.safetensors")
+_GENERATED = re.compile(r"data/train-\d{5}-of-\d{5}\.parquet|model(-\d{5}-of-\d{5})?\.safetensors")
+"""Names of rows and weights that a push writes; it removes no other file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,11 @@ class Remote:
     """A repository on a Hub."""
 
     api: HfApi
-    kind: Kind
+    kind: RepoType
     repo: str
 
     def operations(self, folder: Path, head: str | None) -> list[Any]:
-        """What turns the commit `head` into the folder; files that are none of ours stay.
+        """Return the operations that turn the commit `head` into the folder; the owner's own files stay.
 
         Raises:
             HubError: the generated part of the card was edited on the Hub.
@@ -58,7 +60,7 @@ class Remote:
         return operations + [CommitOperationDelete(name) for name in sorted(_stale(present, files.keys()))]
 
     def changes(self, folder: Path, head: str | None) -> Changes:
-        """What a push of the folder onto the commit `head` would change.
+        """Return what a push of the folder onto the commit `head` would change.
 
         Raises:
             HubError: the generated part of the card was edited on the Hub.
@@ -66,27 +68,27 @@ class Remote:
         tree = self.api.list_repo_tree(self.repo, recursive=True, repo_type=self.kind, revision=head)
         present = {each.path: each for each in tree if isinstance(each, RepoFile)}
         own = self._own_text(head, set(present))
-        found: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
+        states: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
         for path, name in _files(folder):
             content = path.read_bytes() + (own.encode() if name == CARD else b"")
             here = present.get(name)
-            same = here is not None and _is(here, content)
-            found["added" if here is None else "unchanged" if same else "changed"].append(name)
+            same = here is not None and _same(here, content)
+            states["added" if here is None else "unchanged" if same else "changed"].append(name)
         names = {name for _, name in _files(folder)}
         removed = tuple(sorted(_stale(set(present), names)))
-        return Changes(tuple(found["added"]), tuple(found["changed"]), removed, tuple(found["unchanged"]))
+        return Changes(tuple(states["added"]), tuple(states["changed"]), removed, tuple(states["unchanged"]))
 
     def pull_request(self, title: str, author: str) -> Any:
-        """The author's open pull request of that title, as `huggingface_hub` describes it, or None."""
-        found = self.api.get_repo_discussions(self.repo, repo_type=self.kind, discussion_type="pull_request")
-        ours = (each for each in found if (each.title, each.author) == (title, author))
-        return next((each for each in ours if each.status in ("open", "draft")), None)
+        """Return the author's open pull request of that title, as `huggingface_hub` describes it, or None."""
+        opened = self.api.get_repo_discussions(self.repo, repo_type=self.kind, discussion_type="pull_request")
+        own = (each for each in opened if (each.title, each.author) == (title, author))
+        return next((each for each in own if each.status in ("open", "draft")), None)
 
     def _own_text(self, head: str | None, present: set[str]) -> str:
-        """What the owner wrote below the generated card on the Hub.
+        """Return the text that the owner wrote below the generated card on the Hub.
 
         Raises:
-            HubError: the generated part was edited, or the card is not one of ours.
+            HubError: the generated part was edited, or s3-hf did not write the card.
         """
         if CARD not in present:
             return ""
@@ -105,17 +107,17 @@ class Remote:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The files of the folder, each with its name in the repository."""
+    """Return the files of the folder, each with its name in the repository."""
     return ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def _stale(present: set[str], files: Any) -> set[str]:
-    """Rows and weights that the folder no longer has; the owner's own have other names."""
-    return {name for name in present - set(files) if _OURS.fullmatch(name)}
+    """Return the generated files in the repository that the folder no longer has."""
+    return {name for name in present - set(files) if _GENERATED.fullmatch(name)}
 
 
-def _is(file: RepoFile, content: bytes) -> bool:
-    """True if the file on the Hub has that content."""
+def _same(file: RepoFile, content: bytes) -> bool:
+    """Return True if the file on the Hub has that content."""
     if file.lfs is not None:
         return bool(file.lfs.sha256 == hashlib.sha256(content).hexdigest())
     blob = b"blob %d\0" % len(content) + content

@@ -15,9 +15,9 @@ ROOT = Path(__file__).parent.parent.parent
 INSIDE = (
     "s3_hf/dataset_scripts/imdb.py",
     "s3_hf/dataset_scripts/movie_snippets.py",
-    "s3_hf/authoring/recipe.py.jinja",
-    "s3_hf/model_cards/dataset_card.md",
-    "s3_hf/model_cards/model_card.md",
+    "s3_hf/model_cards/citation.md",
+    "s3_hf/model_cards/dataset/card.md",
+    "s3_hf/model_cards/model/card.md",
     "s3_hf/cli/__init__.py",
     "s3_hf/authoring/recipe.py.jinja",
     "s3_hf/py.typed",
@@ -51,6 +51,8 @@ def test_the_wheel_is_complete(built):
     assert set(INSIDE) <= names
     shipped = {path.relative_to(ROOT) for path in (ROOT / "s3_hf").rglob("*.py")}
     assert {str(path) for path in shipped} <= names
+    templates = {path.relative_to(ROOT) for path in (ROOT / "model_cards").rglob("*.md")}
+    assert {f"s3_hf/{path}" for path in templates} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"s3_hf"}
 
 
@@ -58,7 +60,7 @@ def test_the_sdist_holds_the_two_top_level_folders(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"dataset_scripts/imdb.py", "model_cards/dataset_card.md", "pyproject.toml", "LICENSE"} <= names
+    assert {"dataset_scripts/imdb.py", "model_cards/dataset/card.md", "pyproject.toml", "LICENSE"} <= names
 
 
 def test_the_wheel_works_without_the_checkout(built, tmp_path):
@@ -69,7 +71,7 @@ def test_the_wheel_works_without_the_checkout(built, tmp_path):
         f"import sys; sys.path.insert(0, {str(target)!r})\n"
         f"import s3_hf; assert s3_hf.__file__.startswith({str(target)!r})\n"
         "from s3_hf.task import load_task; print(load_task('imdb').prompts.seed_plain)\n"
-        "from importlib.resources import files; print((files('s3_hf.model_cards') / 'dataset_card.md').is_file())"
+        "from importlib.resources import files; print((files('s3_hf.model_cards') / 'dataset/card.md').is_file())"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
@@ -81,7 +83,7 @@ def test_the_wheel_works_without_the_checkout(built, tmp_path):
 def test_the_editable_install_finds_recipes_and_templates():
     assert {point.name for point in entry_points(group="s3_hf.tasks")} >= {"imdb", "movie_snippets"}
     assert {"s3-hf", "hf-localhub"} <= {point.name for point in entry_points(group="console_scripts")}
-    assert (files("s3_hf.model_cards") / "model_card.md").is_file()
+    assert (files("s3_hf.model_cards") / "model/card.md").is_file()
 
 
 def test_the_local_hub_is_a_distribution_of_its_own(tmp_path):

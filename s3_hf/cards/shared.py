@@ -1,0 +1,62 @@
+"""Text that both cards have: papers, metrics and their intervals, the gold data, the licence."""
+
+from __future__ import annotations
+
+from s3_hf.cards.facts import RunFacts
+from s3_hf.cards.markup import code, is_hub_id, linked, percent
+from s3_hf.records import Scores
+
+S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
+ZEROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2202.07922)"
+PROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2210.12329)"
+TITLES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "exact_match": "Exact match", "f1": "F1"}
+"""Metrics as `model-index` names them."""
+
+
+def metric_title(name: str) -> str:
+    """Return a metric as it is written within a sentence."""
+    title = TITLES[name]
+    return title if title == "F1" else title[:1].lower() + title[1:]
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% confidence interval of a share that was measured on `n` rows."""
+    from scipy.stats import binomtest
+
+    bounds = binomtest(round(share * n), n).proportion_ci(0.95, "wilson")
+    return float(bounds.low), float(bounds.high)
+
+
+def interval_text(scores: Scores, metric: str) -> str:
+    """Return the interval of a metric that is a share of the rows, as text: `74.2% to 77.9%`."""
+    return " to ".join(map(percent, interval(scores.metrics[metric], scores.n)))
+
+
+def gold_source(run: RunFacts) -> str:
+    """Return where the gold data come from: a link to the Hub, or a name."""
+    source: str = run.task["source"]
+    return linked(source, "datasets/") if is_hub_id(source) else source or str(run.task["pretty_name"])
+
+
+def terms(run: RunFacts, *, weights: bool) -> list[str]:
+    """Return a clause for each licence or other terms that apply to the rows, and to `weights` trained on them."""
+    task = run.task
+    source = task["source"] or task["pretty_name"]
+    stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {task['license']}"
+    existing, text = " and ".join(run.sources), "other text" if run.sources else "the text"
+    clauses = [f"the gold data ({source}) {stated}"]
+    if existing:
+        clauses.append(f"rows were taken over from {existing}, whose licence applies")
+    if run.synthetic_rows:
+        clauses.append(f"{text} was written by {run.llm}, whose terms for generated text apply")
+    if weights:
+        clauses.append(f"the weights started from {run.student}, whose licence applies")
+    return clauses
+
+
+def licence(run: RunFacts, *, weights: bool) -> str:
+    """Return the paragraph on the licence: the publisher's choice, or the terms that apply without one."""
+    clauses = "; ".join(terms(run, weights=weights))
+    if run.license:
+        return f"{code(run.license)}, as chosen by the publisher. Note that {clauses}."
+    return f"The publisher chose no licence. These terms apply: {clauses}."
