@@ -11,9 +11,9 @@ import datasets
 import pytest
 
 from s3_hf.local.hub import add_user, import_tree, running
-from tests.conftest import film_reply, film_rows
+from tests.conftest import film_rows
 from tests.documents import PAGES, ROOT, blocks, check_command, commands, script, settings_page
-from tests.llm_server import LLMServer
+from tests.llm_server import LLMServer, review
 
 RUN = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
 README_LINES = 130
@@ -21,6 +21,24 @@ README_LINES = 130
 
 def name(page):
     return str(page.relative_to(ROOT))
+
+
+WORDS = {
+    "negative": ("boring plot", "wooden cast", "hollow jokes", "lazy ending", "dull music"),
+    "positive": ("great plot", "tender cast", "witty jokes", "daring ending", "radiant music"),
+    "card": ("broken chip", "forgotten PIN", "lost wallet", "cash machine", "annual fee"),
+    "transfer": ("late salary", "wrong recipient", "standing order", "foreign currency", "double rent"),
+    "login": ("locked account", "new phone", "missing code", "blank page", "old password"),
+}
+
+
+def reply(payload):
+    """A numbered list when asked for reasons, else a text; both belong to the label in the prompt."""
+    prompt = payload["messages"][-1]["content"]
+    words = WORDS[re.search("|".join(WORDS), prompt)[0]]
+    if "numbered list" in prompt or "consider" in prompt:
+        return "\n".join(f"{number}. {word}" for number, word in enumerate(words, 1))
+    return f"About the {words[payload['seed'] % len(words)]}: {review(payload).lower()}"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +55,7 @@ def environment(tmp_path_factory, tiny_student):
         rows.to_parquet(tree / "datasets" / "stanfordnlp" / "imdb" / "plain_text" / f"{split}-00000-of-00001.parquet")
     import_tree(tree, data)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    with running(data) as hub, LLMServer(reply=film_reply, models=["writer"]) as llm:
+    with running(data) as hub, LLMServer(reply=reply, models=["writer"]) as llm:
         yield kept | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "LLM_URL": llm.url,
@@ -112,20 +130,15 @@ def test_the_page_of_settings_is_that_of_the_code():
     assert page.read_text() == settings_page()
 
 
-def test_the_tree_of_the_method_page_names_what_is_there():
-    """Every file or folder of the tree exists, and every module of the product stands in it or in a folder of it."""
-    block = next(one.code for one in blocks(ROOT / "docs" / "method.md") if one.code.startswith("s3_hf/\n"))
-    folder, listed = Path(), set()
-    for line in block.splitlines():
-        entry = re.match(r"( *)([\w.]+/?)", line)
-        if entry is None or len(entry[1]) > 4:
-            continue
-        if not entry[1]:
-            folder = Path(entry[2])
-        listed.add(Path(entry[2]) if not entry[1] else folder / entry[2])
-        if entry[2].endswith("/"):
-            files = re.findall(r"\b([a-z_]+\.(?:py|jinja|md)(?:\.jinja)?)\b", line)
-            listed |= {(folder if entry[1] else Path()) / entry[2] / file for file in files}
-    assert not [str(one) for one in listed if not (ROOT / one).exists()]
-    top = {path.relative_to(ROOT) for path in (ROOT / "s3_hf").iterdir() if not path.name.startswith(("_", "py."))}
-    assert not sorted(map(str, top - listed))
+def test_the_tree_of_the_method_page_is_that_of_the_product():
+    """It names every module of every station, and nothing that is not there."""
+    tree = next(one.code for one in blocks(ROOT / "docs" / "method.md") if one.code.startswith("s3_hf/\n"))
+    stations = re.findall(r"^  ([a-z]\w*(?:/|\.py))(.*(?:\n {8}.*)*)", tree, re.M)
+    listed = {name for name, _ in stations if name.endswith(".py")}
+    for folder, duties in stations:
+        listed |= {folder + module for module in re.findall(r"\b\w+\.py\b(?!\.)", duties) if folder.endswith("/")}
+    product = ROOT / "s3_hf"
+    modules = {str(path.relative_to(product)) for path in product.rglob("*.py") if not path.name.startswith("__")}
+    assert listed == modules
+    for name in re.findall(r"^([a-z]\w*)/", tree, re.M):
+        assert (ROOT / name).is_dir(), name
