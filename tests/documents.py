@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from hf_localhub.cli import app as hub_app
 from typer.core import TyperGroup
 
 from s3_hf.cli import app, options
@@ -21,10 +22,13 @@ from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import StorageError
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("localhub/*.md"), *ROOT.glob("examples/**/*.md")]
+)
 _FENCE = re.compile(
     r"(?:^<!-- (?P<how>slow|not run): [^\n]+ -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
 )
+_PROGRAMS = {"s3-hf": app, "hf-localhub": hub_app}
 _SEPARATORS = {"&&", "||", "|", ";", "&"}
 SETTINGS = """\
 # Settings
@@ -95,19 +99,19 @@ def commands(code: str) -> list[list[str]]:
 
 
 def check_command(words: list[str]) -> None:
-    """Check the names, flags, values and settings of an `s3-hf` command; others are not looked at.
+    """Check the names, flags, values and settings of a command of this repository; others are not looked at.
 
     Raises:
         Exception: there is no such command, flag or setting, or a value has the wrong type.
     """
     if "s3_hf" in words:  # python -m s3_hf, under a launcher or not
         words = ["s3-hf", *words[words.index("s3_hf") + 1 :]]
-    if words[0] != "s3-hf":
+    if words[0] not in _PROGRAMS:
         return
-    command, context, rest = typer.main.get_command(app), None, words[1:]
+    command, context, rest = typer.main.get_command(_PROGRAMS[words[0]]), None, words[1:]
     while isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
         context = command.make_context(command.name, rest, parent=context)
-        name, command, rest = command.resolve_command(context, rest)
+        _, command, rest = command.resolve_command(context, rest)
     if rest in (["-h"], ["--help"], ["--version"]):
         return
     with contextlib.suppress(StorageError):  # a folder of the example that cannot be made here

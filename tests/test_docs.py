@@ -9,8 +9,8 @@ from pathlib import Path
 
 import datasets
 import pytest
+from hf_localhub import add_user, import_tree, running
 
-from s3_hf.local.hub import add_user, import_tree, running
 from tests.conftest import film_rows
 from tests.documents import PAGES, ROOT, blocks, check_command, commands, script, settings_page
 from tests.llm_server import LLMServer, review
@@ -111,11 +111,21 @@ def test_commands_have_these_flags_and_settings(page):
             assert words[0] != "make" or set(words[1:]) <= set(targets), words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_to_files(page):
+def headings(page):
+    """The anchors of a page's headings, as GitHub names them."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
-    links = re.findall(r"\]\(([^)#\s]+)", text)
-    assert not [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files_and_headings(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if not link.startswith("http"):
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in headings(target), link
 
 
 def test_the_readme_is_short():
