@@ -26,9 +26,8 @@ def draw_scores(axes: Any, tables: list[pd.DataFrame], color: str, side: int, na
     axes.errorbar(places, shares, ends, color=color, marker="o", capsize=4, label=name)
     for place, share, span in zip(places, shares, spans, strict=True):
         end = (place, span.high if side > 0 else span.low)
-        axes.annotate(
-            f"{share:.1%}", end, (0, 8 * side), textcoords="offset points", color=color, ha="center", va="center"
-        )
+        style = {"color": color, "ha": "center" if side > 0 else "left", "va": "center"}
+        axes.annotate(f"{share:.1%}", end, (0, 8 * side), textcoords="offset points", **style)
 
 
 def draw_mistakes(axes: Any, tables: list[pd.DataFrame]) -> None:
