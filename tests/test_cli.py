@@ -351,6 +351,11 @@ def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
         assert told.endswith("correct the key in 'MY_KEY' (endpoint.api_key_env)")
         assert [received.headers.get("authorization") for received in locked.lookups] == [None, "Bearer sk-wrong"]
     monkeypatch.delenv("MY_KEY")
+    wrong = findings(typed, "--llm", "nope")["LLM endpoint"]
+    assert wrong == {
+        "ok": False,
+        "found": "nope lists no models: it is not a URL (an address must begin with http:// or https://); correct it",
+    }
     found = findings(typed, "--api-key-env", "MY_KEY")["LLM key"]
     assert not found["ok"]
     assert "found 'MY_KEY', which is not set; export it" in found["found"]

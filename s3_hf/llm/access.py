@@ -58,8 +58,8 @@ class PooledClient(AsyncInferenceClient):
     `set_async_client_factory`, the public way, would change every client of the process.
     """
 
-    def __init__(self, pools: Pools, model: str, **settings: Any) -> None:
-        super().__init__(model, **settings)
+    def __init__(self, pools: Pools, **settings: Any) -> None:
+        super().__init__(**settings)
         self._turns = itertools.cycle(pools)
 
     async def _get_async_client(self) -> httpx2.AsyncClient:
@@ -139,18 +139,12 @@ def open_pools(urls: tuple[str, ...], concurrency: int) -> Pools:
 
 def open_client(address: Address, model: str | None, settings: LLMConfig, pools: Pools) -> PooledClient:
     """Return the inference client of an address, or of the model id where the address is no URL; nothing is sent."""
-    # Connecting alone has a limit here: the time of a whole request is the caller's to limit.
-    timeout: Any = httpx2.Timeout(None, connect=CONNECT_TIMEOUT)
     if address.url is not None:
-        return PooledClient(pools, address.url, timeout=timeout, **credentials(address.key))
-    return PooledClient(
-        pools,
-        str(model),
-        provider=settings.provider,
-        bill_to=settings.bill_to,
-        api_key=address.key,
-        timeout=timeout,
-    )
+        target: dict[str, Any] = {"model": address.url, **credentials(address.key)}
+    else:
+        target = {"model": model, "provider": settings.provider, "bill_to": settings.bill_to, "api_key": address.key}
+    # Connecting alone has a limit here: the time of a whole request is the caller's to limit.
+    return PooledClient(pools, timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT), **target)
 
 
 async def list_models(address: Address, pool: httpx2.AsyncClient) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx2
 
-from s3_hf.config import LLMConfig
+from s3_hf.config import LLMConfig, checked_url
 from s3_hf.errors import ConfigError
 from s3_hf.llm.access import addresses, list_models, open_pools, shortened
 from s3_hf.llm.balance import Endpoint
@@ -19,6 +19,10 @@ async def probe(url: str, settings: LLMConfig) -> tuple[str, ...] | Failure:
     Raises:
         ConfigError: the variable that should hold the key is not set.
     """
+    try:
+        checked_url(url)
+    except ValueError as error:
+        return Failure(FailureKind.FATAL, f"is not a URL ({error})", "correct it")
     (address,) = addresses(None, (url,), settings)
     (pool,) = open_pools((url,), 1)
     async with pool:
