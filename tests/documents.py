@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from hf_localhub.cli import app as hub_app
 from typer.core import TyperGroup
 
+from hf_localhub.cli import app as hub_app
 from s3_hf.cli import app, options
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import StorageError

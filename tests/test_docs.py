@@ -9,8 +9,8 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hf_localhub import add_user, import_tree, running
 
+from hf_localhub import add_user, import_tree, running
 from tests.conftest import film_rows
 from tests.documents import PAGES, ROOT, blocks, check_command, commands, script, settings_page
 from tests.llm_server import LLMServer, review

@@ -34,6 +34,7 @@ def bench(
     as_json: bool = options.JSON,
 ) -> None:
     """Run a grid of tasks, arms, students, sizes and seeds, and compare them; repeat the command to resume."""
+    from s3_hf import starting
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
     from s3_hf.files import write_text

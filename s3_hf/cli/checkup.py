@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,6 +82,7 @@ def _endpoints(urls: Sequence[str], api_key_env: str | None) -> Iterator[Finding
     from s3_hf.llm.access import read_key, shortened, without_secrets
     from s3_hf.llm.failures import Failure
     from s3_hf.llm.models import probe
+    from s3_hf.loop.asynchronous import run_coroutine
 
     settings = LLMConfig(api_key_env=api_key_env)
     try:
@@ -92,7 +92,7 @@ def _endpoints(urls: Sequence[str], api_key_env: str | None) -> Iterator[Finding
         settings = LLMConfig()
     for number, url in enumerate(urls, 1):
         name = f"LLM endpoint {number}" if len(urls) > 1 else "LLM endpoint"
-        models = asyncio.run(probe(url, settings))
+        models = run_coroutine(probe(url, settings))
         if isinstance(models, Failure):
             detail = f"lists no models: it {models.reason}; {models.advice or 'check that it runs and see its log'}"
         elif models:
