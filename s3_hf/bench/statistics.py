@@ -45,7 +45,7 @@ class Line:
     @property
     def per_seed(self) -> dict[int, float]:
         """Seed -> score."""
-        return {cell.seed: cell.scores[self.metric] for cell in self.cells}
+        return {cell.seed: cell.test[self.metric] for cell in self.cells}
 
     def average(self, name: str) -> float:
         """Return the mean over the seeds of an attribute of the cells."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_hf.errors import S3Error
-from s3_hf.journal import paid
+from s3_hf.journal import read_usage
 from s3_hf.records import Usage
 from s3_hf.store import JOURNAL, RoundDir, RoundResult, RunDir, SynthesisFacts, open_run
 
@@ -73,5 +73,5 @@ def status_of(run: RunDir) -> RunStatus:
     synthesized = tuple(each.synthesis() for each in run.rounds())
     unfinished = run.round(len(rounds))
     more = len(rounds) <= run.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
-    spent = paid(run.journal) if run.journal.exists() else sum((each.usage for each in synthesized), Usage())
+    spent = read_usage(run.journal) if run.journal.exists() else sum((each.usage for each in synthesized), Usage())
     return RunStatus(rounds, synthesized, unfinished if more else None, spent, (run.path / JOURNAL).is_symlink())

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf import loop
-from s3_hf.config import RunConfig, merge, parse_config
+from s3_hf.config import RunConfig, parse_config
 from s3_hf.loop import RunResult
+from s3_hf.schema import merge
 from s3_hf.starting.embedded import services
 from s3_hf.starting.progress import Progress
 
