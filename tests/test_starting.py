@@ -1,6 +1,7 @@
 """`s3_hf.run`: settings as arguments, embedded parts, progress, and inside a running event loop."""
 
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from s3_hf import RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.files import read_rows
 from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.starting import Progress
+from s3_hf.store import Stage
 from tests.conftest import film_reply
 from tests.llm_server import LLMServer
 
@@ -129,3 +132,23 @@ def test_version_and_short_help(typed, arguments):
     code, out, _ = typed(*arguments)
     assert code == 0
     assert out == f"s3-hf {s3_hf.__version__}\n" if arguments == ("--version",) else "Usage: " in out
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_has_a_bar_and_a_log_line_does_not_break_it(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with Progress() as progress:
+        progress.stage(1, Stage.TRAIN)
+        progress.step(3, 4)
+        progress.line("a line")
+        progress.step(4, 4)
+    text = terminal.getvalue()
+    assert "round 1: train: 100%" in text
+    assert " 4/4 " in text
+    assert "a line\n" in text
