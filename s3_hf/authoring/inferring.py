@@ -17,16 +17,7 @@ from s3_hf.records import PROVENANCE, Columns
 from s3_hf.rows.formats import shorten
 from s3_hf.rows.sources import open_split, split_names
 from s3_hf.rows.splitting import count_shared
-from s3_hf.task.checking import (
-    GOLD,
-    answer_pairs,
-    as_integer,
-    class_names,
-    is_number,
-    label_name,
-    read_gold,
-    read_split,
-)
+from s3_hf.task import checking
 from s3_hf.task.recipe import TaskConfig, same_words
 from s3_hf.texts import row_text
 
@@ -62,7 +53,10 @@ def infer_task(
         ConfigError: a column does not exist, or `test_share` is set for data with two splits.
         TaskError: the data cannot be read, has a fault, or does not define a task.
     """
-    splits = [_scan(source, source_config, split, columns) for split in split_names(source, source_config, kind=GOLD)]
+    splits = [
+        _scan(source, source_config, split, columns)
+        for split in split_names(source, source_config, kind=checking.GOLD)
+    ]
     usable = {split.name: split for split in splits if split.rows and not split.hidden}
     if not usable:
         raise TaskError(f"gold data {source!r} must have rows with labels or answers, found none; give such data")
@@ -88,7 +82,7 @@ def infer_task(
     )
     config = _with_all_columns(definition, used)
     for split in used:  # the fault of a single row is reported before a fault of the whole data
-        for _ in read_split(config, split.name):
+        for _ in checking.read_split(config, split.name):
             pass
     if columns.label:
         _check_labels(config, used)
@@ -134,20 +128,20 @@ class _Scan:
         if isinstance(row.get("id"), str):
             self.ids.add(row["id"])
         if self.columns.answers:
-            answers = answer_pairs(row.get(self.columns.answers))
+            answers = checking.answer_pairs(row.get(self.columns.answers))
             self.hidden = self.hidden and answers == []
             self.placed = self.placed and all(start is not None for _, start in answers or ())
             return
         value = row.get(self.columns.label or "")
         self.hidden = self.hidden and (value is None or value in (-1, "-1"))
-        label = label_name(value, self.names)
+        label = checking.label_name(value, self.names)
         if label is not None and label.strip():
-            self.labels.add((_sort_key(as_integer(value)), label))
+            self.labels.add((_sort_key(checking.as_integer(value)), label))
 
 
 def _scan(source: str, config: str | None, split: str, columns: Columns) -> _Scan:
-    opened = open_split(source, config, split, kind=GOLD)
-    scan = _Scan(split, columns, opened.features, class_names(opened, columns.label))
+    opened = open_split(source, config, split, kind=checking.GOLD)
+    scan = _Scan(split, columns, opened.features, checking.class_names(opened, columns.label))
     with contextlib.closing(opened.rows):
         for place, row in opened.rows:
             if not scan.rows:
@@ -161,7 +155,7 @@ def _sort_key(label: Any) -> float:
     """Return the sort key of a label: the number of a numeric one, 0 for text, which its name then orders."""
     if isinstance(label, int):
         return label
-    return float(label) if is_number(label) else 0
+    return float(label) if checking.is_number(label) else 0
 
 
 def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None:
@@ -236,7 +230,7 @@ def _measured(config: TaskConfig, notes: Sequence[str], *, placed: bool) -> Infe
     inputs: dict[str, list[str]] = {"validation": [], "test": []}
     for split in inputs:
         labels: Counter[str | None] = Counter()
-        for row in read_gold(config, split):
+        for row in checking.read_gold(config, split):
             labels[row[config.label] if config.label else None] += 1
             texts.append(row[config.text])
             inputs[split].append(row_text(row[config.text], row[config.context] if config.context else None))
@@ -271,7 +265,7 @@ def _notes(config: TaskConfig, test: Mapping[str | None, int], shared: int, *, p
             f"{shared:,} of {sum(test.values()):,} test {unit} are validation {unit} too: scores on them say nothing "
             "about new ones; drop them from one of the splits"
         )
-    if config.labels and all(map(is_number, config.labels)):
+    if config.labels and all(map(checking.is_number, config.labels)):
         yield "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
     if not placed:
         yield "answers without a start are located where their text first occurs in the context"
