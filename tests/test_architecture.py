@@ -32,7 +32,7 @@ RANKS = [
 RANK = {station: number for number, stations in enumerate(RANKS) for station in stations}
 RANK |= {"local": 1, "dataset_scripts": RANK["task"] + 1}
 USERS_OF_LOCAL = {"starting", "authoring", "cli", "dataset_scripts"}
-USERS_OF_LOCALHUB = {"s3_hf.starting", "s3_hf.cli.quickstart"}
+USERS_OF_LOCALHUB = {"s3_hf.cli.quickstart"}
 ASYNC = {"llm", "synthesis", "judging", "strategies", "journal", "loop"}
 """`journal` so that an answer is awaited until it is durable, `loop` because it opens the client and runs the rest."""
 LONGEST = 300
