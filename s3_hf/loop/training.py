@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 from typing import TYPE_CHECKING
 
-from s3_hf.files import read_json, write_json
+from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.loop.context import RunContext, training_job
 from s3_hf.store import RoundDir, Stage
 
@@ -46,6 +46,7 @@ def _tuned(context: RunContext, job: TrainingJob) -> TrainingJob:
 
     folder = context.run.round(0)
     if not folder.tuned.exists():
-        chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
+        with storage_errors(folder.path):
+            chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
         context.launch.alone(lambda: write_json(folder.tuned, chosen), folder.tuned)
     return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))

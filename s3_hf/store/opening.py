@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -37,11 +36,11 @@ def locked(path: Path) -> Iterator[None]:
         _check_unused(path)  # no lock is left in a folder of other things
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    handle = hold(path / LOCK, path)
+    held = hold(path / LOCK, path)
     try:
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, did_you_mean
+from s3_hf.files import temporary_folder
 from s3_hf.training.job import TrainingJob
 
 RESERVED = {
@@ -50,8 +50,8 @@ def check_arguments(settings: TrainingConfig, metric: str) -> None:
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    with tempfile.TemporaryDirectory() as work:
-        arguments = _arguments(_WithoutDevice, settings, Path(work), 0, metric, settings.batch_size)
+    with temporary_folder() as work:
+        arguments = _arguments(_WithoutDevice, settings, work, 0, metric, settings.batch_size)
     if arguments.optim_target_modules:  # names modules of a student that is not loaded yet
         return
     with _argument_errors(settings):
