@@ -167,12 +167,26 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
                 _sync(file)
-            if temporary.is_dir():
-                _remove(path)
-            temporary.replace(path)
+            _put(temporary, path)
             _sync(path.parent)
         finally:
             _remove(temporary)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename to `path`; a folder takes the place of an old one, which stays if it cannot."""
+    old = path.with_name(f".{path.name}.old")
+    if not temporary.is_dir() or not os.path.lexists(path):
+        temporary.replace(path)
+        return
+    _remove(old)
+    path.replace(old)
+    try:
+        temporary.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    _remove(old)
 
 
 @contextlib.contextmanager

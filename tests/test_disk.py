@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, remote or broken: one sentence wherever a run writes, and nothing that was made is lost."""
+"""Disks that are full, read-only, remote or broken: one sentence wherever a run writes; what was made is kept."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ import datasets
 import pytest
 
 from s3_hf.config import parse_config
-from s3_hf.errors import RunDirError, StorageError
+from s3_hf.errors import RunDirError, S3Error, StorageError
 from s3_hf.files import RowWriter, read_json, replacing, temporary_folder, write_json
 from s3_hf.journal import Journal
 from s3_hf.locking import hold
@@ -117,7 +117,7 @@ def test_a_student_that_cannot_be_written_is_one_sentence(tiny_student, tmp_path
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(films_config, films_llm, tmp_path, size):
     """The smallest sizes stop it in synthesis, larger ones in training and scoring."""
     config = films_config.model_copy(update={"rounds": 1})
-    with largest_file(size), contextlib.suppress(StorageError):
+    with largest_file(size), contextlib.suppress(S3Error):
         run(config, tmp_path / "run")
     run(config, tmp_path / "run")
     seeds = [request.payload["seed"] for request in films_llm.requests]
