@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 ROW_GROUP = 1_000
+MOST_JSON_BYTES = 64 * 2**20
 
 _AGAIN = "then run the same command again: what was made is kept"
 _ROOM = f"make room, {_AGAIN}"
@@ -77,8 +78,10 @@ def read_json(path: Path) -> Any:
         RunDirError: the file is missing or damaged.
     """
     try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise ValueError(f"it has more than {MOST_JSON_BYTES:,} bytes")
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunDirError(
             f"{str(path)!r} cannot be read ({error}); restore it, or delete it to redo the stage"
         ) from error

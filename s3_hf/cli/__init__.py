@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
-from s3_hf.errors import ConfigError, S3Error
+from s3_hf.errors import ConfigError, S3Error, printable
 
 
 class _Commands(TyperGroup):
@@ -98,7 +98,7 @@ def _report_disk(error: OSError) -> None:
 
 def _report(sentence: str, error: BaseException) -> None:
     for line in (sentence, *getattr(error, "__notes__", ())):
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(printable(line) + "\n")
 
 
 def _check_arguments(arguments: list[str]) -> None:

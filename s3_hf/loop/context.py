@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from s3_hf.training import TrainingJob
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds after which a check says what it waits for."""
 
 
 class Observer:
@@ -159,6 +166,11 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     Raises:
         S3Error: strategy, task, student, metric or training arguments cannot be used.
     """
+    with _announced():
+        return _check(config, services, trains=trains)
+
+
+def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
     strategy = strategy_named(config.strategy)
     addresses = Addresses.of(config, services)
     if strategy.asks_llm and config.llm == LOCAL and not addresses.llm_urls and Launch.current().first:
@@ -179,6 +191,22 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     if trains:
         _check_training(config, addresses, task)
     return task
+
+
+@contextlib.contextmanager
+def _announced() -> Iterator[None]:
+    """Say after a while what the block waits for; without a network the Hub's client waits for a minute."""
+    from huggingface_hub import constants
+
+    text = "still reading the gold data and the student; what is not on this machine comes from %s"
+    timer = threading.Timer(PATIENCE, logger.warning, (text, constants.ENDPOINT))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def default_run_dir(config: RunConfig) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.store import RoundDir, Stage
+from s3_hf.store import RoundDir, Stage, damaged
 
 if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
@@ -26,6 +26,8 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     from s3_hf.training import fit
 
     rows = context.run.union(folder.number)
+    if missing := {*context.task.features} - {*rows.column_names}:
+        raise damaged(folder.data, f"it has no column {min(missing)!r}")
     job = training_job(context.config, context.task, context.addresses, rows)
     if context.config.training.watch:
         job = dataclasses.replace(job, watched={"train": rows, "test": context.task.test})
