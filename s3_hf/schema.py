@@ -65,7 +65,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self._sizes: dict[str, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self._nodes += self._sizes.get(event.anchor, MOST_NODES) if isinstance(event, yaml.AliasEvent) else 1
         self._depth += 1
         if self._depth > MOST_LEVELS or self._nodes > MOST_NODES:

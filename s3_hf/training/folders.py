@@ -183,6 +183,8 @@ def _explained(name: str, error: Exception) -> tuple[str, str]:
         return "there is no such folder", "correct the path, or name a model on the Hub as OWNER/NAME"
     if isinstance(error, GatedRepoError | RepositoryNotFoundError):
         return "it is not on the Hub, or you may not read it", "check the name, HF_ENDPOINT, HF_TOKEN and your access"
+    if isinstance(error, json.JSONDecodeError):
+        return f"a file of it is not valid JSON: {error}", "restore its files, or name another student"
     if isinstance(error, RecursionError):
         return "a file of its configuration or tokenizer is nested too deeply", "check where it comes from"
     detail = " ".join(str(error).split())[:200] or type(error).__name__
