@@ -21,6 +21,7 @@ Every message says what was expected, what was found (with `!r`), and what to do
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -78,6 +79,15 @@ class HubError(S3Error):
 
 class LocalError(S3Error):
     """An embedded part (GGUF, small-model weights, gold archive) is not installed."""
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal obeys, or that turn the direction of a line."""
+
+
+def printable(text: str) -> str:
+    """Return text of users, servers and files as a terminal may show it: control characters are spelled out."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -6,21 +6,27 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.errors import RunDirError, StorageError
+from s3_hf.errors import RunDirError, S3Error, StorageError
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 ROW_GROUP = 1_000
+MOST_JSON_BYTES = 64 * 2**20
 
-_ROOM = "make room, then run the same command again: what was made is kept"
-_RIGHTS = "correct the rights, then run the same command again: what was made is kept"
+_AGAIN = "then run the same command again: what was made is kept"
+_ROOM = f"make room, {_AGAIN}"
+_RIGHTS = f"correct the rights, {_AGAIN}"
+_DISK = f"check the disk and its mount, {_AGAIN}"
+_BUSY = f"close the program that uses it, {_AGAIN}"
 _FILE = "a file stands where a folder must be, name another path"
 _ADVICE = {
     errno.ENOSPC: _ROOM,
@@ -32,8 +38,26 @@ _ADVICE = {
     errno.EEXIST: _FILE,
     errno.EISDIR: "a folder stands where a file must be, name another path",
     errno.ENAMETOOLONG: "name a shorter path",
-    errno.ENOENT: "its folder was removed meanwhile, run the same command again",
+    errno.ENOENT: "its folder is missing or was removed, create it and run the same command again",
+    errno.EIO: _DISK,
+    errno.ESTALE: _DISK,
+    errno.ENXIO: _DISK,
+    errno.ENODEV: _DISK,
+    errno.EXDEV: _DISK,
+    errno.ENOLCK: "its disk has no locks, name a folder on another one",
+    errno.EBUSY: _BUSY,
+    errno.ETXTBSY: _BUSY,
+    errno.ENOTEMPTY: _BUSY,
+    errno.EFBIG: "files must not be that large there, name a folder on another disk",
+    errno.ELOOP: "a link stands there, remove it or name another path",
+    errno.EMFILE: f"raise the limit of open files (`ulimit -n`), {_AGAIN}",
 }
+_WRITER = re.compile(
+    r"failed writing|enforce fail at inline_container|disk (i/o error|is full)|readonly database", re.I
+)
+"""What torch and SQLite say where a file cannot be written; they have no error number."""
+_NUMBER = re.compile(r"\(os error (\d+)\)")
+"""How libraries written in Rust give the error number of the system."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,8 +78,10 @@ def read_json(path: Path) -> Any:
         RunDirError: the file is missing or damaged.
     """
     try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise ValueError(f"it has more than {MOST_JSON_BYTES:,} bytes")
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunDirError(
             f"{str(path)!r} cannot be read ({error}); restore it, or delete it to redo the stage"
         ) from error
@@ -115,8 +141,10 @@ class RowWriter:
 
     def discard(self) -> None:
         """Delete the rows."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a full disk
+            self._file.close()
+        with storage_errors(self._path):
+            self._temporary.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -142,12 +170,26 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             for file in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
                 _sync(file)
-            if temporary.is_dir():
-                _remove(path)
-            temporary.replace(path)
+            _put(temporary, path)
             _sync(path.parent)
         finally:
             _remove(temporary)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename to `path`; a folder takes the place of an old one, which stays if it cannot."""
+    old = path.with_name(f".{path.name}.old")
+    if not temporary.is_dir() or not os.path.lexists(path):
+        temporary.replace(path)
+        return
+    _remove(old)
+    path.replace(old)
+    try:
+        temporary.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    _remove(old)
 
 
 @contextlib.contextmanager
@@ -155,14 +197,47 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Raise StorageError, in one sentence about `path`, for a full or read-only disk and for an impossible path."""
     try:
         yield
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0)
-        own = {None, *map(str, (path, _temporary(path), *path.parents))}
-        if advice is None or (error.errno == errno.ENOENT and error.filename not in own):
-            raise  # that another file is missing is a bug
-        at = f" at {str(error.filename)!r}" if error.filename not in (None, str(path)) else ""
-        what = os.strerror(error.errno or 0).lower()
-        raise StorageError(f"cannot write {str(path)!r}: {what}{at}; {advice}") from error
+    except S3Error:
+        raise
+    except Exception as error:
+        if (told := storage_error(path, error)) is None:
+            raise
+        raise told from error
+
+
+def storage_error(path: Path, error: Exception, verb: str = "write") -> StorageError | None:
+    """Return the sentence about `path` for an error of any library that the disk is to blame for, else None."""
+    filename = getattr(error, "filename", None)
+    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+    if number is None and (found := _NUMBER.search(str(error))):
+        number = int(found[1])
+    if number is None and isinstance(error, Exception) and _WRITER.search(str(error)):
+        detail = " ".join(str(error).split())[:200]
+        return StorageError(f"cannot {verb} {str(path)!r}: {detail}; {_ROOM}")
+    own = {None, *map(str, (path, _temporary(path), *path.parents))}
+    if number == errno.ENOENT and filename not in own and (path.exists() or not _is_below(filename, path)):
+        return None  # that another file is missing is a bug
+    if (advice := _ADVICE.get(number or 0)) is None:
+        return None
+    at = f" at {str(filename)!r}" if filename not in (None, str(path)) else ""
+    return StorageError(f"cannot {verb} {str(path)!r}: {os.strerror(number or 0).lower()}{at}; {advice}")
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder that is removed after the block.
+
+    Raises:
+        StorageError: there is no folder for temporary files, or it is full.
+    """
+    try:
+        place = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"a folder for temporary files is needed, found none: {error.strerror}; set TMPDIR"
+        ) from error
+    with storage_errors(place), tempfile.TemporaryDirectory(prefix="s3-hf-") as folder:
+        yield Path(folder)
 
 
 def check_place(path: Path, *, folder: bool) -> None:
@@ -196,8 +271,18 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # folders cannot be opened there
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot
+            raise
     finally:
         os.close(handle)
+
+
+def _is_below(name: Any, folder: Path) -> bool:
+    return isinstance(name, str | Path) and Path(name).is_relative_to(folder)

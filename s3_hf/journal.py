@@ -52,6 +52,7 @@ _SPENT = "SELECT requests, prompt_tokens, completion_tokens, cost FROM spent"
 _STORAGE_CODES = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 )
+_OPEN_ELSEWHERE = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
 
 Entry = tuple[str, Completion, asyncio.Future[None]]
 """A completion that waits for the writer: payload sha, completion, and the future of its `put`."""
@@ -80,7 +81,7 @@ class Journal:
                 self._writer, self._reader = _open(path, llm)
                 self._spent = Usage(*self._reader.execute(_SPENT).fetchone())
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         self._waiting: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._closed = False
@@ -138,7 +139,7 @@ class Journal:
         with contextlib.suppress(sqlite3.Error):  # a failed checkpoint loses nothing: the WAL stays
             self._reader.close()
             self._writer.close()
-        os.close(self._lock)
+        self._lock.release()
 
     def _write_forever(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -257,6 +258,11 @@ def _translated(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"cannot write {str(path)!r}: {error}; make room or correct the rights, "
                 "then run the same command again: every completion recorded so far is kept"
+            ) from error
+        if code in _OPEN_ELSEWHERE:
+            raise RunDirError(
+                f"{str(path)!r} is open in another program ({error}); close that one, then run the same command "
+                "again: every completion recorded so far is kept"
             ) from error
         raise RunDirError(
             f"{str(path)!r} should be a journal of completions, found a damaged or foreign file ({error}); "

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import errno
 import os
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from s3_hf.errors import RunDirError, StorageError
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def first_process() -> bool:
@@ -14,35 +19,40 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def hold(lock: Path, of: Path) -> int:
-    """Lock the file `lock` and return its handle; closing the handle, or the end of the process, releases it.
+def hold(lock: Path, of: Path) -> BaseFileLock:
+    """Lock the file `lock` and return the lock; its `release`, or the end of the process, frees it.
 
     Args:
-        lock: file to lock, created if it is missing; it holds the id of the process and is not deleted.
+        lock: file to lock, created if it is missing; it holds the id of the process and is not deleted. A link is
+            not followed.
         of: folder or file that the lock protects, for the message.
 
     Raises:
         RunDirError: another process holds it.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written or locked.
     """
+    held = FileLock(lock, timeout=0, mode=0o644, thread_local=False)
     try:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {str(lock)!r}: {error.strerror}; make room, create the folder or correct the rights, "
-            "then run the same command again"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
-    except BlockingIOError as error:
-        owner = os.read(handle, 20).decode(errors="replace")
-        os.close(handle)
+        held.acquire()
+    except Timeout as error:
         raise RunDirError(
-            f"{str(of)!r} can be written by one process at a time and process {owner!r} has it open; "
+            f"{str(of)!r} can be written by one process at a time and {_owner(lock)} has it open; "
             "wait until that one ends, or use another run directory"
         ) from error
-    except OSError:
-        pass  # the id is only for the message; the lock is held
-    return handle
+    except OSError as error:
+        advice = "make room, create the folder or correct the rights, then run the same command again"
+        if error.errno == errno.ELOOP:
+            advice = "a link stands there: remove it"
+        elif error.errno in _WITHOUT_LOCKS:
+            advice = "its disk has no locks, name a run directory on another one"
+        raise StorageError(f"cannot write {str(lock)!r}: {os.strerror(error.errno or 0).lower()}; {advice}") from error
+    with contextlib.suppress(OSError):  # the id is only for the message; the lock is held
+        lock.write_text(str(os.getpid()), encoding="utf-8")
+    return held
+
+
+def _owner(lock: Path) -> str:
+    try:
+        return f"process {str(int(lock.read_bytes()[:20]))!r}"
+    except (OSError, ValueError):
+        return "another process"

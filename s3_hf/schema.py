@@ -19,6 +19,9 @@ SEE = "see `s3-hf run TASK --print-config`"
 _UNION = re.compile(r"((constrained-)?(str|int)|tuple\[.*)$")
 """Parts of a fault's location that name an allowed type, as pydantic writes them for a union."""
 
+MOST_BYTES, MOST_NODES, MOST_LEVELS = 1_000_000, 100_000, 30
+"""Bounds of a YAML file: its bytes, its values with aliases written out, and its levels."""
+
 WIDTH = 110
 """Most characters of a comment's line."""
 
@@ -53,6 +56,40 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel], see
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 
+class _BoundedLoader(yaml.SafeLoader):
+    """Refuses YAML that grows beyond its text: deep nesting, and aliases of aliases."""
+
+    def __init__(self, stream: bytes | str) -> None:
+        super().__init__(stream)
+        self._nodes = self._depth = 0
+        self._sizes: dict[str, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        self._nodes += self._sizes.get(event.anchor, MOST_NODES) if isinstance(event, yaml.AliasEvent) else 1
+        self._depth += 1
+        if self._depth > MOST_LEVELS or self._nodes > MOST_NODES:
+            raise yaml.YAMLError(f"it has more than {MOST_LEVELS} levels or {MOST_NODES:,} values")
+        before = self._nodes - 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if not isinstance(event, yaml.AliasEvent) and event.anchor:
+            self._sizes[event.anchor] = self._nodes - before
+        return node
+
+
+def parse_yaml(text: bytes | str) -> Any:
+    """Return the value of a YAML text, in bounded time and memory.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or beyond the bounds.
+        ValueError: a value in it cannot be.
+    """
+    if len(text) > MOST_BYTES:
+        raise yaml.YAMLError(f"it has more than {MOST_BYTES:,} bytes")
+    return yaml.load(text.decode("utf-8-sig") if isinstance(text, bytes) else text, _BoundedLoader)  # noqa: S506 - safe
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
@@ -60,10 +97,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or is not a YAML mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {str(path)!r}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         detail = " ".join(str(error).split())
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import time
 import pytest
 import yaml
 
+from s3_hf.cli import display
 from s3_hf.errors import StorageError
 from s3_hf.files import read_rows, storage_errors
 from tests.conftest import film_reply
 from tests.llm_server import Fault, LLMServer
+from tests.run_maker import make_full_run
 
 
 def command(*arguments, env=None, check=False):
@@ -359,3 +362,56 @@ def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
     found = findings(typed, "--api-key-env", "MY_KEY")["LLM key"]
     assert not found["ok"]
     assert "found 'MY_KEY', which is not set; export it" in found["found"]
+
+
+def test_markup_and_terminal_escapes_are_text(typed, tmp_path):
+    run = make_full_run(tmp_path / "x[/b] [bold]red")
+    facts = json.loads(run.round(0).facts.read_text())
+    run.round(0).facts.write_text(json.dumps(facts | {"rejected": {"\x1b[31mred\x9b": 1}}))
+    code, out, _ = typed("status", run.path)
+    assert code == 0
+    assert "\\u001b[31mred\\u009b 1" in out
+    assert not {"\x1b", "\x9b"} & set(out)
+    display.show_results(run.results(), f"{run.path}")
+
+
+def test_results_are_read_at_40_columns(tmp_path, monkeypatch, capsys):
+    results = make_full_run(tmp_path / "run").results()
+    monkeypatch.setenv("COLUMNS", "40")
+    display.show_results(results, "a run")
+    out = capsys.readouterr().out
+    assert "round 1\n  rows added 2\n  rows 6\n  mistakes 150\n  validation accuracy 80.0%\n" in out
+    assert max(map(len, out.splitlines())) <= 40
+    monkeypatch.setenv("COLUMNS", "120")
+    display.show_results(results, "[bold]a run")
+    assert "[bold]a run" in capsys.readouterr().out
+
+
+def test_hints_are_commands(typed, films_config, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({**films_config.model_dump(mode="json"), "rounds": 0}))
+    run_dir = tmp_path / "a run [1]"
+    flags = ("--config", config, "--run-dir", run_dir)
+    assert typed("synthesize", films_config.task, *flags, "--no-rationales")[0] == 0
+    assert typed("status", run_dir)[1].splitlines()[-1].startswith("next: round 0, train: s3-hf run ")
+    hint = typed("status", run_dir)[1].splitlines()[-1].partition(": s3-hf ")[2]
+    code, out, _ = typed(*shlex.split(hint))
+    assert code == 0
+    assert f"publish it: s3-hf push '{run_dir}'\n" in out
+
+
+def test_a_recipe_beside_is_named(typed, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films.py").touch()
+    assert "there is no task 'films'; the recipe file beside it is named as 'films.py'" in typed("run", "films")[2]
+
+
+def test_a_list_of_urls_in_one_flag(typed):
+    code, _, err = typed("run", "imdb", "--llm", "http://a:1,http://b:2")
+    assert (code, "repeat the flag for several: --llm URL --llm URL" in err) == (2, True)
+
+
+def test_a_check_says_what_it_waits_for(typed, recipe, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("s3_hf.loop.context.PATIENCE", 0.0)
+    typed("run", recipe, "--student", tmp_path, "--llm", "http://127.0.0.1:9", "--run-dir", tmp_path / "run")
+    assert "still reading the gold data and the student; what is not on this machine comes from http" in caplog.text

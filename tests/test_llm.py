@@ -192,7 +192,8 @@ def test_a_model_id_without_a_token_is_one_sentence(tmp_path):
     out = child(tmp_path, "owner/name", "", HF_TOKEN="")
     assert out.splitlines()[0] == (
         "EndpointError the model 'owner/name' should complete chats, but it cannot be asked without a token; log in "
-        "with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers"
+        "with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers; for a model of another "
+        "service give its URL as llm and its name as llm_model"
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from s3_hf.bench.grid import Cell
 from s3_hf.config import RunConfig
@@ -241,12 +242,12 @@ def _turn(path: Path) -> Iterator[None]:
     """Hold the lock at `path`; the kernel releases it if this process dies."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        turn = FileLock(path, mode=0o644)
+        turn.acquire()
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        turn.release()
 
 
 def _measured(cell: Cell, result: RunResult) -> CellResult:

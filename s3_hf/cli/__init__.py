@@ -10,13 +10,14 @@ import logging
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
-from s3_hf.errors import ConfigError, S3Error
+from s3_hf.errors import ConfigError, S3Error, printable
 
 
 class _Commands(TyperGroup):
@@ -76,15 +77,28 @@ def main() -> None:
         _report(f"error: {error}", error)
         sys.exit(2)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        sys.stderr.write(f"error: a path must not be too long for the disk, found {error.filename!r}; shorten it\n")
-        sys.exit(2)
+        _report_disk(error)
+
+
+def _report_disk(error: OSError) -> None:
+    """Report an error of the disk that no library function translated; raise any other."""
+    from s3_hf.files import storage_error
+
+    if error.errno == errno.ENAMETOOLONG:
+        sentence = f"a path must not be too long for the disk, found {error.filename!r}; shorten it"
+    elif error.errno in (errno.ENOENT, errno.EPIPE) or not (
+        told := storage_error(Path(error.filename or Path.cwd()), error, "use")
+    ):
+        raise error
+    else:
+        sentence = str(told)
+    _report(f"error: {sentence}", error)
+    sys.exit(2)
 
 
 def _report(sentence: str, error: BaseException) -> None:
     for line in (sentence, *getattr(error, "__notes__", ())):
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(printable(line) + "\n")
 
 
 def _check_arguments(arguments: list[str]) -> None:

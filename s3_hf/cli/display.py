@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s3_hf.bench import BenchObserver, Cell, CellResult
+from s3_hf.errors import printable
 from s3_hf.starting import Progress
 from s3_hf.starting.progress import gold_roles
 from s3_hf.store import TEST, RoundResult
@@ -66,25 +67,33 @@ def results_table(results: Sequence[RoundResult], title: str) -> Table:
     return table
 
 
+def show_results(results: Sequence[RoundResult], title: str) -> None:
+    """Print the table of the rounds, or a paragraph for each where the terminal is too narrow for it."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    table = results_table(results, printable(title))
+    if console.measure(table).minimum <= console.width:
+        console.print(table)
+        return
+    names = [str(column.header) for column in table.columns]
+    show_text(title)
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        show_text("\n  ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True)))
+
+
 def counts(values: Mapping[str, int]) -> str:
     """Return names and numbers as text, an empty one if there are none."""
     return ", ".join(f"{name} {count}" for name, count in values.items())
 
 
-def show(value: Any) -> None:
-    """Print text or a rich table on standard output."""
-    Console(highlight=False, soft_wrap=True).print(value)
-
-
 def show_text(text: str) -> None:
-    """Print text as it is: no markup, no wrapping."""
-    sys.stdout.write(text + "\n")
+    """Print text as it is: no markup, no wrapping; control characters are spelled out."""
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()  # a server announces itself to a pipe too
 
 
 def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON value on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)) + "\n")
 
 
 def _share(result: RoundResult, role: str, metric: str) -> str:

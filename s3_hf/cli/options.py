@@ -41,6 +41,9 @@ RUN_DIR = typer.Option(
 )
 GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
+NO_RATIONALES = typer.Option(
+    False, "--no-rationales", help="Leave rationales out of all prompts, those of extrapolations too."
+)
 SET = typer.Option(
     None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
 )
@@ -84,16 +87,23 @@ def overrides(flags: Mapping[str, Any], assignments: list[str] | None) -> dict[s
 
 def one_or_many(values: list[str] | None) -> Any:
     """Return the setting of a repeatable flag: its one value, the list of several, or None."""
+    for value in values or ():
+        if "," in value and "://" in value:
+            raise ConfigError(
+                f"a flag takes one URL, found {value!r}; repeat the flag for several: --llm URL --llm URL"
+            )
     return values[0] if values and len(values) == 1 else values or None
 
 
 def _assignment(text: str) -> tuple[str, Any]:
     import yaml
 
+    from s3_hf.schema import parse_yaml
+
     key, sign, value = text.partition("=")
     if not (sign and all(key.split("."))):
         raise ConfigError(f"--set takes KEY=VALUE, such as training.epochs=5, found {text!r}")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key, parse_yaml(value)
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {key} must have a YAML value, found {value!r}; quote it") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def quickstart(
     except LocalHubError as error:
         raise LocalError(str(error)) from error
     display.show_text(
-        f"\nThe run is in {run_dir}; the Hub is in {data}: `hf-localhub serve --data {data}` serves it again."
+        f"\nThe run is in {run_dir}; the Hub is in {data}, served again by: "
+        f"hf-localhub serve --data {shlex.quote(str(data))}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +48,7 @@ def run(
         None,
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
-    no_rationales: bool = typer.Option(
-        False, "--no-rationales", help="Leave rationales out of all prompts, those of extrapolations too."
-    ),
+    no_rationales: bool = options.NO_RATIONALES,
     concurrency: int = typer.Option(
         None, help="Requests in progress at once. [default: 16]", rich_help_panel=ENDPOINT
     ),
@@ -107,6 +106,7 @@ def synthesize(
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     gold: str = options.GOLD,
     prompts: str = options.PROMPTS,
+    no_rationales: bool = options.NO_RATIONALES,
     concurrency: int = typer.Option(
         None, help="Requests in progress at once. [default: 16]", rich_help_panel=ENDPOINT
     ),
@@ -130,6 +130,7 @@ def synthesize(
         "seed": seed,
         "gold": gold,
         "prompts": prompts,
+        "synthesis.rationales": False if no_rationales else None,
         "endpoint.api_key_env": api_key_env,
         "endpoint.concurrency": concurrency,
         "endpoint.max_requests": max_requests,
@@ -168,7 +169,7 @@ def status(
         display.show_json({**known, "next": step, "usage": asdict(state.usage)})
         return
     if state.rounds:
-        display.show(display.results_table(state.rounds, f"{run.config.strategy} on {run.config.task}"))
+        display.show_results(state.rounds, f"{run.config.strategy} on {run.config.task}")
     for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
@@ -181,7 +182,8 @@ def status(
     )
     if state.next:
         display.show_text(
-            f"next: round {state.next.number}, {state.next.stage().value}; the same `run` command continues"
+            f"next: round {state.next.number}, {state.next.stage().value}: s3-hf run {shlex.quote(run.config.task)} "
+            f"--config {shlex.quote(str(run_dir / 'run.yaml'))} --run-dir {shlex.quote(str(run_dir))}"
         )
 
 
@@ -203,9 +205,13 @@ def run_and_show(
     if as_json:
         display.show_json({"run_dir": result.path, "rounds": [asdict(each) for each in result.rounds]})
     else:
-        display.show(display.results_table(result.rounds, f"{result.path}"))
+        display.show_results(result.rounds, f"{result.path}")
         published = push_to is not None and result.push_error is None
-        display.show_text(f"published under {push_to}" if published else f"publish it: s3-hf push {result.path}")
+        display.show_text(
+            f"published under {push_to}" if published else f"publish it: s3-hf push {shlex.quote(str(result.path))}"
+        )
     if result.push_error is not None:
-        result.push_error.add_note(f"the run is complete, only its push failed: s3-hf push {result.path}")
+        result.push_error.add_note(
+            f"the run is complete, only its push failed: s3-hf push {shlex.quote(str(result.path))}"
+        )
         raise result.push_error

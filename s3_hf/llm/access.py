@@ -112,6 +112,7 @@ def addresses(model: str | None, urls: tuple[str, ...], settings: LLMConfig) -> 
         if key
         else "log in with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers"
     )
+    advice += "; for a model of another service give its URL as llm and its name as llm_model"
     return (Address(f"the model {model!r}", None, key, advice),)
 
 

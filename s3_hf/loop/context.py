@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.launch import Launch
-from s3_hf.records import Columns
 from s3_hf.store import RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.task import Task, task_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s3_hf.training import TrainingJob
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds after which a check says what it waits for."""
 
 
 class Observer:
@@ -106,7 +117,7 @@ class RunContext:
     @property
     def metric(self) -> str:
         """The metric that chooses the epoch and decides on convergence."""
-        return self.config.metric or self.task.columns.metrics[0]
+        return metric_of(self.config, self.task)
 
 
 @contextlib.contextmanager
@@ -155,6 +166,11 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     Raises:
         S3Error: strategy, task, student, metric or training arguments cannot be used.
     """
+    with _announced():
+        return _check(config, services, trains=trains)
+
+
+def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
     strategy = strategy_named(config.strategy)
     addresses = Addresses.of(config, services)
     if strategy.asks_llm and config.llm == LOCAL and not addresses.llm_urls and Launch.current().first:
@@ -173,8 +189,24 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
             f"the context {task.columns.context!r}; use another strategy"
         )
     if trains:
-        _check_training(config, addresses, task.columns)
+        _check_training(config, addresses, task)
     return task
+
+
+@contextlib.contextmanager
+def _announced() -> Iterator[None]:
+    """Say after a while what the block waits for; without a network the Hub's client waits for a minute."""
+    from huggingface_hub import constants
+
+    text = "still reading the gold data and the student; what is not on this machine comes from %s"
+    timer = threading.Timer(PATIENCE, logger.warning, (text, constants.ENDPOINT))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def default_run_dir(config: RunConfig) -> Path:
@@ -182,7 +214,31 @@ def default_run_dir(config: RunConfig) -> Path:
     return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
 
 
-def _check_training(config: RunConfig, addresses: Addresses, columns: Columns) -> None:
+def metric_of(config: RunConfig, task: Task) -> str:
+    """Return the metric that chooses the epoch and decides on convergence."""
+    return config.metric or task.columns.metrics[0]
+
+
+def training_job(config: RunConfig, task: Task, addresses: Addresses, rows: Dataset) -> TrainingJob:
+    """Return the training of the run's student on `rows`."""
+    from s3_hf.training import TrainingJob
+
+    return TrainingJob(
+        rows=rows,
+        selection=task.selection,
+        columns=task.columns,
+        label_names=task.label_names,
+        student=addresses.student,
+        student_name=addresses.student_name,
+        max_length=config.training.max_length or task.config.max_length,
+        stride=task.config.stride,
+        metric=metric_of(config, task),
+        seed=config.seed,
+        settings=config.training,
+    )
+
+
+def _check_training(config: RunConfig, addresses: Addresses, task: Task) -> None:
     from s3_hf.scoring import check_metric
     from s3_hf.training import check_arguments, check_student, check_tuning
 
@@ -192,7 +248,7 @@ def _check_training(config: RunConfig, addresses: Addresses, columns: Columns) -
             "it, or set student to a Hub id or folder"
         )
     if config.metric is not None:
-        check_metric(config.metric, columns)
-    check_arguments(config.training, config.metric or columns.metrics[0])
+        check_metric(config.metric, task.columns)
+    check_arguments(config.training, metric_of(config, task))
     check_tuning(config.training)
-    check_student(addresses.student)
+    check_student(training_job(config, task, addresses, task.mined))

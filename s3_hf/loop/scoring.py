@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.files import RowWriter, write_json
+from s3_hf.errors import StudentError
+from s3_hf.files import RowWriter, storage_errors, write_json
 from s3_hf.loop.context import RunContext
 from s3_hf.records import Prediction
 from s3_hf.store import MINED, SELECTION, TEST, RoundDir, ScoringFacts, Stage
@@ -29,10 +30,15 @@ def score_student(context: RunContext, folder: RoundDir) -> None:
 
     context.observer.stage(folder.number, Stage.SCORE)
     task, work = context.task, folder.path / "checkpoints"
-    predictions = {
-        role: predict(folder.model, rows, task.columns, context.config.training, work)
-        for role, rows in scored_rows(task).items()
-    }
+    with storage_errors(folder.path):
+        try:
+            predictions = {
+                role: predict(folder.model, rows, task.columns, context.config.training, work)
+                for role, rows in scored_rows(task).items()
+            }
+        except StudentError as error:
+            error.add_note(f"delete {folder.model} to train the student of this round again")
+            raise
     context.launch.alone(lambda: _write(context, folder, predictions), folder.metrics)
 
 

@@ -6,9 +6,9 @@ import dataclasses
 import shutil
 from typing import TYPE_CHECKING
 
-from s3_hf.files import read_json, write_json
-from s3_hf.loop.context import RunContext
-from s3_hf.store import RoundDir, Stage
+from s3_hf.files import read_json, storage_errors, write_json
+from s3_hf.loop.context import RunContext, training_job
+from s3_hf.store import RoundDir, Stage, damaged
 
 if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
@@ -25,7 +25,13 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
         return
     from s3_hf.training import fit
 
-    job = _tuned(context, _job(context, folder.number))
+    rows = context.run.union(folder.number)
+    if missing := {*context.task.features} - {*rows.column_names}:
+        raise damaged(folder.data, f"it has no column {min(missing)!r}")
+    job = training_job(context.config, context.task, context.addresses, rows)
+    if context.config.training.watch:
+        job = dataclasses.replace(job, watched={"train": rows, "test": context.task.test})
+    job = _tuned(context, job)
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
     context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
@@ -42,26 +48,7 @@ def _tuned(context: RunContext, job: TrainingJob) -> TrainingJob:
 
     folder = context.run.round(0)
     if not folder.tuned.exists():
-        chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
+        with storage_errors(folder.path):
+            chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
         context.launch.alone(lambda: write_json(folder.tuned, chosen), folder.tuned)
     return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))
-
-
-def _job(context: RunContext, number: int) -> TrainingJob:
-    from s3_hf.training import TrainingJob
-
-    config, task, rows = context.config, context.task, context.run.union(number)
-    return TrainingJob(
-        rows=rows,
-        selection=task.selection,
-        columns=task.columns,
-        label_names=task.label_names,
-        student=context.addresses.student,
-        student_name=context.addresses.student_name,
-        max_length=config.training.max_length or task.config.max_length,
-        stride=task.config.stride,
-        metric=context.metric,
-        seed=config.seed,
-        settings=config.training,
-        watched={"train": rows, "test": task.test} if config.training.watch else {},
-    )

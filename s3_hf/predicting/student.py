@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import datasets
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
+from s3_hf.files import temporary_folder
 from s3_hf.predicting.result import Result
 from s3_hf.records import Columns
 from s3_hf.training import load_student, predict_with
@@ -56,8 +56,8 @@ class Student:
         )
         inputs = {"text": list(texts)} | ({} if contexts is None else {"context": list(contexts)})
         rows, settings = datasets.Dataset.from_dict(inputs), TrainingConfig(precision="fp32")
-        with tempfile.TemporaryDirectory() as work:
-            predictions = predict_with(self._model, self._tokenizer, rows, columns, settings, Path(work))
+        with temporary_folder() as work:
+            predictions = predict_with(self._model, self._tokenizer, rows, columns, settings, work)
         if self._answers:
             return [Result("answer", str(one.value), max(one.scores)) for one in predictions]
         names = self._model.config.id2label

@@ -18,6 +18,7 @@ from s3_hf.store.facts import (
     ScoringFacts,
     SynthesisFacts,
     TrainingFacts,
+    damaged,
     parse_facts,
 )
 from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
@@ -37,6 +38,7 @@ __all__ = [
     "SynthesisFacts",
     "TrainingFacts",
     "create_run",
+    "damaged",
     "has_weights",
     "locked",
     "open_run",

@@ -146,7 +146,10 @@ def parse_facts(values: Any, path: Path, kind: type[Facts]) -> Facts:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise RunDirError(
-            f"{str(path)!r} cannot be read ({where}: {fault['msg'].lower()}); restore it, or delete it to redo the "
-            "stage"
-        ) from error
+        raise damaged(path, f"{where}: {fault['msg'].lower()}") from error
+
+
+def damaged(path: Path, detail: str) -> RunDirError:
+    """Return the error for a file of a run that does not hold what the run wrote."""
+    detail = " ".join(detail.split())[:300]
+    return RunDirError(f"{str(path)!r} cannot be read ({detail}); restore it, or delete it to redo the stage")

@@ -15,10 +15,12 @@ from s3_hf.store.earlier import PREDICTED_ROLES, current_scoring
 from s3_hf.store.facts import (
     MINED,
     SELECTION,
+    TEST,
     RoundResult,
     ScoringFacts,
     SynthesisFacts,
     TrainingFacts,
+    damaged,
     parse_facts,
     read_facts,
 )
@@ -135,7 +137,10 @@ class RoundDir:
         Raises:
             RunDirError: the file is missing or damaged.
         """
-        return read_facts(self.facts, SynthesisFacts)
+        made = read_facts(self.facts, SynthesisFacts)
+        if made.round != self.number:
+            raise damaged(self.facts, f"it is of round {made.round}")
+        return made
 
     def training(self) -> TrainingFacts:
         """Return how the student of this round was trained.
@@ -152,6 +157,8 @@ class RoundDir:
             RunDirError: the file is missing or damaged.
         """
         rows = read_rows(self.predictions)
+        if missing := {"id", "value", "scores"} - {*rows.column_names}:
+            raise damaged(self.predictions, f"it has no column {min(missing)!r}")
         roles = rows["role"] if "role" in rows.column_names else map(PREDICTED_ROLES.get, rows["split"])
         mined = rows.select([place for place, role in enumerate(roles) if role == MINED])
         return tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in mined)
@@ -185,7 +192,13 @@ class RunDir:
         """Return D_seed and D_add(1) to D_add(`last`): the training rows of round `last` (Algorithm 2)."""
         from datasets import concatenate_datasets
 
-        return concatenate_datasets([self.round(number).rows() for number in range(last + 1)])
+        parts = [self.round(number).rows() for number in range(last + 1)]
+        try:
+            return concatenate_datasets(parts)
+        except ValueError as error:
+            raise damaged(
+                self.round(last).data, f"its columns differ from those of earlier rounds: {error}"
+            ) from error
 
     def result(self, number: int) -> RoundResult:
         """Return everything measured in a finished round.
@@ -214,11 +227,16 @@ class RunDir:
     def _scoring(self, number: int) -> ScoringFacts:
         path = self.round(number).metrics
         values = read_json(path)
-        if "validation" in values:
-            values = current_scoring(values, holdout=bool(self.config.holdout))
-        scored = parse_facts(values, path, ScoringFacts)
-        if self.config.holdout:
-            return scored
-        return ScoringFacts(
-            {MINED: scored.scores[MINED], SELECTION: scored.scores[MINED], **scored.scores}, scored.mistakes
-        )
+        try:
+            if "validation" in values:
+                values = current_scoring(values, holdout=bool(self.config.holdout))
+            scored = parse_facts(values, path, ScoringFacts)
+            if not scored.scores[TEST].metrics:
+                raise ValueError("it has no scores")
+            if self.config.holdout:
+                return scored
+            return ScoringFacts(
+                {MINED: scored.scores[MINED], SELECTION: scored.scores[MINED], **scored.scores}, scored.mistakes
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise damaged(path, repr(error)) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,9 +16,12 @@ from s3_hf.config import RunConfig, parse_config
 from s3_hf.errors import RunDirError
 from s3_hf.files import storage_errors, write_text
 from s3_hf.locking import hold
+from s3_hf.schema import parse_yaml
 from s3_hf.store.layout import JOURNAL, RunDir
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
+FACTS = {"strategy": str, "student": str, "llm": dict, "task": dict, "digests": dict, "versions": dict}
+"""Types of what `run.yaml` holds beside the settings."""
 LOCK = "run.lock"
 BEFORE_THE_RUN = (JOURNAL, LOCK, ".run.yaml.tmp")
 """Prefixes of the file names that a folder may hold before it is a run directory."""
@@ -37,11 +39,11 @@ def locked(path: Path) -> Iterator[None]:
         _check_unused(path)  # no lock is left in a folder of other things
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    handle = hold(path / LOCK, path)
+    held = hold(path / LOCK, path)
     try:
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
@@ -88,11 +90,20 @@ def open_run(path: Path) -> RunDir:
     if not proof.is_file():
         raise RunDirError(f"{str(path)!r} must be a run directory, found no run.yaml in it; check the path")
     try:
-        record = yaml.safe_load(proof.read_text(encoding="utf-8"))
+        record = parse_yaml(proof.read_bytes())
         config = parse_config(record["config"], source=str(proof))
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise RunDirError(f"{str(proof)!r} is damaged ({error}); restore it, or start in a new folder") from error
+        _check_facts(record)
+    except (yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+        detail = " ".join(str(error).split())
+        raise RunDirError(f"{str(proof)!r} is damaged ({detail}); restore it, or start in a new folder") from error
     return RunDir(path, config, record)
+
+
+def _check_facts(record: Mapping[str, Any]) -> None:
+    """Raise TypeError unless the facts of a run have the types that they are written with."""
+    for name, kind in FACTS.items():
+        if not isinstance(record.get(name), kind | None):
+            raise TypeError(f"{name} has a wrong type")
 
 
 def _check_unused(path: Path) -> None:

@@ -141,6 +141,8 @@ def _registered(name: str) -> type[TaskBuilder]:
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
         hint = did_you_mean(name, points, f"known are {', '.join(sorted(points))}")
+        if (file := Path(f"{name}.py")).is_file():
+            hint = f"the recipe file beside it is named as {str(file)!r}"
         raise TaskError(f"there is no task {name!r}; {hint} (a recipe file is named by its path, ending in .py)")
     return _from_entry_point(points[name])
 

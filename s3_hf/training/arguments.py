@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers import Trainer, TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, did_you_mean
+from s3_hf.files import temporary_folder
 from s3_hf.training.job import TrainingJob
 
 RESERVED = {
@@ -47,11 +50,13 @@ def check_arguments(settings: TrainingConfig, metric: str) -> None:
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    with tempfile.TemporaryDirectory() as work:
-        arguments = _arguments(_WithoutDevice, settings, Path(work), 0, metric, settings.batch_size)
+    with temporary_folder() as work:
+        arguments = _arguments(_WithoutDevice, settings, work, 0, metric, settings.batch_size)
     if arguments.optim_target_modules:  # names modules of a student that is not loaded yet
         return
     with _argument_errors(settings):
+        for callback in get_reporting_integration_callbacks(arguments.report_to):
+            callback()  # raises where its package is not installed
         kind, values = Trainer.get_optimizer_cls_and_kwargs(arguments, torch.nn.Linear(1, 1))
         optimizer = kind([torch.nn.Parameter(torch.zeros(1))], **values)
         get_scheduler(
@@ -122,9 +127,9 @@ def _arguments(
         "metric_for_best_model": metric,
         "greater_is_better": True,
         "logging_strategy": "epoch",
-        **settings.args,
+        **_typed(settings.args),
     }
-    steps = settings.args.get("gradient_accumulation_steps", 1)
+    steps = values.get("gradient_accumulation_steps", 1)
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"training.args.gradient_accumulation_steps must be 1 or more, found {steps!r}; correct it")
     values["gradient_accumulation_steps"] = steps * settings.batch_size // batch
@@ -137,7 +142,7 @@ def _argument_errors(settings: TrainingConfig) -> Iterator[None]:
     """Raise ConfigError, in one sentence, where `transformers` refuses a value."""
     try:
         yield
-    except (TypeError, ValueError, KeyError, ImportError) as error:
+    except (TypeError, ValueError, KeyError, ImportError, RuntimeError, OSError) as error:
         detail = " ".join(str(error).split())
         raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
 
@@ -150,6 +155,29 @@ def _check_names(args: Mapping[str, Any]) -> None:
         if name not in known:
             hint = did_you_mean(name, known, "see the documentation of transformers.TrainingArguments")
             raise ConfigError(f"training.args.{name} is no field of TrainingArguments; {hint}")
+
+
+def _typed(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as the types of their fields: YAML reads `no` as false, and `1e-3` as text.
+
+    Raises:
+        ConfigError: a value has another type.
+    """
+    types = typing.get_type_hints(TrainingArguments)
+    values: dict[str, Any] = {}
+    for name, value in args.items():
+        if value is False and name.endswith("_strategy"):
+            values[name] = "no"
+            continue
+        plain = {bool, int, float, str} & {types[name], *typing.get_args(types[name])}
+        try:
+            values[name] = TypeAdapter(types[name]).validate_python(value) if plain and value is not None else value
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"].lower()
+            raise ConfigError(
+                f"training.args.{name} has a wrong type: {fault}, found {value!r}; correct it"
+            ) from error
+    return values
 
 
 def _on_one_gpu(arguments: TrainingArguments) -> TrainingArguments:

@@ -11,11 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, set_seed
 
-from s3_hf.errors import StorageError
-from s3_hf.files import write_json
+from s3_hf.files import storage_errors, write_json
 from s3_hf.training.arguments import precision
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
@@ -39,13 +37,8 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         StorageError: the disk is full.
     """
     silence_transformers()
-    try:
+    with storage_errors(out.parent):
         with_smaller_batches(lambda batch: _train(job, out, work, on_step, batch), job.settings.batch_size)
-    except SafetensorError as error:
-        raise StorageError(
-            f"cannot write the student to {str(out.parent)!r}: {error}; make room, then run the same command again: "
-            "what was made is kept"
-        ) from error
 
 
 def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batch: int) -> None:
