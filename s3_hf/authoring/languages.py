@@ -66,7 +66,7 @@ LEAST_SCRIPT = 0.6
 """Share of the letters that are of one script."""
 LEAST_WORDS = 0.08
 """Share of the words that are among the commonest of the language."""
-LEAD = 1.4
+LEAD = 1.5
 """By what factor that share exceeds the one of every other language."""
 READ = 2_000
 """Most texts that are read, and most characters of each."""

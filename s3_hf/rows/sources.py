@@ -102,13 +102,14 @@ def _loaded(source: str, name: str | None, split: str) -> datasets.Dataset:
         rows = datasets.load_from_disk(source)
         rows.data.table.validate(full=True)  # a damaged file could end the process
         return rows
-    path = _without_patterns(source)
+    path, cache = _without_patterns(source), _cache_of(source)
     try:
-        return datasets.load_dataset(path, name, split=split)
+        return datasets.load_dataset(path, name, split=split, cache_dir=cache)
     except ValueError:
         if name is None or len(datasets.get_dataset_config_names(path)) != 1:
             raise
-        return datasets.load_dataset(path, split=split)  # data in a recipe's place need not have its configuration
+        # data in a recipe's place need not have its configuration
+        return datasets.load_dataset(path, split=split, cache_dir=cache)
 
 
 def _plain_files(folder: Path, kind: str) -> dict[str, list[Path]]:
@@ -129,16 +130,29 @@ def _plain_files(folder: Path, kind: str) -> dict[str, list[Path]]:
 def _without_patterns(source: str) -> str:
     """Return the source, or a folder of links to its files if `datasets` would take its path for a pattern."""
     folder = Path(source).resolve()
-    if not (folder.is_dir() and glob.has_magic(str(folder))):
+    cache = _cache_of(source) if glob.has_magic(str(folder)) else None
+    if cache is None:
         return source
-    digest = blake2b(os.fsencode(folder), digest_size=8).hexdigest()
-    linked = Path(datasets.config.HF_DATASETS_CACHE) / "s3_hf_folders" / digest
-    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    for link in [path for path in linked.rglob("*") if path.is_symlink()]:
-        if link.relative_to(linked) not in files:
-            link.unlink(missing_ok=True)
-    for file in files:
-        (linked / file).parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            (linked / file).symlink_to(folder / file)
-    return str(linked)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            link = Path(cache) / "links" / path.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                link.symlink_to(path)
+    return str(Path(cache) / "links")
+
+
+def _cache_of(source: str) -> str | None:
+    """Return a cache of its own for each state of a folder, None for a Hub id.
+
+    `datasets` caches the data of a folder with a card under a key that neither its path nor its files change.
+    """
+    folder = Path(source).resolve()
+    if not folder.is_dir():
+        return None
+    state = blake2b(os.fsencode(folder), digest_size=8)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            facts = path.stat()
+            state.update(repr((str(path), facts.st_size, facts.st_mtime_ns)).encode("utf-8", "surrogateescape"))
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "s3_hf_folders" / state.hexdigest())

@@ -105,15 +105,14 @@ def _check_unused(path: Path) -> None:
 def _same_identity(run: RunDir, new: RunConfig, digests: Mapping[str, str]) -> None:
     """Check that the settings are those of the run; a path may be written from another working folder.
 
-    A run of an earlier version does not name its folder. There the digests decide on a recipe and on gold data of the
-    same file name.
+    For a recipe and for gold data of the same file name, the digests decide.
     """
-    path, old, folder = run.path, run.config, run.facts.get("folder")
+    path, old = run.path, run.config
     if old.fingerprint() == new.fingerprint():
         return
     before, now = _flat(run.located.identity()), _flat(new.located(Path.cwd()).identity())
     known = run.facts.get("digests", {})
-    if known and not folder and all(digests.get(name, digest) == digest for name, digest in known.items()):
+    if known and all(digests.get(name, digest) == digest for name, digest in known.items()):
         for key in ("task", "gold"):
             if Path(before[key] or "").name == Path(now[key] or "").name:
                 now[key] = before[key]
