@@ -143,6 +143,8 @@ class RunConfig(Settings):
     """
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
+    PATHS: ClassVar[tuple[str, ...]] = ("task", "gold", "contexts", "seed_data", "add_data", "student")
+    """Settings that may be paths."""
 
     task: str
     """Task to learn: a registered name, or the path of a recipe file."""
@@ -220,6 +222,18 @@ class RunConfig(Settings):
         """URLs of the endpoints; empty for a model id or `local`."""
         names = (self.llm,) if isinstance(self.llm, str) else self.llm
         return tuple(name for name in names if name.startswith(_URLS))
+
+    def located(self, folder: Path) -> RunConfig:
+        """Return the settings with each path that leads somewhere from `folder` as an absolute one."""
+
+        def locate(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(locate, value))
+            there = value not in (None, LOCAL) and (folder / value).exists()
+            return str((folder / value).resolve()) if there else value
+
+        paths = {name: locate(getattr(self, name)) for name in self.PATHS}
+        return self.model_copy(update=paths if self.task.endswith(".py") else {**paths, "task": self.task})
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the rows and the student, as plain JSON values."""

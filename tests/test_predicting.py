@@ -1,5 +1,6 @@
 """Using a student: over HTTP around a real pipeline, and on files of any format."""
 
+import io
 import json
 import os
 import signal
@@ -326,12 +327,37 @@ def test_contexts_that_are_not_given(typed, span_model, tmp_path, monkeypatch, a
         ("in.csv", "text,text\na,b\n", r"line 1, must name each column once, found \['text', 'text'\]"),
         ("in.csv", 'text\n"a\nb\n', "line 2, must be CSV"),
         ("in.csv", "text\na,b\n", "line 2, must have 1 cell, for"),
-        ("in.parquet", "PAR1", "must be a readable CSV"),
+        ("in.tsv", "text\na\tb\n", "line 2, must have 1 cell, for"),
+        ("in.csv.gz", "text\na\n", "cannot be read .Not a gzipped file"),
+        ("in.jsonl", '{"text": "x", "n": ' + "[" * 9999, "line 1, must be one JSON object, .* nested too deep"),
+        ("in.json", '[{"text": "x", "n": ' + "5" * 5000 + "}]", "found a number of thousands of digits"),
+        ("in.parquet", "PAR1", "must be a readable table"),
     ],
 )
 def test_a_file_that_holds_no_texts(tmp_path, name, content, sentence):
     (tmp_path / name).write_text(content)
     with pytest.raises(S3Error, match=sentence):
+        read_texts(tmp_path / name, "text")
+
+
+def test_a_tab_separated_file(tmp_path):
+    (tmp_path / "x.tsv").write_text('id\ttext\n1\ta, "b"\n2\t"c\td"\n')
+    assert read_texts(tmp_path / "x.tsv", "text").to_pydict() == {"id": ["1", "2"], "text": ['a, "b"', "c\td"]}
+
+
+def test_lines_of_standard_input(typed, model, monkeypatch):
+    for arguments in (("-",), ("--file", "-")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(TEXTS[:3]).encode())))
+        assert [one["text"] for one in json.loads(typed("predict", model, *arguments, "--json"))] == TEXTS[:3]
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.csv", "zero", "folder"])
+def test_what_is_no_file_is_refused(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipe.csv").symlink_to(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="it is a folder, device or pipe, and a pipe is read by `--file - < PIPE`"):
         read_texts(tmp_path / name, "text")
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 import datasets
 
+from s3_hf.authoring.languages import recognise
 from s3_hf.authoring.lengths import measure_lengths
+from s3_hf.authoring.notes import notes_on
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
 from s3_hf.records import PROVENANCE, Columns
-from s3_hf.rows.formats import shorten
+from s3_hf.rows.reading import shorten
 from s3_hf.rows.sources import open_split, split_names
 from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
 from s3_hf.task.recipe import TaskConfig, same_words
 from s3_hf.texts import row_text
+
+_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|)")
+"""Names that pandas gives to a column of row numbers."""
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
 
@@ -89,6 +95,11 @@ def infer_task(
     hidden = "labels" if columns.label else "answers"
     notes = [f"split {split.name!r} is not used: its {hidden} are hidden" for split in splits if split.hidden]
     notes += [f"split {split!r} is not used" for split in usable if split not in roles.values()]
+    notes += [
+        f"{split.unanswered:,} of {split.rows:,} rows of split {split.name!r} have no answer: they are left out"
+        for split in used
+        if split.unanswered
+    ]
     return _measured(config, notes, placed=all(split.placed for split in used))
 
 
@@ -106,6 +117,7 @@ class _Scan:
         labels: sort key and name of each label.
         ids: distinct texts in a column `id`.
         hidden: whether all labels or answers are hidden.
+        unanswered: number of rows with an empty list of answers.
         placed: whether each answer has a start.
         titled: whether each row has a text in a column `title`.
     """
@@ -118,6 +130,7 @@ class _Scan:
     labels: set[tuple[float, str]] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     hidden: bool = True
+    unanswered: int = 0
     placed: bool = True
     titled: bool = True
 
@@ -130,6 +143,7 @@ class _Scan:
         if self.columns.answers:
             answers = checking.answer_pairs(row.get(self.columns.answers))
             self.hidden = self.hidden and answers == []
+            self.unanswered += answers == []
             self.placed = self.placed and all(start is not None for _, start in answers or ())
             return
         value = row.get(self.columns.label or "")
@@ -163,6 +177,8 @@ def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None
         column = getattr(columns, flag)
         if column and column not in row:
             hint = did_you_mean(column, row, "name one of them")
+            if isinstance(row.get(outer := column.split(".")[0]), dict):
+                hint = f"what is inside {outer!r} cannot be named: write it as a column"
             raise ConfigError(
                 f"--{flag} must name a column of {place}, {shorten(list(row))}, found {column!r}; {hint}"
             )
@@ -185,7 +201,8 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
 def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
     """Return the definition with all columns that a dataset declares; for a file, with its ids and titles.
 
-    Columns that this product adds are left out, since a synthetic row has its own.
+    Columns that this product adds are left out, since a synthetic row has its own, and so are the row numbers of
+    pandas.
     """
     required = dict(config.gold_features())
     has_ids = all(len(split.ids) == split.rows for split in used) and "id" not in required
@@ -196,7 +213,9 @@ def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
     if declared is not None:
         own = {name: feature for name, feature in declared.items() if name not in PROVENANCE}
         features = {
-            name: features.get(name, feature) for name, feature in own.items() if name in features or _plain(feature)
+            name: features.get(name, feature)
+            for name, feature in own.items()
+            if name in features or (_plain(feature) and not _INDEX.fullmatch(name))
         }
     more = list(features) != list(required)
     return replace(config, id=id_column, carried=carried, features=features if more else None)
@@ -251,21 +270,8 @@ def _measured(config: TaskConfig, notes: Sequence[str], *, placed: bool) -> Infe
         max_tokens=lengths.max_tokens,
         min_words=lengths.min_words,
         max_length=lengths.max_length,
+        language=recognise(texts),
         stride=lengths.max_length // 4,
     )
-    notes = (*notes, *_notes(config, counts["test"], shared, placed=placed))
+    notes = (*notes, *notes_on(measured, counts["test"], shared, placed=placed))
     return InferredTask(measured, counts, lengths.typical, notes)
-
-
-def _notes(config: TaskConfig, test: Mapping[str | None, int], shared: int, *, placed: bool) -> Iterator[str]:
-    yield from (f"label {name!r} is not in the test rows" for name in config.labels if not test[name])
-    if shared:
-        unit = "rows" if config.context else "texts"
-        yield (
-            f"{shared:,} of {sum(test.values()):,} test {unit} are validation {unit} too: scores on them say nothing "
-            "about new ones; drop them from one of the splits"
-        )
-    if config.labels and all(map(checking.is_number, config.labels)):
-        yield "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
-    if not placed:
-        yield "answers without a start are located where their text first occurs in the context"

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import importlib.machinery
 import keyword
 import os
 import re
-import textwrap
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import datasets
 import jinja2
 
 from s3_hf.authoring.inferring import InferredTask, infer_task
+from s3_hf.authoring.languages import NAMES
+from s3_hf.authoring.literals import feature, filled, literal, mapping, sequence
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
 from s3_hf.records import PROVENANCE, Columns
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 
-WIDTH = 119
 SHOWN_LABELS = 8
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -98,9 +97,10 @@ def render_recipe(task: NewTask, inferred: InferredTask, path: str | None) -> st
             file=f"{task.name}.py",
             class_name=_class_name(task.name),
             path=path,
+            single_file=Path(task.data).is_file(),
             imported=[name for name in ("ClassLabel", "List", "Value") if f"{name}(" in code],
             divided=config.splits["validation"] == config.splits["test"],
-            prompts=_prompts(task, inferred.typical_length),
+            prompts=_prompts(task, inferred.typical_length, config.language),
         )
     )
 
@@ -111,6 +111,11 @@ def _check(task: NewTask) -> None:
         raise ConfigError(
             f"NAME must be made of letters, digits, '-' and '_' and begin with a letter, found {task.name!r}; "
             "give such a name"
+        )
+    if _is_module(task.name):
+        raise ConfigError(
+            f"NAME must not be the name of a Python module, since its recipe would be imported in the module's place, "
+            f"found {task.name!r}; give another one, such as '{task.name}_task'"
         )
     if bool(columns.label) == bool(columns.answers):
         flags = f"--label {columns.label!r} and --answers {columns.answers!r}" if columns.label else "neither"
@@ -127,6 +132,13 @@ def _check(task: NewTask) -> None:
     own = next((name for name in named if name in PROVENANCE), None)
     if own:
         raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
+
+
+def _is_module(name: str) -> bool:
+    """Return whether Python, or an installed package, has a module of that name."""
+    elsewhere = [path for path in sys.path if Path(path).resolve() != Path.cwd()]
+    installed = importlib.machinery.PathFinder.find_spec(name, elsewhere)
+    return name in sys.stdlib_module_names or name in sys.modules or installed is not None
 
 
 def format_counts(labels: Mapping[str | None, int]) -> str:
@@ -169,12 +181,13 @@ def _default_description(columns: Columns, words: str, labels: int) -> str:
     return f"{title}: each {text}{about} has one of {labels} labels."
 
 
-def _prompts(task: NewTask, size: str) -> Prompts:
-    """Return prompts for the kind of task; `size` is the typical length of a text."""
+def _prompts(task: NewTask, size: str, language: str | None) -> Prompts:
+    """Return prompts for the kind of task; `size` is the typical length of a text, `language` its ISO 639-1 code."""
     columns = task.columns
     text, context = (_literal_braces(noun) for noun in _nouns(columns))
     topic = _literal_braces(task.description or f'The task is called "{_words(task.name)}".')
-    one, only = f"one {text} of about {size}", f"Reply with the {text} only."
+    tongue = "" if language in (None, "en") else f" in {NAMES[language]}"
+    one, only = f"one {text}{tongue} of about {size}", f"Reply with the {text} only."
     if columns.answers:
         return Prompts(
             seed=f'{{context}}\n\n{topic} Write {one} about this {context} to which the answer is "{{answer}}", '
@@ -226,62 +239,10 @@ def _class_name(name: str) -> str:
 def _environment() -> jinja2.Environment:
     environment = template_environment("s3_hf.authoring")
     environment.filters |= {
-        "literal": _literal,
-        "mapping": _mapping,
-        "sequence": _sequence,
-        "feature": _feature,
-        "filled": _filled,
+        "literal": literal,
+        "mapping": mapping,
+        "sequence": sequence,
+        "feature": feature,
+        "filled": filled,
     }
     return environment
-
-
-def _filled(text: str) -> str:
-    """Return the text as lines of a docstring, without characters that could end it."""
-    safe = text.replace("\\", "/").replace('"', "'")
-    return textwrap.fill(safe, WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _literal(text: str, indent: int | None = None) -> str:
-    """Return the text as a Python literal; with an `indent`, a long one is broken into several lines."""
-    literal = _quoted(text)
-    if indent is None or len(literal) + indent + 20 <= WIDTH:
-        return literal
-    parts = [""]
-    for word in re.findall(r"\S*\s*", text):
-        if parts[-1] and len(_quoted(parts[-1] + word)) + indent + (20 if len(parts) == 1 else 1) > WIDTH:
-            parts.append("")
-        parts[-1] += word
-    return f"\n{' ' * indent}".join(_quoted(part) for part in parts)
-
-
-def _quoted(text: str) -> str:
-    double = json.dumps(text, ensure_ascii=False)
-    if '"' in text and "'" not in text:
-        return "'" + double[1:-1].replace('\\"', '"') + "'"
-    return double
-
-
-def _mapping(values: Mapping[str, str], indent: int = 0) -> str:
-    items = [f"{_quoted(key)}: {_quoted(value)}" for key, value in values.items()]
-    line = f"{{{', '.join(items)}}}"
-    if len(line) + indent + 10 <= WIDTH:
-        return line
-    inner = " " * (indent + 4)
-    return "{\n" + "".join(f"{inner}{item},\n" for item in items) + " " * indent + "}"
-
-
-def _sequence(values: tuple[str, ...]) -> str:
-    return f"({', '.join(map(_quoted, values))}{',' if len(values) == 1 else ''})"
-
-
-def _feature(feature: Any, is_label: bool = False) -> str:
-    """Return the Python expression of a feature."""
-    if is_label:
-        return "ClassLabel(names=list(LABELS))"
-    if isinstance(feature, dict):
-        return f"{{{', '.join(f'{_quoted(name)}: {_feature(each)}' for name, each in feature.items())}}}"
-    if isinstance(feature, datasets.List):
-        return f"List({_feature(feature.feature)})"
-    if isinstance(feature, datasets.ClassLabel):
-        return f"ClassLabel(names=[{', '.join(map(_quoted, feature.names))}])"
-    return f"Value({_quoted(feature.dtype)})"

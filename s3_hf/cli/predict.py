@@ -33,9 +33,13 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     model: str = typer.Argument(help="Model folder or Hub id.", show_default=False),
-    texts: list[str] = typer.Argument(None, help="Texts to label, or questions to answer."),
+    texts: list[str] = typer.Argument(
+        None, help="Texts to label, or questions to answer; - reads lines of standard input."
+    ),
     context: str = typer.Option(None, help="Context of all texts, for a model of pairs or answers."),
-    file: Path = typer.Option(None, help="Take the rows of this CSV, JSON lines or Parquet file, or lines of text."),
+    file: Path = typer.Option(
+        None, help="Take the rows of this CSV, TSV, JSON lines or Parquet file, or lines of text."
+    ),
     column: str = typer.Option("text", help="Column of the file that holds the texts."),
     context_column: str = typer.Option(None, help="Column of the file that holds the contexts."),
     out: Path = typer.Option(None, help="Write the rows here: .csv, .jsonl or .parquet."),

@@ -91,7 +91,7 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     if not written.any():
         return Audit(texts, (), written, none, none, none)
     try:
-        task = task_of(run.config)
+        task = task_of(run.located)
         gold, test = task.validation_split, task.test_split
     except TaskError as error:
         raise HubError(

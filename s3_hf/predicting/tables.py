@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from s3_hf.errors import ConfigError
 from s3_hf.files import check_place, replacing
 from s3_hf.predicting.result import Result
+from s3_hf.rows.formats import READERS, reader_of
+from s3_hf.rows.reading import COMPRESSED, LARGEST, check_text, lines, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
+"""Formats that results are written in; `rows.formats.READERS` are those that are read."""
+
+STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Inputs:
 
 
 def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
-    """Return the rows of a CSV, JSON, JSON lines or Parquet file, or of another file its lines as `column`.
+    """Return the rows of a file of `READERS`, or of another file, or of standard input (`-`), its lines as `column`.
 
     Raises:
         ConfigError: the file cannot be read, or lacks a text in that column or in the column of contexts.
@@ -39,11 +45,13 @@ def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
 
     options = {column: "--column"} | ({context: "--context-column"} if context else {})
     try:
+        if str(path) != STDIN and path.exists() and not path.is_file():
+            raise OSError("it is a folder, device or pipe, and a pipe is read by `--file - < PIPE`")
         table = _read(path, column)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"--file must be a readable CSV, JSON, JSON lines, Parquet or UTF-8 text file, found {str(path)!r} "
-            f"({_one_line(error)}); check it"
+            f"--file must be a readable table ({', '.join(READERS)}; also with {', '.join(COMPRESSED)}) or UTF-8 text "
+            f"file, found {str(path)!r} ({_one_line(error)}); check it"
         ) from error
     if not table.num_rows:
         raise ConfigError(f"--file must hold rows, found none in {str(path)!r}; give a file with texts")
@@ -89,11 +97,15 @@ def read_inputs(
 ) -> Inputs:
     """Return the texts of the command line or the rows of the file, with their contexts.
 
+    A single text `-` stands for the lines of standard input, as `--file -` does.
+
     Raises:
         ConfigError: there are both texts and a file, or neither, or the file cannot be read.
     """
     import pyarrow as pa
 
+    if list(texts) == [STDIN] and not file:
+        texts, file = (), Path(STDIN)
     if bool(texts) == bool(file):
         raise ConfigError(f"predict needs texts, or a file by --file; found {'both' if texts else 'none'}, give one")
     if context_column and (context is not None or not file):
@@ -165,12 +177,31 @@ def _read(path: Path, column: str) -> pa.Table:
 
     if _format(path) == ".parquet":
         return pa.parquet.read_table(path)
-    if _format(path) in TABLES:
-        from s3_hf.rows.formats import READERS
+    where = f"--file {str(path)!r}"
+    if reader := reader_of(path):
+        return _table(path, [row for _, row in reader(path, where).rows])
+    if str(path) == STDIN:
+        return pa.table({column: _texts(sys.stdin.buffer, where)})
+    with opened(path, where) as file:
+        return pa.table({column: _texts(file, where)})
 
-        return _table(path, [row for _, row in READERS[_format(path)](path, f"--file {str(path)!r}").rows])
-    lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    return pa.table({column: [line.removesuffix("\r") for line in lines if line.strip()]})
+
+def _texts(file: IO[bytes], where: str) -> list[str]:
+    """Return the lines that are not blank.
+
+    Raises:
+        TaskError: a line is not UTF-8.
+        ValueError: the file is too large.
+    """
+    found, size = [], 0
+    for number, line in enumerate(lines(file, where), 1):
+        size += len(line)
+        if size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} characters")
+        if line.strip():
+            row = {"text": line.removesuffix("\n").removesuffix("\r")}
+            found.append(check_text(f"{where}, line {number}", row)["text"])
+    return found
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
 from collections.abc import Generator
+from hashlib import blake2b
 from pathlib import Path
 
 import datasets
+from datasets.features.features import require_decoding
 
 from s3_hf.errors import TaskError
-from s3_hf.rows.formats import READERS, OpenSplit, PlacedRow, as_task_error
+from s3_hf.rows.formats import READERS, reader_of
+from s3_hf.rows.reading import COMPRESSED, OpenSplit, PlacedRow, as_task_error
 
 SPLIT = "train"
 """Name of the only split of a single file, as in `datasets`."""
 
 
 def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenSplit:
-    """Open a split of a Hub dataset, of a folder, or of a CSV, JSON lines, JSON or Parquet file (split `train`).
+    """Open a split of a Hub dataset, of a folder, or of a single file (split `train`).
 
-    Rows are read one by one. CSV is comma-separated with a header, and its cells are text. JSON is a list of rows,
-    an object with that list under `data`, or SQuAD's articles. CSV and JSON files in a folder without a dataset card
-    are read in the same way. Places number CSV and JSON lines from 1, and rows of other formats from 0.
+    Rows are read one by one. Files are CSV, TSV, JSON, JSON lines (`.jsonl`, `.ndjson`), all of them also compressed
+    (`.gz`, `.bz2`, `.xz`), and Parquet. CSV and TSV have a header, and their cells are text. JSON is a list of rows,
+    an object with that list under `data`, or SQuAD's articles. Such files in a folder without a dataset card are read
+    in the same way. A folder may be written by `save_to_disk`. Places number CSV and JSON lines from 1, and rows of
+    other formats from 0.
 
     Args:
         source: Hub id or path.
@@ -31,32 +39,45 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
         TaskError: the data cannot be read, now or while `rows` is iterated.
     """
     path = Path(source)
-    reader = READERS.get(path.suffix.lower())
-    if path.is_file() and not reader:
+    reader = reader_of(path)
+    if _is_no_folder(path, kind) and not reader:
         raise TaskError(
-            f"{kind} must be a file that ends in {', '.join(READERS)}, a folder or a Hub id, found the file "
-            f"{source!r}; rename or convert it"
+            f"{kind} must be a file that ends in {', '.join(READERS)} (also with {', '.join(COMPRESSED)}), a folder "
+            f"or a Hub id, found the file {source!r}; rename or convert it"
         )
     if reader and not path.is_dir():
         if not path.is_file():
-            raise TaskError(f"{kind} must be there, found no file {source!r}; check the path")
+            what = "a device or pipe" if path.exists() else "no file"
+            raise TaskError(f"{kind} must be there, found {what} {source!r}; check the path")
         if split != SPLIT:
             raise TaskError(f"file {source!r} has one split, {SPLIT!r}, found {split!r}; name {SPLIT!r}")
         return reader(path, f"{kind} {source!r}")
     files = _plain_files(path, kind).get(split) if path.is_dir() else None
     if files:
-        parts = [READERS[file.suffix](file, f"{kind} {str(file)!r}, split {split!r}") for file in files]
-        return OpenSplit(f"{kind} {source!r}, split {split!r}", _joined(parts))
+        parts = [read(file, f"{kind} {str(file)!r}, split {split!r}") for file in files if (read := reader_of(file))]
+        return OpenSplit(f"{kind} {source!r}, split {split!r}", _joined(parts), parts[0].features)
     return _dataset(source, name, split, kind)
 
 
 def split_names(source: str, name: str | None, *, kind: str) -> list[str]:
     """Return the names of the splits that `open_split` can open; takes the same arguments."""
     path = Path(source)
-    if path.is_file() or (path.suffix.lower() in READERS and not path.is_dir()):
+    if _is_no_folder(path, kind) or (reader_of(path) and not path.is_dir()) or _is_saved(path):
         return [SPLIT]
+    if path.is_dir() and (plain := _plain_files(path, kind)):
+        return [*plain]
     with as_task_error(source, kind):
-        return [str(split) for split in datasets.get_dataset_split_names(source, name)]
+        return [str(split) for split in datasets.get_dataset_split_names(_without_patterns(source), name)]
+
+
+def _is_no_folder(path: Path, kind: str) -> bool:
+    with as_task_error(str(path), kind):
+        return path.exists() and not path.is_dir()
+
+
+def _is_saved(path: Path) -> bool:
+    """Return whether `Dataset.save_to_disk` wrote the folder."""
+    return (path / str(datasets.config.DATASET_STATE_JSON_FILENAME)).is_file()
 
 
 def _joined(parts: list[OpenSplit]) -> Generator[PlacedRow]:
@@ -66,23 +87,72 @@ def _joined(parts: list[OpenSplit]) -> Generator[PlacedRow]:
 
 def _dataset(source: str, name: str | None, split: str, kind: str) -> OpenSplit:
     with as_task_error(source, kind):
-        try:
-            rows = datasets.load_dataset(source, name, split=split)
-        except ValueError:
-            if name is None or len(datasets.get_dataset_config_names(source)) != 1:
-                raise
-            name = None  # data that replaces a recipe's own need not have its configuration
-            rows = datasets.load_dataset(source, split=split)
+        rows = _loaded(source, name, split)
+        features = rows.features
+        if media := [column for column, feature in features.items() if require_decoding(feature)]:
+            rows = rows.remove_columns(media)  # images and sound, whose packages need not be installed
     where = f"{kind} {source!r}{f' ({name})' if name else ''}, split {split!r}"
-    return OpenSplit(where, ((f"{where}, row {number}", row) for number, row in enumerate(rows)), rows.features)
+    return OpenSplit(where, ((f"{where}, row {number}", row) for number, row in enumerate(rows)), features)
+
+
+def _loaded(source: str, name: str | None, split: str) -> datasets.Dataset:
+    if _is_saved(Path(source)):
+        if split != SPLIT:
+            raise ValueError(f"a saved dataset has one split, {SPLIT!r}, found {split!r}")
+        rows = datasets.load_from_disk(source)
+        rows.data.table.validate(full=True)  # a damaged file could end the process
+        return rows
+    path, cache = _without_patterns(source), _cache_of(source)
+    try:
+        return datasets.load_dataset(path, name, split=split, cache_dir=cache)
+    except ValueError:
+        if name is None or len(datasets.get_dataset_config_names(path)) != 1:
+            raise
+        # data in a recipe's place need not have its configuration
+        return datasets.load_dataset(path, split=split, cache_dir=cache)
 
 
 def _plain_files(folder: Path, kind: str) -> dict[str, list[Path]]:
-    """Return the CSV and JSON files of each split of a folder; none if a dataset card says how to read them."""
-    if (folder / "README.md").exists():
+    """Return the files of each split of a folder; none if they are not all of `READERS`, or a card says how to read.
+
+    `datasets` decides what is a split's file.
+    """
+    if (folder / "README.md").exists() or _is_saved(folder):
         return {}
     with as_task_error(str(folder), kind):
-        found = datasets.load_dataset_builder(str(folder)).config.data_files or {}
-    splits = {str(split): [Path(file) for file in files] for split, files in found.items()}
-    plain = {path.suffix for paths in splits.values() for path in paths} <= {".csv", ".json", ".jsonl"}
-    return splits if plain else {}
+        seen = _without_patterns(str(folder))
+        found = datasets.load_dataset_builder(seen).config.data_files or {}
+    root = Path(seen).resolve()
+    splits = {str(split): [folder / Path(file).relative_to(root) for file in files] for split, files in found.items()}
+    return splits if all(map(reader_of, (path for paths in splits.values() for path in paths))) else {}
+
+
+def _without_patterns(source: str) -> str:
+    """Return the source, or a folder of links to its files if `datasets` would take its path for a pattern."""
+    folder = Path(source).resolve()
+    cache = _cache_of(source) if glob.has_magic(str(folder)) else None
+    if cache is None:
+        return source
+    for path in folder.rglob("*"):
+        if path.is_file():
+            link = Path(cache) / "links" / path.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                link.symlink_to(path)
+    return str(Path(cache) / "links")
+
+
+def _cache_of(source: str) -> str | None:
+    """Return a cache of its own for each state of a folder, None for a Hub id.
+
+    `datasets` caches the data of a folder with a card under a key that neither its path nor its files change.
+    """
+    folder = Path(source).resolve()
+    if not folder.is_dir():
+        return None
+    state = blake2b(os.fsencode(folder), digest_size=8)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            facts = path.stat()
+            state.update(repr((str(path), facts.st_size, facts.st_mtime_ns)).encode("utf-8", "surrogateescape"))
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "s3_hf_folders" / state.hexdigest())

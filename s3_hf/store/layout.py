@@ -173,6 +173,11 @@ class RunDir:
     facts: Mapping[str, Any]
 
     @property
+    def located(self) -> RunConfig:
+        """The settings, whose relative paths lead from the folder in which the run was created."""
+        return self.config.located(Path(str(self.facts.get("folder", "."))))
+
+    @property
     def journal(self) -> Path:
         """The durable record of completions; may be a link to one that several runs share."""
         return (self.path / JOURNAL).resolve()

@@ -62,7 +62,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
     proof = path / "run.yaml"
     if proof.exists():
         old = open_run(path)
-        _same_identity(path, old.config, config)
+        _same_identity(old, config, facts.get("digests", {}))
         _same_digests(path, old.facts.get("digests", {}), facts.get("digests", {}))
         if facts.get("student") and not old.facts.get("student"):  # until now its rows were only synthesized
             old = RunDir(path, config, {**old.facts, "student": facts["student"]})
@@ -74,6 +74,7 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         "fingerprint": config.fingerprint(),
         "versions": {"python": platform.python_version(), **_versions()},
         "config": config.model_dump(mode="json"),
+        "folder": str(Path.cwd()),
         **facts,
     }
     _write(proof, record)
@@ -112,15 +113,27 @@ def _check_unused(path: Path) -> None:
         raise RunDirError(f"{str(path)!r} must be a run directory or empty, found other files; name another folder")
 
 
-def _same_identity(path: Path, old: RunConfig, new: RunConfig) -> None:
+def _same_identity(run: RunDir, new: RunConfig, digests: Mapping[str, str]) -> None:
+    """Check that the settings are those of the run; a path may be written from another working folder.
+
+    For a recipe and for gold data of the same file name, the digests decide.
+    """
+    path, old = run.path, run.config
     if old.fingerprint() == new.fingerprint():
         return
-    before, now = _flat(old.identity()), _flat(new.identity())
+    before, now = _flat(run.located.identity()), _flat(new.located(Path.cwd()).identity())
+    known = run.facts.get("digests", {})
+    if known and all(digests.get(name, digest) == digest for name, digest in known.items()):
+        for key in ("task", "gold"):
+            if Path(before[key] or "").name == Path(now[key] or "").name:
+                now[key] = before[key]
     changed = [
         f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key)
     ]
+    if not changed:
+        return
     same_llm = old.written_by() == new.written_by()
     raise RunDirError(
         f"{str(path)!r} was made with other settings: {'; '.join(changed)}; set them back, or name another --run-dir"

@@ -15,7 +15,7 @@ from typing import Any
 import datasets
 
 from s3_hf.errors import TaskError, did_you_mean
-from s3_hf.rows.formats import LONGEST_CELL, OpenSplit, shorten
+from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, shorten
 from s3_hf.rows.sources import open_split
 from s3_hf.rows.splitting import choose_part, text_key
 from s3_hf.task.recipe import TaskConfig
@@ -23,6 +23,7 @@ from s3_hf.texts import digest_of, row_text
 
 GOLD = "gold data"
 TEST = "test"
+_MOST_DIGITS = 10
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -75,13 +76,17 @@ def class_names(opened: OpenSplit, label: str | None) -> list[str] | None:
 
 
 def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]]:
-    empty = True
+    """Yield the checked rows; those without an answer, as in SQuAD 2.0, are left out."""
+    empty, answers = True, checker.config.answers
     with contextlib.closing(opened.rows):
         for place, row in opened.rows:
+            if answers and answer_pairs(row.get(answers)) == []:
+                continue
             empty = False
             yield checker.check(place, row)
     if empty:
-        raise TaskError(f"{opened.where} must have rows, found none; give data with rows")
+        wanted = "rows with answers" if answers else "rows"
+        raise TaskError(f"{opened.where} must have {wanted}, found none; give data with {wanted}")
 
 
 def missing_column(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
@@ -135,10 +140,10 @@ class _RowChecker:
 
     def _label(self, where: str, value: Any) -> str:
         if isinstance(value, list | tuple | dict):
-            raise TaskError(
-                f"{where} must have one label, found {shorten(value)}; several labels in a row are not supported: "
-                "keep one, or make a task of each"
-            )
+            advice = "several labels in a row are not supported: keep one, or make a task of each"
+            if isinstance(value, dict) or len(value) == 1:
+                advice = "a label inside a list or an object is not found: write it as the cell itself"
+            raise TaskError(f"{where} must have one label, found {shorten(value)}; {advice}")
         if _missing(value):
             raise TaskError(f"{where} must have a label, found {value!r}; write it or drop the row")
         value = as_integer(value)
@@ -201,7 +206,7 @@ def label_name(value: Any, names: list[str] | None) -> str | None:
     value = as_integer(value)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and names and value not in names and value.isdecimal():
+    if isinstance(value, str) and names and value not in names and value.isdecimal() and len(value) < _MOST_DIGITS:
         value = int(value)  # cells of CSV are text
     if isinstance(value, int):
         if names is None:
@@ -215,7 +220,7 @@ def answer_pairs(value: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [(value, None)]
     if isinstance(value, str):
         return [(value, None)]
@@ -236,8 +241,6 @@ def _answers(where: str, value: Any, context: str) -> dict[str, list[Any]]:
             f"{where} must have answers as in SQuAD, 'text' and 'answer_start' of equal length, "
             f"found {shorten(value)}; correct the row"
         )
-    if not pairs:
-        raise TaskError(f"{where} must have an answer, found {shorten(value)}; drop rows without one")
     starts = []
     for text, start in pairs:
         if not (isinstance(text, str) and text.strip()):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Context, Example
-from s3_hf.rows.formats import OpenSplit
+from s3_hf.rows.reading import OpenSplit
 from s3_hf.rows.sources import SPLIT, open_split, split_names
 from s3_hf.task.checking import missing_column, read_existing
 from s3_hf.task.recipe import TaskConfig

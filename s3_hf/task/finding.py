@@ -169,7 +169,7 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     sys.modules[module_name] = module  # a builder looks up its own module by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         detail = _one_line(error, spec.origin or "")
         raise TaskError(f"recipe {str(path)!r} cannot be imported ({detail}); correct the file") from error
     builders = [
@@ -185,7 +185,7 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     return _checked_class(builders[0], str(path))
 
 
-def _one_line(error: Exception, file: str) -> str:
+def _one_line(error: BaseException, file: str) -> str:
     """Return the error as one line of text, with the last line of `file` in its traceback, or its syntax error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} in {error.filename!r}, line {error.lineno}"

@@ -113,7 +113,8 @@ class TaskConfig(datasets.BuilderConfig):
         stride: overlap of two windows of a longer context, in tokens.
         one_line: keep only the first line of an answer.
         question: keep an answer up to its first question mark.
-        pretty_name, license, language, homepage, citation, task_ids: metadata for cards, with the Hub's identifiers.
+        pretty_name, license, language, homepage, citation, task_ids: metadata for cards, with the Hub's identifiers;
+            a language that is not known is None.
     """
 
     text: str = "text"
@@ -140,7 +141,7 @@ class TaskConfig(datasets.BuilderConfig):
     question: bool = False
     pretty_name: str = ""
     license: str = "other"
-    language: str = "en"
+    language: str | None = "en"
     homepage: str = ""
     citation: str = ""
     task_ids: tuple[str, ...] = ()

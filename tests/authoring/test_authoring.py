@@ -286,7 +286,7 @@ def test_labels_that_pandas_made_floats(tmp_path, name, labels):
         path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
     made = written(tmp_path, "t", path, Columns("text", "label"))
     assert list(load_task(str(made.path)).label_names) == labels
-    assert made.inferred.notes == ("labels are numbers, which tell an LLM nothing: write what they mean in LABELS",)
+    assert made.inferred.notes[0] == "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
 
 
 def test_texts_of_both_splits_are_told(typed, tmp_path):
@@ -312,7 +312,7 @@ def test_lengths_with_and_without_spaces(tmp_path, text, size, min_words, max_to
     rows = [{"text": f"{text}{'abcdefgh'[n]}", "label": "xy"[n % 2]} for n in range(8)]
     made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
     config = load_task(str(made.path)).config
-    assert f"one text of about {size} with" in config.prompts.seed_plain
+    assert f" of about {size} with" in config.prompts.seed_plain
     assert (config.min_words, config.max_tokens, config.max_length) == (min_words, max_tokens, max_length)
 
 
@@ -422,7 +422,7 @@ def test_a_label_with_one_row(tmp_path):
     """It is in the gold validation rows, is told of, and cannot be sampled in proportion."""
     rows = [{"text": f"text {n}", "label": "xy"[n % 2]} for n in range(20)] + [{"text": "one", "label": "z"}]
     made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
-    assert made.inferred.notes == ("label 'z' is not in the test rows",)
+    assert made.inferred.notes[0] == "label 'z' is not in the test rows"
     task = load_task(str(made.path))
     assert task.mined["label"][:].count(2) == 1
     with pytest.raises(TaskError, match="a sample of 6 of 11 gold rows must hold each label in proportion"):

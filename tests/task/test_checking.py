@@ -243,8 +243,6 @@ def test_bad_json_lines(tmp_path, row, column, what):
         ({"text": ["green"], "answer_start": [4]}, "the context does not contain it"),
         ({"text": ["red"], "answer_start": [400]}, "at 400 of 49 characters"),
         ({"text": ["red"], "answer_start": [-1]}, "at -1"),
-        ({"text": [], "answer_start": []}, "must have an answer, found {'text': []"),
-        ([], "must have an answer, found []"),
         ({"text": ["red", "old"], "answer_start": [4]}, "of equal length"),
         ({"text": [" "], "answer_start": [3]}, "an answer with text, found ' '"),
         ({"text": [4], "answer_start": [3]}, "an answer with text, found 4"),
@@ -269,7 +267,7 @@ def test_bad_squad_files(tmp_path):
         (lambda qas: qas[1].update(id="q1"), "row 1, column 'id', must have an id of its own, found 'q1' as in row 0"),
         (lambda qas: qas[1].pop("id"), "row 1, must have the column 'id'"),
         (lambda qas: qas[1].update(id=None), "row 1, column 'id', must have the row's own id, found None"),
-        (lambda qas: qas[1].update(answers=[]), "row 1, column 'answers', must have an answer, found []"),
+        (lambda qas: [each.update(answers=[]) for each in qas], "must have rows with answers, found none"),
         (lambda qas: qas.append("q"), "row 2, must be a JSON object"),
     ]
     for change, what in changes:
@@ -329,7 +327,8 @@ def test_bad_folders(tmp_path):
         str(folder / "data" / "validation-00000-of-00001.parquet")
     )
     said = fault(folder, "validation")
-    assert "hub', split 'validation', row 1, column 'label', must have one of the labels neg, pos, found -1" in said
+    assert "00001.parquet', split 'validation', row 1, column 'label', must have one of the labels neg, pos, " in said
+    assert "found -1" in said
     assert "hidden" in said
 
 
