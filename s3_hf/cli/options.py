@@ -44,6 +44,10 @@ PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as 
 SET = typer.Option(
     None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
 )
+PUSH_NAME = typer.Option(
+    None, "--name", help="Beginning of the names of this run's repositories. [default: STRATEGY-TASK]"
+)
+REPLACE = typer.Option(False, "--replace", help="Write over repositories of another run that have these names.")
 JSON = typer.Option(False, "--json", help="Print one JSON value on standard output, progress on standard error.")
 
 
