@@ -9,11 +9,12 @@ from __future__ import annotations
 import email.utils
 import itertools
 import logging
+import math
 import random
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx2
@@ -31,7 +32,10 @@ PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 
 LONGEST_WAIT = 300.0
-"""Most seconds of a `Retry-After` that are waited: the window of the Hub's rate limits."""
+"""Most seconds that a server is waited for when it asks to: the window of the Hub's rate limits.
+
+`repeat` gives up at once where a server asks for more, as the Hub does after 128 commits in an hour.
+"""
 
 PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 """Statuses after which the same call may succeed; 409 and 412 come from commits that race."""
@@ -58,7 +62,8 @@ def repeat(
         sleep: waits for the seconds it is passed; may raise to end the calls.
 
     Raises:
-        HfHubHTTPError: the server answers with a status that does not pass, or with a passing one for too long.
+        HfHubHTTPError: the server answers with a status that does not pass, or with a passing one for too long, or it
+            asks for a wait of more than `LONGEST_WAIT`.
         Exception: one of `broken`, at the last call.
     """
     began = time.monotonic()
@@ -69,7 +74,7 @@ def repeat(
             raise
         except HfHubHTTPError as error:
             spent = attempt >= tries and time.monotonic() - began >= patience
-            if spent or error.response.status_code not in PASSING:
+            if spent or error.response.status_code not in PASSING or too_long_a_wait(error):
                 raise
             answer, wait = f"HTTP {error.response.status_code}", retry_after(error.response.headers)
         except broken as error:
@@ -77,7 +82,8 @@ def repeat(
                 raise
             answer, wait = type(error).__name__, 0.0
         seconds = max(wait, backoff(attempt))
-        logger.info("%s answered %s; trying again in %.1f s", where, answer, seconds)
+        level = logging.WARNING if seconds > LONGEST_PAUSE else logging.INFO
+        logger.log(level, "%s answered %s; trying again in %.1f s, at %s", where, answer, seconds, clock_in(seconds))
         sleep(seconds)
     raise AssertionError("unreachable: the last call returns or raises")
 
@@ -85,6 +91,19 @@ def repeat(
 def backoff(failures: int) -> float:
     """Return the seconds to wait after this many failures in a row: 0.5 doubling to 10, less up to half at random."""
     return min(LONGEST_PAUSE, PAUSE * 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1)
+
+
+def too_long_a_wait(error: HfHubHTTPError) -> float:
+    """Return the seconds that the server asks to wait if they are more than `LONGEST_WAIT`, else 0."""
+    seconds = retry_after(error.response.headers, math.inf)
+    return seconds if seconds > LONGEST_WAIT else 0.0
+
+
+def clock_in(seconds: float) -> str:
+    """Return the local time after these seconds, with its date where that is another day."""
+    now = datetime.now().astimezone()
+    then = now + timedelta(seconds=min(seconds, 86_400.0 * 366))
+    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
 
 
 def retry_after(headers: httpx2.Headers, longest: float = LONGEST_WAIT) -> float:

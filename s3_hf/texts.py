@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rapidfuzz import fuzz
 
@@ -20,6 +21,9 @@ BATCH = 1_000
 
 COVERED = 0.9
 """Share of the distinct words of a row in the prompt from which a new row covers that row."""
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?%?")
 
 
 class _Kept(dict[int, str]):
@@ -77,3 +81,12 @@ def covers(text: str, source: str) -> bool:
 def copies(text: str, source: str) -> bool:
     """Return whether the normalised texts are equal or nearly equal."""
     return fuzz.ratio(normalise(text), normalise(source), score_cutoff=COPY_RATIO) > 0
+
+
+def without_formula(value: Any) -> Any:
+    """Return the value of a CSV cell, with `'` before a text that a spreadsheet would run as a formula.
+
+    Numbers as text stay as they are.
+    """
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value

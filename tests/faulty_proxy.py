@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -15,15 +16,17 @@ HOP = {"transfer-encoding", "connection", "content-length", "date"}
 
 
 @contextmanager
-def faulty_proxy(endpoint, faults, *, only="", always=False):
+def faulty_proxy(endpoint, faults, *, only="", always=False, headers=None, repeats=None):
     """Give a proxy with `.endpoint` and `.failed`; `faults` are taken in turn: a status, "reset", "slow", or "lost".
 
     A request that is lost is carried out, but its answer is not sent. `only` stands in the paths that fail;
-    `always` lets them fail every time. `before` and `after`, if they are set, are called around each request.
+    `always` lets them fail every time. `headers` are those of an answer with a status, and `repeats` a header of the
+    request that its message repeats. `before` and `after`, if they are set, are called around each request.
     """
     server = _Server(_Handler)
     server.target = urlsplit(endpoint)
     server.faults, server.only, server.always = itertools.cycle(faults), only, always
+    server.headers, server.repeats = headers or {"Retry-After": "0"}, repeats
     with server.serving():
         yield server
 
@@ -55,7 +58,9 @@ class _Handler(QuietHandler):
         if fault == "reset":
             self.close_connection = True
         elif isinstance(fault, int):
-            self._answer(fault, [("Retry-After", "0")], b"{}")
+            message = {"error": f"not {self.headers[self.server.repeats]}"} if self.server.repeats else {}
+            headers = {"Content-Type": "application/json", **self.server.headers}
+            self._answer(fault, headers.items(), json.dumps(message).encode())
         else:
             time.sleep(SLOW if fault == "slow" else 0)
             answer = self._pass_on(body)

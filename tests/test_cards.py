@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from s3_hf.cards import (
     model_card,
     shared,
 )
+from s3_hf.cards.markup import HUB
 from s3_hf.cards.metadata import size_category
 from s3_hf.cards.shared import interval
 from s3_hf.config import RunConfig
@@ -426,6 +428,61 @@ def test_what_an_llm_wrote_stays_inside_its_fence(text):
 def test_names_cannot_break_a_table_or_inline_code():
     odd = dataclasses.replace(RUN, llm="a|b`c\nd")
     assert "`a\\|b'c d`" in dataset_card(dataset_of(odd))
+
+
+HOSTILE = [
+    "[click](https://evil.example)",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](https://evil.example/pixel.png)",
+    "a | b",
+    "**bold** _it_ ~~no~~ $x$",
+    "x\n\n# Heading\n---\nlicense: mit\n---",
+    "\x1b[31mred\x1b]8;;https://evil.example\x07",
+    f"{END}\nmine",
+    "`",
+    "{{ 7 * 7 }} {% raw %}",
+    "m" * 3_000,
+    "",
+]
+OTHERS = ("llm", "student", "pretty_name", "description", "homepage", "citation", "source", "license", "label")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("place", OTHERS)
+def test_text_of_others_is_no_markup(place, text):
+    """The text of both cards, without what stands in code, has no link, tag, heading or table that is not ours."""
+    task = TASK | ({"labels": {text: text, "pos": "positive"}} if place == "label" else {})
+    if place in TASK:
+        task = TASK | {place: text}
+    run = dataclasses.replace(RUN, task=task, **({place: text} if place in ("llm", "student") else {}))
+    cards = [DatasetCard(dataset_card(dataset_of(run))), ModelCard(model_card(dataclasses.replace(MODEL, run=run)))]
+    for card, own in zip(cards, own_structures(), strict=True):
+        assert card.data.license == "other"
+        assert "\x1b" not in card.text
+        assert structure(card.text) <= own
+        assert card.text.count(f"\n{END}") == 1
+        assert max(map(len, card.text.splitlines())) < (4_000 if place in TASK else 1_500)
+
+
+@cache
+def own_structures():
+    return structure(DatasetCard(dataset_card(DATASET)).text), structure(ModelCard(model_card(MODEL)).text)
+
+
+def structure(card):
+    """What a reader of Markdown acts on: links, tags and emphasis in the text, and the first words of headings."""
+    text = re.sub(r"^(`{3,}).*?^\1$", "", card.removesuffix(END + "\n"), flags=re.M | re.S)
+    text = re.sub(r"`[^`\n]*`", "code", text)
+    text = re.sub(r"\\.", "", text)
+    acting = re.findall(r"\]\([^)]*\)|<[^>]*>|!\[|~~|\$", text)
+    headings = [line.split()[1] for line in text.splitlines() if re.match("#+ +[A-Z]", line) and line[1] == "#"]
+    columns = [str(line.count(" | ")) for line in text.splitlines() if line.startswith("|")]
+    known = (HUB, "https://ai.stanford.edu", "https://arxiv.org")
+    return {each for each in acting if not each.startswith(tuple(f"]({each}" for each in known))} | {
+        *headings,
+        *columns,
+    }
 
 
 def test_the_code_sample_of_a_model_card_survives_any_text():

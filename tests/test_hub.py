@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from s3_hf.errors import HubError
-from s3_hf.hub import dataset_name, model_name, write_folders
+from s3_hf.errors import HubError, StorageError
+from s3_hf.hub import PushOptions, write_folders
+from s3_hf.hub.names import RunNames
 from s3_hf.hub.privacy import without_paths
+from s3_hf.hub.secrets import Secrets
 from s3_hf.records import PROVENANCE
 from s3_hf.store import open_run
 from tests.run_maker import FEATURES, LABELS, PROMPTS, add_model, add_round, make_full_run, make_run, recipe
@@ -112,7 +115,7 @@ def test_the_record_has_what_the_run_was(run, tmp_path):
     record = json.loads((Path(published[3].url) / "s3/run.json").read_text())
     assert record["fingerprint"] == run.config.fingerprint()
     assert record["rounds"][1]["prompts"] == {"00ff": PROMPTS["extrapolate"]}
-    assert record["rounds"][1]["scores"]["test"]["accuracy"] == 0.8
+    assert record["rounds"][1]["scores"]["test"]["metrics"]["accuracy"] == 0.8
     assert record["training"]["best_epoch"] == 1
     assert record["dataset"] == {"repo": "local/s3-snippets-round1", "revision": None}
 
@@ -168,7 +171,8 @@ def test_paths_are_named_by_their_last_component(tmp_path):
 def test_names_are_valid_and_short(tmp_path):
     run = make_run(tmp_path / "run", student="x/" + "long-" * 40)
     run.facts["task"]["name"] = "my  task!" * 20
-    for name in (dataset_name(run, 12), model_name(run, 12)):
+    names = RunNames.of(run, "me")
+    for name in (names.dataset(12).id.removeprefix("me/"), names.model(12).id.removeprefix("me/")):
         assert re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94})[A-Za-z0-9]", name)
         assert "--" not in name
         assert "-round12" in name
@@ -185,21 +189,120 @@ def test_a_run_without_a_finished_round_is_refused(tmp_path):
         write_folders(make_run(tmp_path / "run"), tmp_path / "out")
 
 
+def test_a_name_of_the_users_own_begins_all_names(run, tmp_path):
+    published = write_folders(run, tmp_path / "out", options=PushOptions(name="films.v2"))
+    assert [each.repo for each in published[2:]] == ["local/films.v2-round1", "local/films.v2-round1-tiny-bert"]
+    assert "local/films.v2-round1" in (Path(published[3].url) / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["", "my films", "../x", "a/b", "-x", "a--b", "x.git", "ü"])
+def test_a_name_that_no_hub_takes_is_refused(run, tmp_path, name):
+    with pytest.raises(HubError, match="must be made of letters, digits"):
+        write_folders(run, tmp_path / "out", options=PushOptions(name=name))
+
+
+STRAY = {
+    ".env": b"KEY=1",
+    "key.pem": b"-----BEGIN",
+    "training_args.bin": b"PK\x03\x04",
+    "pytorch_model.bin": b"",
+    "optimizer.pt": b"",
+    "innocent.json": b"\x80\x04\x95",
+    "modeling.py": b"import os",
+    "checkpoint/model.safetensors": b"",
+}
+
+
+def test_only_files_that_s3_hf_wrote_leave_and_no_links(run, tmp_path, caplog):
+    model, secret = run.round(1).model, tmp_path / "secret.txt"
+    secret.write_text("private")
+    for name, content in STRAY.items():
+        (model / name).parent.mkdir(exist_ok=True)
+        (model / name).write_bytes(content)
+    (model / "vocab.txt").symlink_to(secret)
+    (model / "merges.txt").symlink_to(tmp_path / "nowhere")
+    (model / "vocab.json").mkdir()
+    folder = Path(write_folders(run, tmp_path / "out")[3].url)
+    assert files(folder) == files(Path(write_folders(run, tmp_path / "out")[1].url))
+    told = "".join(caplog.messages)
+    assert all(repr(name.split("/")[0]) in told for name in (*STRAY, "vocab.txt", "merges.txt", "vocab.json"))
+
+
+@pytest.mark.parametrize("kind", ["data", "model"])
+def test_what_is_a_link_out_of_the_run_does_not_leave(run, tmp_path, kind):
+    path = getattr(run.round(0), kind)
+    shutil.move(path, tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HubError, match="must stand in the run directory"):
+        write_folders(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_directory_that_is_a_link_itself_is_published(run, tmp_path):
+    (tmp_path / "latest").symlink_to(run.path)
+    assert len(write_folders(open_run(tmp_path / "latest"), tmp_path / "out")) == 4
+
+
+def truncated(model):
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+
+
+def lengthened(model):
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"more")
+
+
+def without_a_shard(model):
+    (model / "model.safetensors").rename(model / "model-00001-of-00002.safetensors")
+    (model / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})
+    )
+
+
+def a_link(model):
+    (model / "model.safetensors").rename(model.parent / "weights")
+    (model / "model.safetensors").symlink_to(model.parent / "weights")
+
+
 @pytest.mark.parametrize(
-    ("name", "content"),
+    "damage",
     [
-        ("training_args.bin", b"PK\x03\x04"),
-        ("pytorch_model.bin", b""),
-        ("optimizer.pt", b""),
-        ("innocent.json", b"\x80\x04\x95"),
-        ("archive", b"PK\x03\x04zip"),
+        truncated,
+        lengthened,
+        without_a_shard,
+        a_link,
+        lambda model: (model / "model.safetensors").write_bytes(b""),
+        lambda model: (model / "model.safetensors").write_bytes(b"\xff" * 100),
+        lambda model: (model / "model.safetensors.index.json").write_text("[" * 10_000),
+        lambda model: (model / "model.safetensors.index.json").write_text('{"weight_map": null}'),
     ],
 )
-def test_pickles_do_not_leave(run, tmp_path, name, content):
-    (run.round(1).model / name).write_bytes(content)
-    with pytest.raises(HubError, match=re.escape(name)):
+def test_damaged_weights_do_not_leave(run, tmp_path, damage):
+    damage(run.round(0).model)
+    with pytest.raises(HubError, match=r"the weights in '.*round-0/model' must be whole to be published"):
         write_folders(run, tmp_path / "out")
-    assert not (tmp_path / "out/models/local/s3-snippets-round1-tiny-bert").exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"\x80\x04\x95", b"", b"{", b"[" * 100_000, b"\xff\xfe{"])
+def test_a_damaged_configuration_does_not_leave(run, tmp_path, content):
+    (run.round(0).model / "tokenizer_config.json").write_bytes(content)
+    with pytest.raises(HubError, match=r"'tokenizer_config\.json' must be JSON"):
+        write_folders(run, tmp_path / "out")
+    assert not any("models" in name for name in files(tmp_path / "out"))
+
+
+def test_a_full_disk_is_one_sentence(run, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .* no space left on device"):
+            write_folders(run, folder)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("secret", ["hf_" + "a1B2" * 8, "/home/me/secrets", "/Users/me/x", str(Path.home()) + "/x"])
@@ -214,8 +317,46 @@ def test_tokens_and_home_paths_do_not_leave(run, tmp_path, secret):
 def test_a_token_in_a_row_does_not_leave(tmp_path):
     run = make_run(tmp_path / "run")
     add_round(run, 0, [("a bad film .", 0), ("my token is hf_" + "a1B2" * 8, 1)])
-    with pytest.raises(HubError, match="column 'text'"):
+    with pytest.raises(HubError, match="a text shaped like a Hub token in column 'text' of row 1"):
         write_folders(run, tmp_path / "out")
+
+
+SECRET = "correct-horse-battery"
+PLACES = {
+    "the key": ({"endpoint": {"api_key_env": "MY_KEY"}}, {"MY_KEY": SECRET}),
+    "the Hub token": ({}, {"HF_TOKEN": SECRET}),
+    "a password": ({"llm": f"http://me:{SECRET}@127.0.0.1:1/v1"}, {}),
+    "a key in a query": ({"llm": f"http://127.0.0.1:1/v1?api_key={SECRET}"}, {}),
+}
+
+
+@pytest.mark.parametrize(("settings", "environment"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("where", ["row", "file", "model name"])
+def test_a_secret_that_an_answer_repeats_does_not_leave(tmp_path, monkeypatch, settings, environment, where):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    run = make_run(tmp_path / "run", **settings)
+    text, model = {"row": (f"my key is {SECRET} .", "m"), "model name": ("a film .", SECRET)}.get(where, ("a .", "m"))
+    add_round(run, 0, [("a bad film .", 0), (text, 1)], model=model)
+    add_model(run, 0)
+    if where == "file":
+        (run.round(0).model / "config.json").write_text(json.dumps({"note": SECRET}))
+    with pytest.raises(
+        HubError, match=r"found a key, token or password of this run in (column|'config.json')"
+    ) as error:
+        write_folders(run, tmp_path / "out")
+    assert SECRET not in str(error.value)
+
+
+def test_texts_are_found_in_columns_of_every_shape():
+    nested = pa.table(
+        {"answers": [{"text": ["fine"], "start": [0]}, {"text": ["x", f"of {SECRET}"], "start": [1, 2]}]}
+    )
+    spread = pa.table({"kind": pa.array(["a", SECRET]).dictionary_encode(), "n": [1, 2]})
+    for table in (nested, spread):
+        with pytest.raises(HubError, match="of row 1 of the rows"):
+            Secrets(frozenset({SECRET})).check_rows(table)
+        Secrets().check_rows(table)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Using a student: over HTTP around a real pipeline, and on files of any format."""
 
+import csv
 import io
 import json
 import os
@@ -368,3 +369,18 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ConfigError, match=r"write \.jsonl or \.parquet"):
         write_rows(tmp_path / "out.csv", nested)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_no_cell_of_a_csv_file_is_a_formula(tmp_path, caplog):
+    texts = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "-1", "+2.5%", "1e-3", "x=1", "", None]
+    table = pa.table({"=text": texts, "n": [-1] * len(texts)})
+    write_rows(tmp_path / "x.csv", table)
+    with (tmp_path / "x.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["'=text", "n"]
+    assert [text for text, _ in rows] == [*(f"'{text}" for text in texts[:6]), *texts[6:-1], ""]
+    assert {number for _, number in rows} == {"-1"}
+    assert "6 cells of" in caplog.text
+    for name in ("x.jsonl", "x.parquet"):
+        write_rows(tmp_path / name, table)
+    assert pa.parquet.read_table(tmp_path / "x.parquet") == table

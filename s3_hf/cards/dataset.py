@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from s3_hf.cards.facts import DatasetFacts, RoundFacts, RunFacts, Sample
-from s3_hf.cards.markup import NONE, code, codes, count, counted, percent, table
+from s3_hf.cards.markup import NONE, code, codes, count, counted, percent, plain, table
 from s3_hf.cards.shared import PROGEN_PAPER, S3_PAPER, ZEROGEN_PAPER, metric_title
 from s3_hf.records import HUMAN, Scores
 
@@ -22,7 +22,7 @@ ORIGINS = {
 
 def summary(facts: DatasetFacts) -> str:
     """Return how many rows of which kind the dataset has, and who wrote them."""
-    run, name = facts.run, facts.run.task["pretty_name"]
+    run, name = facts.run, plain(facts.run.task["pretty_name"])
     if run.human:
         return (
             f"The {count(run.rows)} **human-labelled** gold validation rows of {name}, kept as the reference that "

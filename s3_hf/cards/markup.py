@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 HUB = "https://huggingface.co"
+LONGEST = 200
+"""Most characters of a name in a card."""
 NONE = "–"
 """Cell of a figure that there is not."""
 
 _RULES = {"l": ":--", "c": ":-:", "r": "--:"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ADDRESS = re.compile(r"https?://[^\s()<>\[\]\"'`\\]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def is_hub_id(name: str) -> bool:
@@ -20,12 +24,18 @@ def is_hub_id(name: str) -> bool:
 
 def code(value: object) -> str:
     """Return inline code that stays in its line and its table cell."""
-    text = " ".join(str(value).replace("`", "'").split())
-    return f"`{text}`".replace("|", "\\|")
+    text = cut(" ".join(_CONTROL.sub(" ", str(value)).replace("`", "'").split()))
+    return f"`{text or ' '}`".replace("|", "\\|")
+
+
+def plain(text: object) -> str:
+    """Return a text from elsewhere on one line, with no part that acts as Markdown or HTML."""
+    return re.sub(r"([\\`*_~\[\]<>|#$])", r"\\\1", " ".join(_CONTROL.sub(" ", str(text)).split()))
 
 
 def fenced(text: str, language: str = "text") -> str:
     """Return the text in a fence longer than any run of backticks in it."""
+    text = _CONTROL.sub("", text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.strip(chr(10))}\n{fence}"
@@ -63,6 +73,16 @@ def codes(names: Iterable[str], separator: str = " and ") -> str:
 def linked(name: str, kind: str = "") -> str:
     """Return a link to the Hub where the name is an id there, else inline code; `kind` is `datasets/` or empty."""
     return f"[{name}]({HUB}/{kind}{name})" if is_hub_id(name) else code(name)
+
+
+def address(title: str, url: str) -> str:
+    """Return a link to a web address, or as inline code what is none."""
+    return f"[{title}]({url})" if _ADDRESS.fullmatch(url) else f"{title} {code(url)}"
+
+
+def cut(name: str) -> str:
+    """Return the name with at most `LONGEST` characters."""
+    return name if len(name) <= LONGEST else name[:LONGEST] + "…"
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3_hf.cards.facts import DatasetFacts, RunFacts
-from s3_hf.cards.markup import code, codes, count, counted, duration, linked, percent, table
+from s3_hf.cards.markup import address, code, codes, count, counted, duration, linked, percent, plain, table
 from s3_hf.cards.shared import gold_source
 
 _ENDPOINTS = {
@@ -17,13 +17,13 @@ _ENDPOINTS = {
 def gold_data(facts: DatasetFacts) -> str:
     """Return what the gold data are, where they come from, and how many of their rows had which role."""
     run, task = facts.run, facts.run.task
-    home = f" ([home page]({task['homepage']}))" if task["homepage"] else ""
+    home = f" ({address('home page', task['homepage'])})" if task["homepage"] else ""
     mined, test = (count(task["splits"][name]) for name in ("validation", "test"))
     parts = f"{mined} validation and {test} test rows"
     if task["held_out"]:
         selection = f"{count(task['held_out'])} others that only chose the training epoch (the *selection* rows)"
         parts = f"{mined} validation rows to find errors on, {selection}, and {test} test rows"
-    text = f"{task['description']} Gold data: {gold_source(run)}{home}, {parts}"
+    text = f"{plain(task['description'])} Gold data: {gold_source(run)}{home}, {parts}"
     if not run.columns["context"]:
         return f"{text}."
     shared = task["shared_contexts"]
@@ -82,7 +82,7 @@ def rejections(facts: DatasetFacts) -> str:
     attempts, given_up = facts.run.settings["synthesis"]["attempts"], facts.given_up
     places = f"{counted(given_up, 'row')} {'was' if given_up == 1 else 'were'} given up"
     lines = sorted(facts.rejected.items(), key=lambda item: item[1], reverse=True)
-    reasons = table([("reason", "l"), ("answers", "r")], [(reason, count(n)) for reason, n in lines])
+    reasons = table([("reason", "l"), ("answers", "r")], [(plain(reason), count(n)) for reason, n in lines])
     return f"A prompt whose answer was rejected was sent again, up to {attempts} times in all; {places}.\n\n{reasons}"
 
 

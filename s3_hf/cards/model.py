@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from s3_hf.cards.facts import ModelFacts
-from s3_hf.cards.markup import NONE, code, codes, count, counted, is_hub_id, linked, percent, table
+from s3_hf.cards.markup import NONE, code, codes, count, counted, cut, is_hub_id, linked, percent, plain, table
 from s3_hf.cards.shared import S3_PAPER, gold_source, interval_text, metric_title
 
 
@@ -14,7 +14,7 @@ def title(facts: ModelFacts) -> str:
     """Return task, student, strategy and round."""
     run = facts.run
     data = run.method if run.human else f"{run.method} data"
-    return f"{run.task['pretty_name']}: {run.student.split('/')[-1]} on {data}, round {run.last.number}"
+    return plain(f"{run.task['pretty_name']}: {cut(run.student.split('/')[-1])} on {data}, round {run.last.number}")
 
 
 def summary(facts: ModelFacts) -> str:
@@ -46,7 +46,7 @@ def summary(facts: ModelFacts) -> str:
 def intended_use(facts: ModelFacts) -> str:
     """Return for which texts the model is, and how much of one it reads."""
     run, length = facts.run, facts.training["max_length"]
-    about = run.task["description"]
+    about = plain(run.task["description"])
     for_texts = f"Intended for texts like those of the gold data: {about}\n" if about else ""
     if run.columns["answers"]:
         return (

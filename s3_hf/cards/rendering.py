@@ -71,6 +71,7 @@ def _environment() -> jinja2.Environment:
             markup.fenced,
             markup.linked,
             markup.percent,
+            markup.plain,
         )
     }
     environment.filters["title"] = shared.metric_title

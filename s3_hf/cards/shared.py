@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from s3_hf.cards.facts import RunFacts
-from s3_hf.cards.markup import code, is_hub_id, linked, percent
+from s3_hf.cards.markup import code, is_hub_id, linked, percent, plain
 from s3_hf.records import Scores
 
 S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
@@ -35,28 +37,31 @@ def interval_text(scores: Scores, metric: str) -> str:
 def gold_source(run: RunFacts) -> str:
     """Return where the gold data come from: a link to the Hub, or a name."""
     source: str = run.task["source"]
-    return linked(source, "datasets/") if is_hub_id(source) else source or str(run.task["pretty_name"])
+    return linked(source, "datasets/") if is_hub_id(source) else plain(source or str(run.task["pretty_name"]))
 
 
-def terms(run: RunFacts, *, weights: bool) -> list[str]:
-    """Return a clause for each licence or other terms that apply to the rows, and to `weights` trained on them."""
+def terms(run: RunFacts, *, weights: bool, name: Callable[[str], str] = str) -> list[str]:
+    """Return a clause for each licence or other terms that apply to the rows, and to `weights` trained on them.
+
+    `name` is applied to every name: `code` where the clauses stand in Markdown.
+    """
     task = run.task
-    source = task["source"] or task["pretty_name"]
-    stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {task['license']}"
-    existing, text = " and ".join(run.sources), "other text" if run.sources else "the text"
+    source = name(task["source"] or task["pretty_name"])
+    stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {name(task['license'])}"
+    existing, text = " and ".join(map(name, run.sources)), "other text" if run.sources else "the text"
     clauses = [f"the gold data ({source}) {stated}"]
     if existing:
         clauses.append(f"rows were taken over from {existing}, whose licence applies")
     if run.synthetic_rows:
-        clauses.append(f"{text} was written by {run.llm}, whose terms for generated text apply")
+        clauses.append(f"{text} was written by {name(run.llm)}, whose terms for generated text apply")
     if weights:
-        clauses.append(f"the weights started from {run.student}, whose licence applies")
+        clauses.append(f"the weights started from {name(run.student)}, whose licence applies")
     return clauses
 
 
 def licence(run: RunFacts, *, weights: bool) -> str:
     """Return the paragraph on the licence: the publisher's choice, or the terms that apply without one."""
-    clauses = "; ".join(terms(run, weights=weights))
+    clauses = "; ".join(terms(run, weights=weights, name=code))
     if run.license:
         return f"{code(run.license)}, as chosen by the publisher. Note that {clauses}."
     return f"The publisher chose no licence. These terms apply: {clauses}."

@@ -70,6 +70,7 @@ def main() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("s3_hf.hub").setLevel(logging.INFO)  # what a push does and for how long
     try:
         _check_arguments(sys.argv[1:])
         app()

@@ -47,6 +47,10 @@ NO_RATIONALES = typer.Option(
 SET = typer.Option(
     None, "--set", help="Any other setting, such as training.epochs=5 (repeatable).", metavar="KEY=VALUE"
 )
+PUSH_NAME = typer.Option(
+    None, "--name", help="Beginning of the names of this run's repositories. [default: STRATEGY-TASK]"
+)
+REPLACE = typer.Option(False, "--replace", help="Write over repositories of another run that have these names.")
 JSON = typer.Option(False, "--json", help="Print one JSON value on standard output, progress on standard error.")
 
 

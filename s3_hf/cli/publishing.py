@@ -42,6 +42,8 @@ def push(
         "--max-copies",
         help="Share of the rows that may copy gold validation text, exactly or nearly.",
     ),
+    name: str = options.PUSH_NAME,
+    replace: bool = options.REPLACE,
     as_json: bool = options.JSON,
 ) -> None:
     """Publish each round's dataset and model to the Hub (HF_ENDPOINT), or write them as folders."""
@@ -55,7 +57,7 @@ def push(
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
     opened = open_run(run_dir)
-    how = PushOptions(license_id, private, create_pr, max_copies)
+    how = PushOptions(license_id, private, create_pr, max_copies, name, replace)
     if dry_run:
         folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
         previews = preview_push(opened, folder, namespace, how)

@@ -58,6 +58,8 @@ def run(
     assignments: list[str] = options.SET,
     run_dir: Path = options.RUN_DIR,
     push_to: str = typer.Option(None, help="Publish each finished round under this namespace (HF_ENDPOINT)."),
+    name: str = options.PUSH_NAME,
+    replace: bool = options.REPLACE,
     print_config: bool = typer.Option(
         False, "--print-config", help="Print the settings as commented YAML and run nothing."
     ),
@@ -93,7 +95,7 @@ def run(
     if print_config:
         display.show_text(commented(settings))
         return
-    run_and_show(settings, run_dir, as_json=as_json, push_to=push_to)
+    run_and_show(settings, run_dir, as_json=as_json, push_to=push_to, push_as=(name, replace))
 
 
 def synthesize(
@@ -188,18 +190,27 @@ def status(
 
 
 def run_and_show(
-    settings: RunConfig, run_dir: Path | None, *, as_json: bool = False, push_to: str | None = None
+    settings: RunConfig,
+    run_dir: Path | None,
+    *,
+    as_json: bool = False,
+    push_to: str | None = None,
+    push_as: tuple[str | None, bool] = (None, False),
 ) -> None:
     """Run with the embedded parts that the settings need, and print the results.
+
+    `push_as` has the beginning of the repositories' names, and whether another run's are written over.
 
     Raises:
         S3Error: the run stopped, or it is complete and the last push to the namespace `push_to` failed.
     """
     from s3_hf import starting
     from s3_hf.cli import display
+    from s3_hf.hub import PushOptions
     from s3_hf.locking import first_process
 
-    result = starting.run(settings, run_dir=run_dir, push_to=push_to)
+    how = PushOptions(name=push_as[0], replace=push_as[1])
+    result = starting.run(settings, run_dir=run_dir, push_to=push_to, push_options=how)
     if not first_process():  # of a launch, where the others train along and print nothing
         return
     if as_json:

@@ -7,9 +7,8 @@ returns what it would change.
 
 from s3_hf.hub.account import check_access
 from s3_hf.hub.folders import Published, write_folders
-from s3_hf.hub.names import dataset_name, model_name
 from s3_hf.hub.preview import PushPreview, preview_push
-from s3_hf.hub.push import push_run
+from s3_hf.hub.push import check_push, push_run
 from s3_hf.hub.repositories import PushOptions
 
 __all__ = [
@@ -17,8 +16,7 @@ __all__ = [
     "PushOptions",
     "PushPreview",
     "check_access",
-    "dataset_name",
-    "model_name",
+    "check_push",
     "preview_push",
     "push_run",
     "write_folders",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from huggingface_hub import HfApi, get_token
 
 from s3_hf.errors import HubError
+from s3_hf.hub.secrets import without_login
 from s3_hf.hub.transport import hub_errors, persistently
 
 
@@ -33,7 +34,7 @@ def check_access(namespace: str | None = None) -> None:
         HubError: it cannot be reached, there is no token that may write, or the namespace is somebody else's.
     """
     api = connected()
-    with hub_errors(api.endpoint):
+    with hub_errors(api):
         account_for(api, namespace)
 
 
@@ -48,22 +49,23 @@ def account_for(api: HfApi, wanted: str | None, *, foreign: bool = False) -> Acc
     Raises:
         HubError: there is no token, it may only read, or the namespace is somebody else's.
     """
+    hub = without_login(api.endpoint)
     if not api.token:
         raise HubError(
-            f"a token is needed to publish on {api.endpoint}, found none; log in with `hf auth login`, set HF_TOKEN, "
+            f"a token is needed to publish on {hub}, found none; log in with `hf auth login`, set HF_TOKEN, "
             "or write folders with `s3-hf push --to`"
         )
-    account = persistently(api.whoami, api.endpoint, tries=4)  # fails soon where there is no Hub at all
+    account = persistently(api.whoami, api, tries=4)  # fails soon where there is no Hub at all
     role = account.get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":
         raise HubError(
-            f"a token that may write is needed to publish on {api.endpoint}, found one that may only read; make a "
+            f"a token that may write is needed to publish on {hub}, found one that may only read; make a "
             "write token in your settings there and set HF_TOKEN"
         )
     allowed = [account["name"], *(each["name"] for each in account.get("orgs", []))]
     if wanted is not None and wanted not in allowed and not foreign:
         raise HubError(
-            f"the namespace must be yours or your organisation's on {api.endpoint}, found {wanted!r}; use one of "
+            f"the namespace must be yours or your organisation's on {hub}, found {wanted!r}; use one of "
             f"{', '.join(allowed)}"
         )
     return Account(str(account["name"]), wanted or str(account["name"]))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.hub.privacy import check_folder, check_rows, public_names
+from s3_hf.errors import HubError
+from s3_hf.hub.privacy import public_names
+from s3_hf.hub.secrets import Secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,15 +21,23 @@ if TYPE_CHECKING:
 DATA = "data/train-00000-of-00001.parquet"
 CARD = "README.md"
 RECORD = "s3/run.json"
+INDEX = "model.safetensors.index.json"
+
+_MODEL_FILES = re.compile(
+    r"(generation_)?config\.json|model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?|added_tokens\.json|"
+    r"tokenizer(_config)?\.json|special_tokens_map\.json|vocab\.(json|txt)|merges\.txt|bpe\.codes|"
+    r"(spiece|spm|tokenizer|sentencepiece(\.bpe)?)\.model"
+)
+"""Names that transformers gives to the files of a model without code, and of its tokenizer."""
 
 
-def write_rows(rows: Dataset, folder: Path) -> dict[str, Any]:
+def write_rows(rows: Dataset, folder: Path, secrets: Secrets) -> dict[str, Any]:
     """Write the rows to the new `folder`, and return the front matter by which `load_dataset` knows them.
 
     An LLM that is named by a path keeps its file name only.
 
     Raises:
-        HubError: a row holds a token or a home path.
+        HubError: a row holds a secret or a home path.
     """
     import pyarrow.parquet as pq
 
@@ -34,7 +45,7 @@ def write_rows(rows: Dataset, folder: Path) -> dict[str, Any]:
     place = table.column_names.index("s3_model")
     table = table.set_column(place, schema.field(place), public_names(table["s3_model"]))
     table = table.replace_schema_metadata(schema.metadata)
-    check_rows(table)
+    secrets.check_rows(table)
     path = folder / DATA
     path.parent.mkdir(parents=True)
     pq.write_table(table, path, use_content_defined_chunking=True, write_page_index=True)
@@ -42,11 +53,46 @@ def write_rows(rows: Dataset, folder: Path) -> dict[str, Any]:
 
 
 def copy_model(model: Path, folder: Path) -> None:
-    """Copy a trained model to the new `folder`, without its `training.json`, which the record holds."""
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("training.json"))
+    """Copy the files that s3-hf wrote of a trained model to the new `folder`.
+
+    Its `training.json` is not among them: the record holds it.
+    """
+    folder.mkdir(parents=True)
+    for path in model.iterdir():
+        if _is_ours(path):
+            shutil.copyfile(path, folder / path.name)
 
 
-def write_texts(folder: Path, card: str, record: Mapping[str, Any]) -> None:
+def stray_files(model: Path) -> Iterator[str]:
+    """Yield the names of the files and links in a model folder that s3-hf did not write."""
+    return (path.name for path in sorted(model.iterdir()) if not _is_ours(path) and path.name != "training.json")
+
+
+def check_weights(model: Path) -> None:
+    """Return if each file of weights in a model folder is whole, and all files that its index names are there.
+
+    Raises:
+        HubError: one is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    names = {path.name for path in model.glob("*.safetensors") if _is_ours(path)}
+    try:
+        if (model / INDEX).exists():
+            names |= {str(name) for name in json.loads((model / INDEX).read_text())["weight_map"].values()}
+        if not names:
+            raise LookupError("none is a plain file")
+        for name in sorted(names):
+            with safe_open(model / name, framework="numpy"):
+                pass  # opening compares the header with the length of the file
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise HubError(
+            f"the weights in {str(model)!r} must be whole to be published, found them damaged ({error}); restore "
+            "them, or delete that folder and run again, which trains the round anew"
+        ) from error
+
+
+def write_texts(folder: Path, card: str, record: Mapping[str, Any], secrets: Secrets) -> None:
     """Write card and record beside the rows or the model, and check every file in the folder.
 
     Raises:
@@ -56,12 +102,16 @@ def write_texts(folder: Path, card: str, record: Mapping[str, Any]) -> None:
     (folder / RECORD).parent.mkdir()
     text = json.dumps({**record, "card_sha256": card_hash(card)}, indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
-    check_folder(folder)
+    secrets.check_folder(folder)
 
 
 def card_hash(card: str) -> str:
     """Return the hex sha256 of a generated card, which differs from that of an edited one."""
     return hashlib.sha256(card.encode()).hexdigest()
+
+
+def _is_ours(path: Path) -> bool:
+    return bool(_MODEL_FILES.fullmatch(path.name)) and path.is_file() and not path.is_symlink()
 
 
 def _structure(features: Features, table: pa.Table, file_size: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SHOWN = 3
-"""Rows of each label on a card."""
+"""Rows of each label, and names of models, on a card."""
 LONGEST_SAMPLE = 600
 LONGEST_CALL = 100
 PLACEHOLDER = "dummy"
@@ -28,11 +28,11 @@ UNNAMED = "as served"
 def run_facts(run: RunDir, number: int, rows: Dataset, license: str | None) -> RunFacts:  # noqa: A002 - the Hub's word
     """Return the facts of the run for both cards of round `number`; `rows` are those of all rounds up to it."""
     llm = run.facts["llm"] or {}
-    served = sorted({public_name(name) for name in rows.unique("s3_model") if name not in ("", PLACEHOLDER)})
+    served = sorted({public_name(name)[:LONGEST_CALL] for name in rows.unique("s3_model")} - {"", PLACEHOLDER})
     return RunFacts(
         task=without_paths(run.facts["task"]),
         strategy=run.config.strategy,
-        llm=(", ".join(served) or "unnamed") if llm.get("model") == UNNAMED else public_name(llm.get("model", "")),
+        llm=(_listed(served) or "unnamed") if llm.get("model") == UNNAMED else public_name(llm.get("model", "")),
         endpoint=llm.get("endpoint", ""),
         student=public_name(run.facts["student"] or ""),
         settings=settings(run),
@@ -150,6 +150,10 @@ def _scores(run: RunDir, number: int) -> dict[str, Any]:
         return {}
     result = run.result(number)
     return {"scores": {role: asdict(each) for role, each in result.scores.items()}, "mistakes": result.mistakes}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _cut(text: str, longest: int) -> str:

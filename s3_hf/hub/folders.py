@@ -8,6 +8,7 @@ from pathlib import Path
 from s3_hf.files import replacing
 from s3_hf.hub.names import Repository, RepoType
 from s3_hf.hub.repositories import PushOptions, RunRepositories
+from s3_hf.hub.telling import doing
 from s3_hf.store import RunDir
 
 
@@ -46,7 +47,7 @@ def write_folders(
 
     def visit(repository: Repository, commit: str | None) -> tuple[Published, None]:
         folder = repository.folder(to)
-        with replacing(folder) as temporary:
+        with doing(f"writing {folder}"), replacing(folder) as temporary:
             repositories.write(repository, temporary, commit)
         return Published(repository.type, repository.round, repository.id, str(folder)), None
 

@@ -12,6 +12,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from s3_hf.errors import HubError
 from s3_hf.hub.privacy import last_component
+from s3_hf.hub.secrets import without_login
 from s3_hf.store import RunDir
 
 LONGEST = 96
@@ -36,40 +37,53 @@ class Repository:
 
     def url(self, endpoint: str) -> str:
         """Return the repository's address on the Hub at `endpoint`."""
-        return f"{endpoint}/{'datasets/' if self.type == 'dataset' else ''}{self.id}"
+        return f"{without_login(endpoint)}/{'datasets/' if self.type == 'dataset' else ''}{self.id}"
 
 
-def dataset_repository(run: RunDir, namespace: str, number: int) -> Repository:
-    """Return the dataset repository of round `number`.
+@dataclass(frozen=True, slots=True)
+class RunNames:
+    """The names of a run's repositories: `s3-imdb-round2` and `s3-imdb-round2-distilbert-base-uncased`.
 
-    Raises:
-        HubError: a Hub would refuse its id.
+    They begin with `head`, which is STRATEGY-TASK unless the user chose a name. The longest is cut to `LONGEST`
+    characters, at the end of the student and then of the head.
     """
-    return Repository("dataset", number, _repo_id(namespace, dataset_name(run, number)))
 
+    namespace: str
+    head: str
+    student: str
 
-def model_repository(run: RunDir, namespace: str, number: int) -> Repository:
-    """Return the model repository of round `number`.
+    @classmethod
+    def of(cls, run: RunDir, namespace: str, chosen: str | None = None) -> RunNames:
+        """Return the names of the run's repositories, which begin with the name `chosen` by the user, if any.
 
-    Raises:
-        HubError: a Hub would refuse its id.
-    """
-    return Repository("model", number, _repo_id(namespace, model_name(run, number)))
+        Raises:
+            HubError: a Hub would refuse a repository of that namespace or name.
+        """
+        if chosen is not None and _valid(chosen) != chosen:
+            raise HubError(
+                "the name of the repositories must be made of letters, digits and single '-', '_' or '.' between "
+                f"them, found {chosen!r}; {_valid(chosen)!r} is one"
+            )
+        head = chosen or f"{_valid(run.config.strategy)}-{_valid(str(run.facts['task']['name']))}"
+        names = cls(namespace, head, _valid(str(run.facts["student"])))
+        names.dataset(0)  # raises for a namespace that no Hub has
+        return names
 
+    def dataset(self, number: int) -> Repository:
+        """Return the dataset repository of round `number`."""
+        return Repository("dataset", number, self._id(f"-round{number}"))
 
-def dataset_name(run: RunDir, number: int) -> str:
-    """Return the name of the dataset repository of round `number`: `s3-imdb-round2`."""
-    return _joined(run, f"-round{number}")
+    def model(self, number: int) -> Repository:
+        """Return the model repository of round `number`."""
+        return Repository("model", number, self._id(f"-round{number}-{self.student}"))
 
+    def collection(self) -> str:
+        """Return the title of the collection of the repositories."""
+        return f"{self.head} (s3-hf)"[:LONGEST_TITLE]
 
-def model_name(run: RunDir, number: int) -> str:
-    """Return the name of the model repository of round `number`: `s3-imdb-round2-distilbert-base-uncased`."""
-    return _joined(run, f"-round{number}-{_valid(str(run.facts['student']))}")
-
-
-def collection_title(run: RunDir) -> str:
-    """Return the title of the collection of a run's repositories."""
-    return f"{run.config.strategy}-{run.facts['task']['name']} (s3-hf)"[:LONGEST_TITLE]
+    def _id(self, suffix: str) -> str:
+        suffix = suffix[: LONGEST // 2].rstrip("-._")
+        return _repo_id(self.namespace, self.head[: LONGEST - len(suffix)].rstrip("-._") + suffix)
 
 
 def collection_description(run: RunDir) -> str:
@@ -87,13 +101,6 @@ def _repo_id(namespace: str, name: str) -> str:
             f"'{namespace}/{name}'; give the name of a user or organisation"
         ) from error
     return f"{namespace}/{name}"
-
-
-def _joined(run: RunDir, suffix: str) -> str:
-    """Return strategy, task and suffix; where that is too long, the end of the student is cut, then of the task."""
-    head = f"{_valid(run.config.strategy)}-{_valid(str(run.facts['task']['name']))}"
-    suffix = suffix[: LONGEST // 2].rstrip("-._")
-    return head[: LONGEST - len(suffix)].rstrip("-._") + suffix
 
 
 def _valid(text: str) -> str:

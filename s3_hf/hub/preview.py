@@ -13,9 +13,12 @@ from s3_hf.files import replacing
 from s3_hf.hub.account import account_for, connected
 from s3_hf.hub.folders import write_folders
 from s3_hf.hub.names import Repository, RepoType
+from s3_hf.hub.push import replaceable
 from s3_hf.hub.remote import Changes, Remote
 from s3_hf.hub.repositories import PushOptions, RunRepositories
-from s3_hf.hub.transport import hub_errors, persistently
+from s3_hf.hub.secrets import without_login
+from s3_hf.hub.telling import doing
+from s3_hf.hub.transport import hub_errors, persistently, secrets_of
 from s3_hf.store import RunDir
 
 logger = logging.getLogger(__name__)
@@ -56,20 +59,22 @@ def preview_push(
         logger.warning(
             "only the folders are written: to compare them with %s a token is needed, found none; log in with "
             "`hf auth login` or set HF_TOKEN",
-            api.endpoint,
+            without_login(api.endpoint),
         )
         written = write_folders(run, to, namespace or "local", options)
         return [PushPreview(each.kind, each.round, each.repo, each.url) for each in written]
     options = options or PushOptions()
-    with hub_errors(api.endpoint):
+    with hub_errors(api):
         owner = account_for(api, namespace, foreign=options.create_pr).namespace
-        repositories = RunRepositories.checked(run, owner, options)
+        repositories = RunRepositories.checked(run, owner, options, secrets_of(api, run.config))
 
         def visit(repository: Repository, commit: str | None) -> tuple[PushPreview, str | None]:
             folder = repository.folder(to)
-            with replacing(folder) as temporary:
-                repositories.write(repository, temporary, commit)
-            return _compared(Remote(api, repository.type, repository.id), repository.round, folder)
+            with doing(f"comparing {repository.id} with the Hub"):
+                with replacing(folder) as temporary:
+                    repositories.write(repository, temporary, commit)
+                remote = Remote(api, repository.type, repository.id, replaceable(run, options))
+                return _compared(remote, repository.round, folder)
 
         return [each for number in repositories.rounds() for each in repositories.walk(number, visit)]
 
@@ -78,8 +83,8 @@ def _compared(remote: Remote, number: int, folder: Path) -> tuple[PushPreview, s
     """Return what a push of the folder would change, and the repository's head if that would stay."""
     api, repo, kind = remote.api, remote.repo, remote.kind
     try:
-        head = persistently(partial(api.repo_info, repo, repo_type=kind), api.endpoint).sha
-        changes = persistently(partial(remote.changes, folder, head), api.endpoint)
+        head = persistently(partial(api.repo_info, repo, repo_type=kind), api).sha
+        changes = persistently(partial(remote.changes, folder, head), api)
     except RepositoryNotFoundError:
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         return PushPreview(kind, number, repo, str(folder), True, Changes(tuple(names))), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,12 @@ from s3_hf.errors import HubError
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.hub.account import account_for, connected
 from s3_hf.hub.folders import Published
-from s3_hf.hub.names import Repository, collection_description, collection_title
+from s3_hf.hub.names import Repository, RunNames, collection_description
 from s3_hf.hub.remote import Remote
 from s3_hf.hub.repositories import PushOptions, RunRepositories
-from s3_hf.hub.transport import hub_errors, persistently
+from s3_hf.hub.secrets import without_login
+from s3_hf.hub.telling import doing, size_text
+from s3_hf.hub.transport import hub_errors, persistently, secrets_of
 from s3_hf.store import RunDir
 
 logger = logging.getLogger(__name__)
@@ -37,27 +39,62 @@ def push_run(
     """Push every round's dataset and model to the Hub, each in one commit, and link them to each other.
 
     Pushing again makes no commit where nothing changed, and finishes what an interrupted push began. Rounds
-    go from the last to the first, so that `new_version` never names a model that is not there.
+    go from the last to the first, so that `new_version` never names a model that is not there. Each step is logged.
 
     Args:
         run: the run; rounds that are not complete are left out.
         namespace: user or organisation; None takes the token's owner.
-        options: licence, visibility, pull requests, how much gold text the rows may copy.
+        options: licence, visibility, pull requests, how much gold text the rows may copy, name of the repositories.
         token: None takes HF_TOKEN or the stored login.
         endpoint: address of the Hub; None takes HF_ENDPOINT.
 
     Raises:
-        HubError: the Hub cannot be reached or refuses, or something must not be published.
+        HubError: the Hub cannot be reached or refuses, a repository is another run's, or something must not be
+            published.
     """
     options = options or PushOptions()
     api = connected(token, endpoint, str(run.facts["versions"]["s3-hf"]))
-    with hub_errors(api.endpoint):
+    with hub_errors(api):
         account = account_for(api, namespace, foreign=options.create_pr)
-        hub = _Hub(api, RunRepositories.checked(run, account.namespace, options), options, account.user)
+        repositories = RunRepositories.checked(run, account.namespace, options, secrets_of(api, run.config))
+        hub = _Hub(api, repositories, options, account.user)
+        check_owners(api, run, repositories.names, options, hub.repositories.rounds())
         published = [each for number in reversed(hub.repositories.rounds()) for each in hub.push_round(number)]
         if not options.create_pr:
             hub.collect(published)
     return published[::-1]
+
+
+def check_push(run: RunDir, namespace: str | None, options: PushOptions | None = None) -> None:
+    """Return if the repositories of all rounds that the run may have are new on HF_ENDPOINT, or this run's.
+
+    Raises:
+        HubError: one is another run's, or the Hub cannot be reached.
+    """
+    options, api = options or PushOptions(), connected()
+    with hub_errors(api):
+        owner = account_for(api, namespace, foreign=options.create_pr).namespace
+        check_owners(api, run, RunNames.of(run, owner, options.name), options, range(run.config.rounds + 1))
+
+
+def check_owners(api: HfApi, run: RunDir, names: RunNames, options: PushOptions, rounds: Iterable[int]) -> None:
+    """Return if the repositories of these rounds are new, or this run's.
+
+    Raises:
+        HubError: one is another run's.
+    """
+    for number in rounds:
+        for each in (names.dataset(number), names.model(number)):
+            remote = Remote(api, each.type, each.id, replaceable(run, options))
+            persistently(remote.check_owner, api)
+
+
+def replaceable(run: RunDir, options: PushOptions) -> str | None:
+    """Return the fingerprint of the run whose repositories a push may replace; None for those of any run.
+
+    A pull request replaces nothing until the owner of the repository merges it.
+    """
+    return None if options.replace or options.create_pr else str(run.facts["fingerprint"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +132,43 @@ class _Hub:
             self._collect(sorted(published, key=lambda each: (each.round, each.kind)))
         except HfHubHTTPError as error:
             status = error.response.status_code
-            logger.warning("no collection links the repositories: %s answered %s", self.api.endpoint, status)
+            logger.warning("no collection links the repositories: the Hub answered %s", status)
 
     def _collect(self, published: Sequence[Published]) -> None:
         run = self.repositories.run
         create = partial(
             self.api.create_collection,
-            title=collection_title(run),
-            namespace=self.repositories.namespace,
+            title=self.repositories.names.collection(),
+            namespace=self.repositories.names.namespace,
             description=collection_description(run),
             private=self.options.private,
             exists_ok=True,
         )
-        collection = persistently(create, self.api.endpoint)
+        collection = persistently(create, self.api)
         present = {(item.item_type, item.item_id) for item in collection.items}
         for each in published:
             if (each.kind, each.repo) not in present:
                 add = partial(self.api.add_collection_item, collection.slug, each.repo, each.kind, exists_ok=True)
-                persistently(add, self.api.endpoint)
+                persistently(add, self.api)
 
     def _push(self, repository: Repository, dataset_commit: str | None) -> tuple[Published, str]:
         """Create the repository unless it exists, and commit its files; return it and its head."""
-        repo, kind, endpoint = repository.id, repository.type, self.api.endpoint
+        repo, kind, api = repository.id, repository.type, self.api
         temporary = Path(tempfile.gettempdir())
         with storage_errors(temporary), tempfile.TemporaryDirectory(prefix="s3-hf-push-") as parent:
             folder = Path(parent) / kind
             self.repositories.write(repository, folder, dataset_commit)
-            exists = partial(self.api.repo_exists, repo, repo_type=kind)
-            # Whoever may only open a pull request may not create: `create_repo` fails on their repository.
-            if not (self.options.create_pr and persistently(exists, endpoint)):
-                private = self.options.private or None
-                create = partial(self.api.create_repo, repo, repo_type=kind, private=private, exist_ok=True)
-                persistently(create, endpoint)
-            message = f"Round {repository.round}, made with s3-hf"
-            done = persistently(partial(self._commit, Remote(self.api, kind, repo), folder, message), endpoint)
-        changed, url = done.before != done.after, repository.url(endpoint)
+            sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+            with doing(f"pushing the {kind} {repo}: {len(sizes)} files, {size_text(sum(sizes))}"):
+                exists = partial(api.repo_exists, repo, repo_type=kind)
+                # Whoever may only open a pull request may not create: `create_repo` fails on their repository.
+                if not (self.options.create_pr and persistently(exists, api)):
+                    private = self.options.private or None
+                    persistently(partial(api.create_repo, repo, repo_type=kind, private=private, exist_ok=True), api)
+                remote = Remote(api, kind, repo, replaceable(self.repositories.run, self.options))
+                message = f"Round {repository.round}, made with s3-hf"
+                done = persistently(partial(self._commit, remote, folder, message), api)
+        changed, url = done.before != done.after, repository.url(api.endpoint)
         return Published(kind, repository.round, repo, url, done.after, changed, done.pull_request), done.after
 
     def _commit(self, remote: Remote, folder: Path, message: str) -> _Commit:
@@ -157,9 +196,9 @@ class _Hub:
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            detail = " ".join(str(error).split())
+            detail = secrets_of(self.api).redacted(str(error))
             raise HubError(
-                f"{self.api.endpoint} must accept the card of {repo!r}, found {detail!r}; correct the task's facts or "
-                "the licence"
+                f"{without_login(self.api.endpoint)} must accept the card of {repo!r}, found {detail!r}; correct the "
+                "task's facts or the licence"
             ) from error
         return _Commit(info.sha, commit.oid, opened.url if opened else commit.pr_url)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from s3_hf.hub.names import RepoType
 
 _GENERATED = re.compile(r"data/train-\d{5}-of-\d{5}\.parquet|model(-\d{5}-of-\d{5})?\.safetensors")
 """Names of rows and weights that a push writes; it removes no other file."""
+LARGEST_TEXT = 20_000_000
+"""Most bytes of a card or record that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +42,47 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository on a Hub."""
+    """A repository on a Hub, and the fingerprint of the run that it is for; None takes that of any run."""
 
     api: HfApi
     kind: RepoType
     repo: str
+    fingerprint: str | None
 
     def operations(self, folder: Path, head: str | None) -> list[Any]:
         """Return the operations that turn the commit `head` into the folder; the owner's own files stay.
 
         Raises:
-            HubError: the generated part of the card was edited on the Hub.
+            HubError: the repository is another run's, or the generated part of the card was edited on the Hub.
         """
-        present = set(self.api.list_repo_files(self.repo, repo_type=self.kind, revision=head))
+        present = self._present(head)
         files = {name: path for path, name in _files(folder)}
+        self._check_owner(head, present, files)
         own = self._own_text(head, present)
         operations: list[Any] = [
             CommitOperationAdd(name, path.read_bytes() + own.encode() if name == CARD else path)
             for name, path in files.items()
         ]
-        return operations + [CommitOperationDelete(name) for name in sorted(_stale(present, files.keys()))]
+        return operations + [CommitOperationDelete(name) for name in sorted(_stale(present.keys(), files))]
+
+    def check_owner(self) -> None:
+        """Return if the repository does not exist, holds nothing, or was published by the same run.
+
+        Raises:
+            HubError: it is another run's.
+        """
+        if self.fingerprint is not None and self.api.repo_exists(self.repo, repo_type=self.kind):
+            self._check_owner(None, self._present(None), [RECORD])
 
     def changes(self, folder: Path, head: str | None) -> Changes:
         """Return what a push of the folder onto the commit `head` would change.
 
         Raises:
-            HubError: the generated part of the card was edited on the Hub.
+            HubError: the repository is another run's, or the generated part of the card was edited on the Hub.
         """
-        tree = self.api.list_repo_tree(self.repo, recursive=True, repo_type=self.kind, revision=head)
-        present = {each.path: each for each in tree if isinstance(each, RepoFile)}
-        own = self._own_text(head, set(present))
+        present = self._present(head)
+        self._check_owner(head, present, [name for _, name in _files(folder)])
+        own = self._own_text(head, present)
         states: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
         for path, name in _files(folder):
             content = path.read_bytes() + (own.encode() if name == CARD else b"")
@@ -75,7 +90,7 @@ class Remote:
             same = here is not None and _same(here, content)
             states["added" if here is None else "unchanged" if same else "changed"].append(name)
         names = {name for _, name in _files(folder)}
-        removed = tuple(sorted(_stale(set(present), names)))
+        removed = tuple(sorted(_stale(present.keys(), names)))
         return Changes(tuple(states["added"]), tuple(states["changed"]), removed, tuple(states["unchanged"]))
 
     def pull_request(self, title: str, author: str) -> Any:
@@ -84,7 +99,32 @@ class Remote:
         own = (each for each in opened if (each.title, each.author) == (title, author))
         return next((each for each in own if each.status in ("open", "draft")), None)
 
-    def _own_text(self, head: str | None, present: set[str]) -> str:
+    def _present(self, head: str | None) -> dict[str, RepoFile]:
+        tree = self.api.list_repo_tree(self.repo, recursive=True, repo_type=self.kind, revision=head)
+        return {each.path: each for each in tree if isinstance(each, RepoFile)}
+
+    def _check_owner(self, head: str | None, present: dict[str, RepoFile], files: Iterable[str]) -> None:
+        """Return if a push may replace these files.
+
+        Raises:
+            HubError: they are of another run, or something other than s3-hf wrote them.
+        """
+        if self.fingerprint is None or not (found := sorted(present.keys() & {*files} - {CARD})):
+            return
+        owner = None
+        try:
+            record = json.loads(self._text(head, RECORD, present)) if RECORD in present else {}
+            owner = record.get("fingerprint")
+        except (ValueError, AttributeError, RecursionError):
+            pass  # no record that s3-hf wrote
+        if owner != self.fingerprint:
+            whose = f"one of another run (fingerprint {str(owner)[:20]!r})" if owner else f"the files {found[:3]}"
+            raise HubError(
+                f"{self.repo!r} must be new or published by this run (fingerprint {self.fingerprint!r}), found "
+                f"{whose}; give this run's repositories another name by --name, or replace it by --replace"
+            )
+
+    def _own_text(self, head: str | None, present: dict[str, RepoFile]) -> str:
         """Return the text that the owner wrote below the generated card on the Hub.
 
         Raises:
@@ -92,8 +132,8 @@ class Remote:
         """
         if CARD not in present:
             return ""
-        generated, end, own = self._text(head, CARD).rpartition(END + "\n")
-        record = self._text(head, RECORD) if RECORD in present else ""
+        generated, end, own = self._text(head, CARD, present).rpartition(END + "\n")
+        record = self._text(head, RECORD, present) if RECORD in present else ""
         if card_hash(generated + end) not in record:
             raise HubError(
                 f"the card of {self.repo!r} must be as s3-hf wrote it, found it edited on the Hub; move your text "
@@ -101,9 +141,16 @@ class Remote:
             )
         return own
 
-    def _text(self, head: str | None, name: str) -> str:
-        path = self.api.hf_hub_download(self.repo, name, repo_type=self.kind, revision=head)
-        return Path(path).read_text(encoding="utf-8")
+    def _text(self, head: str | None, name: str, present: dict[str, RepoFile]) -> str:
+        """Return the text of a file, which needs no cache that can be written."""
+        if present[name].size > LARGEST_TEXT:
+            raise HubError(
+                f"{name!r} of {self.repo!r} must have at most {LARGEST_TEXT:,} bytes, found {present[name].size:,}; "
+                "restore it on the Hub, or push under another --name"
+            )
+        with tempfile.TemporaryDirectory(prefix="s3-hf-push-") as cache:
+            path = self.api.hf_hub_download(self.repo, name, repo_type=self.kind, revision=head, cache_dir=cache)
+            return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -111,9 +158,9 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
     return ((path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def _stale(present: set[str], files: Any) -> set[str]:
+def _stale(present: Iterable[str], files: Iterable[str]) -> set[str]:
     """Return the generated files in the repository that the folder no longer has."""
-    return {name for name in present - set(files) if _GENERATED.fullmatch(name)}
+    return {name for name in {*present} - {*files} if _GENERATED.fullmatch(name)}
 
 
 def _same(file: RepoFile, content: bytes) -> bool:

@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from huggingface_hub import get_token
+
 from s3_hf.cards import dataset_card, model_card
 from s3_hf.errors import HubError
 from s3_hf.hub.audit import MAX_COPIES, Audit, audit
-from s3_hf.hub.contents import copy_model, write_rows, write_texts
+from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_rows, write_texts
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, round_reports, run_facts, training_facts
-from s3_hf.hub.names import Repository, dataset_repository, model_repository
-from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_weights
+from s3_hf.hub.names import Repository, RunNames
+from s3_hf.hub.secrets import Secrets
+from s3_hf.hub.telling import doing
+from s3_hf.store import NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
 
 logger = logging.getLogger(__name__)
 
@@ -27,38 +31,48 @@ class PushOptions:
 
     `license` is a licence id for the cards, None names the terms of gold data and LLM; `private` creates private
     repositories; `create_pr` opens pull requests; `max_copies` is the share of the rows that may copy gold
-    validation text.
+    validation text. The names of the repositories begin with `name`, None for STRATEGY-TASK; `replace` writes over
+    those of another run.
     """
 
     license: str | None = None
     private: bool = False
     create_pr: bool = False
     max_copies: float = MAX_COPIES
+    name: str | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RunRepositories:
-    """The repositories of one run under one namespace; `audited` covers the rows of all its rounds."""
+    """The repositories of one run; `audited` covers the rows of all its rounds."""
 
     run: RunDir
-    namespace: str
+    names: RunNames
     license: str | None
     audited: Audit
+    secrets: Secrets
 
     @classmethod
-    def checked(cls, run: RunDir, namespace: str, options: PushOptions) -> RunRepositories:
-        """Return the repositories of a run whose rows may be published.
+    def checked(
+        cls, run: RunDir, namespace: str, options: PushOptions, secrets: Secrets | None = None
+    ) -> RunRepositories:
+        """Return the repositories of a run whose rows and models may be published.
 
         Raises:
-            HubError: the run has no finished round, or its rows hold too much gold text.
+            HubError: the run has no finished round, its rows hold too much gold text, a model is damaged, or a file
+                stands outside the run directory.
         """
-        rounds = run.rounds()
+        names, rounds = RunNames.of(run, namespace, options.name), run.rounds()
         if not rounds:
             raise HubError(
                 f"a run must have a finished round to be published, found none in {str(run.path)!r}; "
                 "run it until the first round is complete"
             )
-        audited = audit(run, run.union(rounds[-1].number))
+        for each in rounds:
+            _check_model(run, each)
+        with doing("comparing the rows with the gold data"):
+            audited = audit(run, run.union(rounds[-1].number))
         for each in rounds:
             audited.check(len(run.union(each.number)), options.max_copies)
         bare = ", ".join(str(each.number) for each in rounds if each.model.exists() and not has_weights(each.model))
@@ -66,7 +80,7 @@ class RunRepositories:
             logger.warning(
                 "the models of these rounds are left out, since they have no weights: %s; %s", bare, NO_WEIGHTS
             )
-        return cls(run, namespace, options.license, audited)
+        return cls(run, names, options.license, audited, secrets or Secrets.of(run.config, get_token()))
 
     def rounds(self) -> list[int]:
         """Return the numbers of the rounds whose rows are complete."""
@@ -80,7 +94,7 @@ class RunRepositories:
             visit: takes a repository and the commit of the round's dataset, which is None for the dataset itself
                 and where it is not on a Hub; returns a result and the repository's commit.
         """
-        dataset = dataset_repository(self.run, self.namespace, number)
+        dataset = self.names.dataset(number)
         result, commit = visit(dataset, None)
         model = self._model(number)
         return [result, visit(model, commit)[0]] if model else [result]
@@ -95,23 +109,43 @@ class RunRepositories:
         rows, record = run.union(number), provenance(run, number)
         facts = run_facts(run, number, rows, self.license)
         if repository.type == "dataset":
-            structure, model = write_rows(rows, folder), self._model(number)
+            structure, model = write_rows(rows, folder, self.secrets), self._model(number)
             quality = self.audited.quality(len(rows))
             data = dataset_facts(facts, repository.id, rows, round_reports(run, number))
             data = replace(data, structure=structure, model=model.id if model else None, quality=quality)
-            write_texts(folder, dataset_card(data), record | ({"quality": asdict(quality)} if quality else {}))
+            record |= {"quality": asdict(quality)} if quality else {}
+            write_texts(folder, dataset_card(data), record, self.secrets)
             return
         copy_model(run.round(number).model, folder)
-        dataset, later = dataset_repository(run, self.namespace, number).id, self._model(number + 1)
+        dataset, later = self.names.dataset(number).id, self._model(number + 1)
         training = training_facts(run, number)
         card = model_facts(facts, repository.id, dataset, rows, training)
         card = replace(card, revision=dataset_commit, new_version=later.id if later else None)
         trained_on = {"dataset": {"repo": dataset, "revision": dataset_commit}, "training": training}
-        write_texts(folder, model_card(card), record | trained_on)
+        write_texts(folder, model_card(card), record | trained_on, self.secrets)
 
     def _model(self, number: int) -> Repository | None:
         """Return the model repository of a round whose student is scored and has its weights, else None."""
         folder = self.run.round(number)
         if folder.stage() is Stage.DONE and has_weights(folder.model):
-            return model_repository(self.run, self.namespace, number)
+            return self.names.model(number)
         return None
+
+
+def _check_model(run: RunDir, folder: RoundDir) -> None:
+    """Return if the rows and the model of a round may be published; warn of files that will be left out.
+
+    Raises:
+        HubError: the weights are damaged, or the rows or the model are links.
+    """
+    for path in (folder.data, folder.model):
+        if path.exists() and path.resolve() != run.path.resolve() / path.relative_to(run.path):
+            raise HubError(
+                f"{str(path)!r} must stand in the run directory to be published, found a link to "
+                f"{str(path.resolve())!r}; put a copy in its place"
+            )
+    if not has_weights(folder.model):
+        return
+    check_weights(folder.model)
+    if stray := ", ".join(map(repr, stray_files(folder.model))):
+        logger.warning("left out of what is published, since s3-hf did not write it in %s: %s", folder.model, stray)

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import httpx2
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from s3_hf.config import RunConfig
 from s3_hf.errors import HubError
-from s3_hf.retrying import PASSING, TRIES, repeat
+from s3_hf.hub.secrets import Secrets, without_login
+from s3_hf.retrying import PASSING, TRIES, clock_in, repeat, too_long_a_wait
 
 T = TypeVar("T")
 
@@ -25,26 +28,28 @@ _BROKEN = (
 )
 
 
-def persistently(action: Callable[[], T], endpoint: str, tries: int = TRIES) -> T:
+def persistently(action: Callable[[], T], api: HfApi, tries: int = TRIES) -> T:
     """Return the value of `action`, called again after conflicts, overload and broken connections.
 
     Raises:
         HubError: the Hub does not answer.
         HfHubHTTPError: it answers with an error that does not pass.
     """
+    endpoint = without_login(api.endpoint)
     try:
         return repeat(action, endpoint, broken=_BROKEN, tries=tries)
     except OfflineModeIsEnabled:
         raise
     except _BROKEN as error:
         raise HubError(
-            f"the Hub at {endpoint} must be reachable, found {type(error).__name__} ({_one_line(str(error))}); check "
-            "the network and HF_ENDPOINT, then push again: what was published is kept"
+            f"the Hub at {endpoint} must be reachable, found {type(error).__name__} "
+            f"({secrets_of(api).redacted(str(error))}); check the network and HF_ENDPOINT, then push again: what was "
+            "published is kept"
         ) from error
 
 
 @contextlib.contextmanager
-def hub_errors(endpoint: str) -> Iterator[None]:
+def hub_errors(api: HfApi) -> Iterator[None]:
     """Turn every exception of the Hub's client into one sentence.
 
     Raises:
@@ -54,25 +59,32 @@ def hub_errors(endpoint: str) -> Iterator[None]:
         yield
     except OfflineModeIsEnabled as error:
         raise HubError(
-            f"{endpoint} must be reachable to publish, found HF_HUB_OFFLINE set; unset it, or write folders with --to"
+            f"{without_login(api.endpoint)} must be reachable to publish, found HF_HUB_OFFLINE set; unset it, or "
+            "write folders with --to"
         ) from error
     except HfHubHTTPError as error:
-        raise HubError(_sentence(endpoint, error)) from error
+        raise HubError(_sentence(api, error)) from error
 
 
-def _sentence(endpoint: str, error: HfHubHTTPError) -> str:
-    status = error.response.status_code
-    reason = _one_line(error.server_message or "no reason given")
+def secrets_of(api: HfApi, config: RunConfig | None = None) -> Secrets:
+    """Return the token of the client, the password in its address, and the secrets of a run."""
+    return Secrets.of(config, str(api.token or ""), api.endpoint)
+
+
+def _sentence(api: HfApi, error: HfHubHTTPError) -> str:
+    status, wait = error.response.status_code, too_long_a_wait(error)
+    reason = secrets_of(api).redacted(error.server_message or "no reason given")
+    again = f"wait until {clock_in(wait)}" if wait else "wait"
     advice = {
         401: "log in again with `hf auth login`, or set HF_TOKEN to a valid token",
         403: "use a token that may write to that namespace",
         404: "check the namespace and that the token may see it",
     }.get(
-        status, "wait and push again: what was published is kept" if status in PASSING else "correct it and push again"
+        status,
+        f"{again}, then push again, which goes on from there: what was published is kept"
+        if status in PASSING
+        else "correct it and push again",
     )
     wanted = {401: "must know the token", 403: "must allow the push", 404: "must have the repository"}
-    return f"the Hub at {endpoint} {wanted.get(status, 'must accept the push')}, found {status} ({reason!r}); {advice}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    must = wanted.get(status, "must accept the push")
+    return f"the Hub at {without_login(api.endpoint)} {must}, found {status} ({reason!r}); {advice}"

@@ -29,19 +29,28 @@ class RunResult:
     rounds: tuple[RoundResult, ...]
     push_error: S3Error | None = None
 
-    def push(self, namespace: str | None = None, *, private: bool = False) -> list[Published]:
+    def push(
+        self,
+        namespace: str | None = None,
+        *,
+        private: bool = False,
+        name: str | None = None,
+        replace: bool = False,
+    ) -> list[Published]:
         """Publish the dataset and the model of every round to the Hub, and return them.
 
         Args:
             namespace: user or organization; None takes the token's owner.
             private: create private repositories.
+            name: beginning of the repositories' names; None for STRATEGY-TASK.
+            replace: write over repositories of another run.
 
         Raises:
             HubError: see `s3_hf.hub.push_run`.
         """
         from s3_hf.hub import PushOptions, push_run
 
-        return push_run(open_run(self.path), namespace, PushOptions(private=private))
+        return push_run(open_run(self.path), namespace, PushOptions(private=private, name=name, replace=replace))
 
 
 @dataclass(frozen=True, slots=True)

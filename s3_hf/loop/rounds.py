@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
-from s3_hf.hub import check_access
+from s3_hf.hub import PushOptions, check_access, check_push
 from s3_hf.loop.context import Observer, RunContext, Services, opened
 from s3_hf.loop.results import RunResult
 from s3_hf.loop.scoring import score_student
@@ -25,6 +25,7 @@ def run(
     services: Services | None = None,
     observer: Observer | None = None,
     push_to: str | None = None,
+    push_options: PushOptions | None = None,
 ) -> RunResult:
     """Run all rounds, resuming from the content of the run directory, and return their results.
 
@@ -35,6 +36,8 @@ def run(
         observer: receives progress.
         push_to: namespace at HF_ENDPOINT under which each round is published when it is finished. A failed push does
             not stop the run; `RunResult.push_error` has the error of the last one.
+        push_options: how it is published. Before anything is asked of the LLM, repositories of another run are an
+            error, unless they may be replaced.
 
     Raises:
         S3Error: see `s3_hf.errors`; everything made so far is kept, and the same call continues.
@@ -44,13 +47,15 @@ def run(
     results: list[RoundResult] = []
     push_error: S3Error | None = None
     with opened(config, run_dir, services, observer, trains=True) as context:
+        if push_to is not None:
+            context.launch.alone(lambda: check_push(context.run, push_to, push_options))
         for number in range(config.rounds + 1):
             if is_over(context, results) or (result := _run_round(context, number)) is None:
                 break
             results.append(result)
             context.observer.scored(result)
             if push_to is not None:
-                push_error = _publish(context, push_to)
+                push_error = _publish(context, push_to, push_options)
         return RunResult(context.run.path, tuple(results), push_error)
 
 
@@ -99,12 +104,12 @@ def _run_round(context: RunContext, number: int) -> RoundResult | None:
     return context.run.result(number)
 
 
-def _publish(context: RunContext, namespace: str) -> S3Error | None:
+def _publish(context: RunContext, namespace: str, options: PushOptions | None) -> S3Error | None:
     """Publish all rounds so far, and return the error instead of raising it, so that the run continues."""
     from s3_hf.hub import push_run
 
     try:
-        context.launch.alone(lambda: push_run(context.run, namespace))
+        context.launch.alone(lambda: push_run(context.run, namespace, options))
     except S3Error as error:
         logger.warning("not published: %s", error)
         return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,12 @@ from s3_hf.files import check_place, replacing
 from s3_hf.predicting.result import Result
 from s3_hf.rows.formats import READERS, reader_of
 from s3_hf.rows.reading import COMPRESSED, LARGEST, check_text, lines, opened
+from s3_hf.texts import without_formula
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 TABLES = (".csv", ".jsonl", ".json", ".parquet")
 """Formats that results are written in; `rows.formats.READERS` are those that are read."""
@@ -133,6 +137,8 @@ def check_out(path: Path) -> None:
 def write_rows(path: Path, table: pa.Table) -> None:
     """Write the rows to a file, in the format that its suffix names.
 
+    In a CSV file, `'` is put before each text that a spreadsheet would run as a formula; a warning says so.
+
     Raises:
         ConfigError: CSV cannot hold one of the columns.
         StorageError: the disk is full or refuses to be written.
@@ -146,7 +152,7 @@ def write_rows(path: Path, table: pa.Table) -> None:
             if _format(path) == ".parquet":
                 pa.parquet.write_table(table, temporary)
             elif _format(path) == ".csv":
-                pa.csv.write_csv(table, temporary)
+                pa.csv.write_csv(_without_formulas(path, table), temporary)
             else:
                 rows = [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
                 text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
@@ -156,6 +162,26 @@ def write_rows(path: Path, table: pa.Table) -> None:
             f"{str(path)!r} must be of a format that holds every column, found CSV ({_one_line(error)}); "
             "write .jsonl or .parquet"
         ) from error
+
+
+def _without_formulas(path: Path, table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    changed = 0
+    for place, name in enumerate(table.column_names):
+        texts = table[name].to_pylist()
+        safe = [without_formula(text) for text in texts]
+        if differing := sum(new is not old for new, old in zip(safe, texts, strict=True)):
+            changed += differing
+            table = table.set_column(place, name, pa.array(safe))
+    if changed:
+        logger.warning(
+            "%s cells of %r begin with ' now, since a spreadsheet would run them as formulas; .jsonl and .parquet "
+            "hold them unchanged",
+            f"{changed:,}",
+            str(path),
+        )
+    return table.rename_columns([without_formula(name) for name in table.column_names])
 
 
 def _finite(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from s3_hf import loop
 from s3_hf.config import RunConfig, parse_config
+from s3_hf.hub import PushOptions
 from s3_hf.loop import RunResult
 from s3_hf.schema import merge
 from s3_hf.starting.embedded import services
@@ -20,6 +21,7 @@ def run(
     *,
     run_dir: Path | str | None = None,
     push_to: str | None = None,
+    push_options: PushOptions | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> RunResult:
@@ -36,6 +38,7 @@ def run(
         task: registered name or recipe file, or all settings as a `RunConfig`.
         run_dir: folder of the run; None takes `runs/TASK-STRATEGY-FINGERPRINT`.
         push_to: namespace at HF_ENDPOINT under which each round is published when it is finished.
+        push_options: how it is published, such as `s3_hf.hub.PushOptions(name="films")`.
         progress: show progress: bars in a terminal or notebook, lines on standard error elsewhere.
         **settings: fields of `RunConfig`, over those of `task`; a group such as `training` may be a mapping.
 
@@ -47,7 +50,7 @@ def run(
     config = _config(task, settings)
     shown = Progress.of(config) if progress else contextlib.nullcontext()
     with services(config) as embedded, shown as observer:
-        return loop.run(config, run_dir, embedded, observer, push_to)
+        return loop.run(config, run_dir, embedded, observer, push_to, push_options)
 
 
 def _config(task: str | Path | RunConfig, settings: dict[str, Any]) -> RunConfig:
