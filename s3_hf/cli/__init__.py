@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
 from s3_hf.errors import ConfigError, S3Error
+from s3_hf.proxies import exempt_loopback, unusable
 
 
 class _Commands(TyperGroup):
@@ -68,12 +69,18 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # else it warns of each push without changes
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    exempt_loopback()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         _check_arguments(sys.argv[1:])
         app()
     except S3Error as error:
         _report(f"error: {error}", error)
+        sys.exit(2)
+    except (ImportError, ValueError) as error:
+        if (sentence := unusable(error)) is None:
+            raise
+        _report(f"error: {sentence}", sentence)
         sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

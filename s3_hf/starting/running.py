@@ -10,6 +10,7 @@ from typing import Any
 from s3_hf import loop
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.loop import RunResult
+from s3_hf.proxies import exempt_loopback
 from s3_hf.schema import merge
 from s3_hf.starting.embedded import services
 from s3_hf.starting.progress import Progress
@@ -44,6 +45,7 @@ def run(
     """
     # Idle OpenMP threads spin by default, which slows training down wherever another process needs the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    exempt_loopback()
     config = _config(task, settings)
     shown = Progress.of(config) if progress else contextlib.nullcontext()
     with services(config) as embedded, shown as observer:
