@@ -53,8 +53,9 @@ class Client:
 
     A failed attempt is repeated up to `settings.retries` times after a growing pause. An answer that asks to wait
     (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. A request that
-    waits to be repeated holds no slot; one that is answered holds its slot until the answer is in the journal, so that a
-    killed process repeats at most `concurrency` requests however slow the disk. The client fails when all its endpoints are dead, as `Endpoint` defines it.
+    waits to be repeated holds no slot; one that is answered holds its slot until the answer is in the journal, so that
+    a killed process repeats at most `concurrency` requests however slow the disk. The client fails when all its
+    endpoints are dead, as `Endpoint` defines it.
 
     Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from answers (0
     where the server reports none), so `max_tokens` and `max_cost` are passed by the requests that are under way.
