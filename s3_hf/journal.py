@@ -25,8 +25,8 @@ from s3_hf.records import Completion, Usage
 VERSION = 1
 """Version of the file's layout, kept in its `user_version`."""
 
-LINGER = 0.01
-"""Seconds for which the writer gathers completions before it commits them."""
+LINGER = 0.002
+"""Seconds for which the writer gathers completions before it commits them; while it commits, others gather too."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS completions (

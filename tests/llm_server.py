@@ -36,11 +36,14 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is sent in place of an answer: a status, a raw 200 body, silence, or a broken connection."""
+    """What is sent in place of an answer: a status, a raw 200 body, silence, or a broken connection.
+
+    Without a body (None) the answer itself is sent, after `hang` seconds.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
+    body: str | None = ""
     hang: float = 0.0
     reset: bool = False
 
@@ -168,7 +171,8 @@ class LLMServer:
             if fault.reset:
                 writer.transport.abort()
                 return False
-            self._send(writer, fault.status, fault.headers, fault.body)
+            body = json.dumps(self._answer(payload)) if fault.body is None else fault.body
+            self._send(writer, fault.status, fault.headers, body)
             return True
         finally:
             self._outstanding -= 1
@@ -208,15 +212,17 @@ class LLMServer:
         writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
 
-def share_of_first_attempts(busy: float, broken: float) -> Callable[[Mapping[str, Any], int], Fault | None]:
-    """429 for a fixed share of payloads and 500 for another, on their first attempt."""
+def share_of_first_attempts(
+    busy: float, broken: float, wait: str = "0"
+) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """429 (Retry-After `wait`) for a fixed share of payloads and 500 for another, on their first attempt."""
 
     def fault_for(payload: Mapping[str, Any], attempt: int) -> Fault | None:
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).digest()
         draw = int.from_bytes(digest[-4:]) / 2**32
         if attempt > 1 or draw >= busy + broken:
             return None
-        return Fault(429, {"retry-after": "0"}, "slow down") if draw < busy else Fault(500, {}, "oops")
+        return Fault(429, {"retry-after": wait}, "slow down") if draw < busy else Fault(500, {}, "oops")
 
     return fault_for
 
@@ -227,8 +233,11 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--busy", type=float, default=0.0)
     parser.add_argument("--broken", type=float, default=0.0)
+    parser.add_argument("--retry-after", default="0")
     options = parser.parse_args()
-    faulty = share_of_first_attempts(options.busy, options.broken) if options.busy or options.broken else None
+    faulty = None
+    if options.busy or options.broken:
+        faulty = share_of_first_attempts(options.busy, options.broken, options.retry_after)
     server = LLMServer(options.delay, fault_for=faulty, port=options.port)
     server.record = False
     server.serve_forever()

@@ -96,7 +96,7 @@ class Balancer:
 
     @property
     def outstanding(self) -> int:
-        """Requests sent and not yet answered."""
+        """Requests sent whose answer has not arrived or is not recorded yet."""
         return sum(endpoint.outstanding for endpoint in self.endpoints)
 
     async def take(self, *, first: bool = False) -> Endpoint:

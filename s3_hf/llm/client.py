@@ -36,7 +36,9 @@ class Client:
 
     A failed attempt is repeated up to `settings.retries` times after a growing pause. An answer that asks to wait
     (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. A request that
-    waits to be repeated holds no slot. The client fails when all its endpoints are dead, as `Endpoint` defines it.
+    waits to be repeated holds no slot; one that is answered holds its slot until the answer is in the journal, so that
+    a killed process repeats at most `concurrency` requests however slow the disk. The client fails when all its
+    endpoints are dead, as `Endpoint` defines it.
 
     Limits count the journal's whole history. `max_requests` counts what is sent, repetitions included, and is exact
     in one start; of earlier starts it counts requests that were answered in the end, with their repetitions. Tokens
@@ -74,7 +76,7 @@ class Client:
         self._failed = asyncio.Event()
         self._idle = asyncio.Event()
         self._paid_before = self._paid = journal.usage()
-        self._admitted = self._unanswered = 0
+        self._admitted = 0
         self._finished = self._replayed = self._sent = self._retries = 0
         self._first_at = self._last_at = 0.0
         self._reason = ""
@@ -126,25 +128,18 @@ class Client:
             StorageError: the journal cannot be written.
         """
         self._raise_failure()
-        sha = request.payload_sha()
-        recorded = self._journal.get(request.slot, sha)
+        recorded = self._journal.get(request.slot, request.payload_sha())
         if recorded is not None:
             self._replayed += 1
             self._notify()
             return recorded
         endpoint = await self._admit()
         try:
-            try:
-                completion = await self._ask(endpoint, request)
-                self._paid += completion.usage
-            finally:
-                self._unanswered -= 1
-            await self._record(sha, completion)
+            return await self._ask(endpoint, request)
         finally:
             self._admitted -= 1
             if not self._admitted:
                 self._idle.set()
-        return completion
 
     async def _admit(self) -> Endpoint:
         """Wait for a slot and count the request as under way, unless a limit forbids it."""
@@ -159,7 +154,6 @@ class Client:
             await self._idle.wait()
             self._raise_failure()
         self._admitted += 1
-        self._unanswered += 1
         self._idle.clear()
         return endpoint
 
@@ -172,16 +166,15 @@ class Client:
         return endpoint
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Completion:
-        """Send the request until it is answered; the caller holds a slot on `endpoint`."""
+        """Send the request until its answer is in the journal; the caller holds a slot on `endpoint`."""
         began = asyncio.get_running_loop().time()
         failures = 0
         for attempt in itertools.count(1):
             self._sent += 1
             self._retries += attempt > 1
-            outcome = await self._attempt(endpoint, request)
+            outcome = await self._attempt(endpoint, request, attempt)
             if isinstance(outcome, Completion):
-                usage = replace(outcome.usage, requests=outcome.usage.requests + attempt - 1)
-                return replace(outcome, usage=usage)
+                return outcome
             self._reason = outcome.reason
             busy = outcome.kind is FailureKind.BUSY
             failures += not busy
@@ -205,8 +198,8 @@ class Client:
             return limit
         return f"{limit} ({self._retries} were repeated, the last because it {self._reason})"
 
-    async def _attempt(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
-        """Send the request once, tell the endpoint's breaker how it went, and give the slot back."""
+    async def _attempt(self, endpoint: Endpoint, request: Request, attempt: int) -> Completion | Failure:
+        """Send the request once, tell the endpoint's breaker how it went, record the answer, give the slot back."""
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         self._first_at = self._first_at or sent_at
@@ -221,6 +214,9 @@ class Client:
             raise self._fail(error) from None
         else:
             endpoint.succeeded(clock())
+            spent = replace(completion.usage, requests=completion.usage.requests + attempt - 1)
+            completion = replace(completion, usage=spent)
+            await self._record(request, completion)
             return completion
         finally:
             self._balancer.give_back(endpoint)
@@ -240,9 +236,11 @@ class Client:
         usage = self._limits.priced(completion.usage)
         return replace(completion, usage=usage, model=self._model or completion.model or model or "")
 
-    async def _record(self, sha: str, completion: Completion) -> None:
+    async def _record(self, request: Request, completion: Completion) -> None:
+        """Put an answer into the journal; it counts as paid for from now on."""
+        self._paid += completion.usage
         try:
-            await self._journal.put(sha, completion)
+            await self._journal.put(request.payload_sha(), completion)
         except S3Error as error:
             self._fail(error)
             raise
