@@ -22,6 +22,7 @@ from s3_hf.records import Completion
 from s3_hf.schema import commented
 from tests.llm_server import BEHAVIOURS, Fault, LLMServer, review
 from tests.test_llm import fail, generate
+from tests.threaded_server import QuietHandler, ThreadedServer
 
 PARAMETERS = {"model", "messages", "stream", "max_tokens", "temperature", "top_p", "stop", "seed"}
 
@@ -351,8 +352,11 @@ def test_an_untrusted_certificate_is_told_at_once(journal, self_signed, monkeypa
 
 
 def test_https_asked_of_a_plain_server_is_told_at_once(journal):
-    with LLMServer() as server:
-        error = str(fail(journal, server.url.replace("http:", "https:")))
+    class Plain(QuietHandler):
+        """A server of today answers a TLS greeting with HTTP 400."""
+
+    with ThreadedServer(Plain).serving() as server:
+        error = str(fail(journal, server.address.replace("http:", "https:")))
     assert "does not speak TLS; write http:// in place of https://" in error
 
 

@@ -87,10 +87,15 @@ def _services() -> Iterator[Finding]:
 
 def _endpoints(config: RunConfig) -> Iterator[Finding]:
     from s3_hf.config import LOCAL
+    from s3_hf.llm.access import read_key
     from s3_hf.llm.probing import probe
     from s3_hf.loop.asynchronous import run_coroutine
 
     if config.llm == LOCAL:
+        try:
+            read_key(config.endpoint.api_key_env)
+        except S3Error as error:
+            yield Finding("LLM key", False, str(error), asked=True)
         return
     urls = config.llm_urls or (None,)
     for number, url in enumerate(urls, 1):
