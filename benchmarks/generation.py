@@ -1,8 +1,12 @@
-"""What the product adds to a bare client: `python benchmarks/generation.py` prints one Markdown table.
+"""What the product adds to a bare client: `python benchmarks/generation.py` prints two Markdown tables.
 
 Every arm is a process of its own and asks the same endpoint (`tests/llm_server.py`, also a process of its own,
 so its CPU does not count) for the same number of completions at the same concurrency. Wall, CPU and peak
-memory are the whole process's, start-up included; "asking" is the time of the requests alone.
+memory are the whole process's, start-up included; "asking" is the time of the requests alone. Under faults 5 % of
+first attempts are answered 429 (Retry-After 1) and 5 % are answered 500; the bare loop waits and asks again, too.
+
+The second table has one answer that takes long among few at a low concurrency: how long the others took, from the
+first request to the last answer but the late one.
 """
 
 from __future__ import annotations
@@ -10,18 +14,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.llm_server import Fault, LLMServer  # noqa: E402
+
+LATE_DELAY, LATE_NUMBER = 0.06, 20
+"""Seconds that the answers beside the late one take, and which request is answered late."""
 COMMAND = "synthesize movie_snippets --strategy zerogen --n {n} --llm {url} --concurrency {c} --run-dir {folder}"
 
 CLI = """
@@ -56,6 +67,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2000)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--delay", type=float, default=0.2, help="seconds that the endpoint takes for an answer")
+    parser.add_argument(
+        "--late", type=float, default=40, help="seconds of the late answer; 0 leaves the second table out"
+    )
     parser.add_argument("--no-cli", action="store_true", help="leave out the whole command")
     parser.add_argument("--arm", choices=sorted(ARMS), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -68,31 +82,66 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Measure each arm after the other, the bare loop first and last."""
+    """Measure each arm after the other, the bare loops first and last."""
     with endpoint(options.delay) as url, endpoint(options.delay, busy=0.05, broken=0.05) as faulty:
-        results = {
+        plain = {
             "bare `AsyncInferenceClient` loop": measure(own(options, "bare", url)),
             "`Client` with journal": measure(own(options, "client", url)),
-            "`Client`, 5 % 429 and 5 % 500 at first": measure(own(options, "client", faulty)),
+        }
+        faults = {
+            "bare loop, 5 % 429 and 5 % 500 at first": measure(own(options, "bare", faulty)),
+            "`Client`, the same faults": measure(own(options, "client", faulty)),
         }
         if not options.no_cli:
-            results["the whole command `s3-hf synthesize`"] = measure(command(options, url))
-        results["bare loop again"] = measure(own(options, "bare", url))
-    base = results["bare `AsyncInferenceClient` loop"], results["bare loop again"]
-    wall, asking = (sum(getattr(one, what) for one in base) / 2 for what in ("wall", "asking"))
+            plain["the whole command `s3-hf synthesize`"] = measure(command(options, url))
+            faults["the whole command, the same faults"] = measure(command(options, faulty))
+        plain["bare loop again"] = measure(own(options, "bare", url))
+        faults["bare loop again, the same faults"] = measure(own(options, "bare", faulty))
     print(f"n={options.n}, concurrency={options.concurrency}, delay={options.delay} s; ratios to the mean bare loop\n")
     print("| | wall s | ratio | asking s | ratio | CPU s | peak MB | rows | torch imported |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, one in results.items():
-        times = f"{one.wall:.2f} | {one.wall / wall:.2f} | {one.asking:.2f} | {one.asking / asking:.2f}"
-        print(f"| {name} | {times} | {one.cpu:.2f} | {one.rss:.0f} | {one.rows} | {'yes' if one.torch else 'no'} |")
+    for results in (plain, faults):
+        base = [one for name, one in results.items() if name.startswith("bare")]
+        wall, asking = (sum(getattr(one, what) for one in base) / len(base) for what in ("wall", "asking"))
+        for name, one in results.items():
+            times = f"{one.wall:.2f} | {one.wall / wall:.2f} | {one.asking:.2f} | {one.asking / asking:.2f}"
+            print(
+                f"| {name} | {times} | {one.cpu:.2f} | {one.rss:.0f} | {one.rows} | {'yes' if one.torch else 'no'} |"
+            )
+    if options.late:
+        compare_late(options)
+
+
+def compare_late(options: argparse.Namespace) -> None:
+    """Measure how long the other answers take where one comes late."""
+    few = argparse.Namespace(**{**vars(options), "n": 200, "concurrency": 4})
+    arms = {"bare loop": own, "the whole command `s3-hf synthesize`": lambda few, _, url: command(few, url)}
+    seconds = {name: others_beside(few, lambda url, make=make: make(few, "bare", url)) for name, make in arms.items()}
+    print(f"\nn={few.n}, concurrency={few.concurrency}, delay={LATE_DELAY} s, one answer after {options.late:.0f} s\n")
+    print("| | the others s | ratio |")
+    print("|---|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {each:.2f} | {each / seconds['bare loop']:.2f} |")
+
+
+def others_beside(options: argparse.Namespace, arguments: Callable[[str], list[str]]) -> float:
+    """Return the seconds from the first request to the last answer but the late one."""
+    numbers = itertools.count(1)
+
+    def late(*_: object) -> Fault | None:
+        return Fault(hang=options.late, body=None) if next(numbers) == LATE_NUMBER else None
+
+    with LLMServer(LATE_DELAY, fault_for=late) as server:
+        measure(arguments(server.url))
+        times = [received.at for received in server.requests]
+    return max(times) - min(times) + LATE_DELAY
 
 
 @contextlib.contextmanager
 def endpoint(delay: float, busy: float = 0.0, broken: float = 0.0) -> Iterator[str]:
     """The URL of an endpoint in a process of its own."""
     server = ROOT / "tests" / "llm_server.py"
-    flags = [f"--delay={delay}", f"--busy={busy}", f"--broken={broken}"]
+    flags = [f"--delay={delay}", f"--busy={busy}", f"--broken={broken}", "--retry-after=1"]
     with subprocess.Popen([sys.executable, server, *flags], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -156,16 +205,23 @@ def request(number: int) -> Any:
 
 
 async def bare(options: argparse.Namespace) -> int:
-    """What a user would write by hand: one client, one semaphore, nothing kept."""
+    """What a user would write by hand: one client, one semaphore, another attempt after a pause, nothing kept."""
     from huggingface_hub import AsyncInferenceClient
+    from huggingface_hub.errors import HfHubHTTPError
 
     slots = asyncio.Semaphore(options.concurrency)
     async with AsyncInferenceClient(base_url=options.url, api_key="none", timeout=120) as client:
 
         async def one(number: int) -> str:
-            async with slots:
-                answer = await client.chat_completion(**request(number).payload())
-            return answer.choices[0].message.content
+            for attempt in itertools.count():
+                try:
+                    async with slots:
+                        answer = await client.chat_completion(**request(number).payload())
+                except HfHubHTTPError as error:
+                    await asyncio.sleep(float(error.response.headers.get("retry-after", 0.5 * 2**attempt)))
+                else:
+                    return answer.choices[0].message.content
+            raise AssertionError("unreachable")
 
         return len(set(await asyncio.gather(*(one(number) for number in range(options.n)))))
 

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from s3_hf.errors import ConfigError
+from s3_hf.keys import checked_body, checked_headers, checked_url, checked_variable
 from s3_hf.schema import Settings, first_fault, merge, read_mapping
 
 LOCAL = "local"
@@ -86,8 +86,14 @@ class LLMConfig(Settings):
     """Inference Provider of a model id; ignored for a URL."""
     bill_to: str | None = None
     """Organization on the Hub that is billed for a model id; None bills the owner of the token."""
-    api_key_env: str | None = None
+    api_key_env: Annotated[str | None, BeforeValidator(checked_variable)] = None
     """Environment variable that holds the key of a URL; without it no key is sent. The Hub token never is."""
+    headers: Annotated[Mapping[str, str], BeforeValidator(checked_headers)] = Field(default_factory=dict)
+    """Further HTTP headers by name; `${NAME}` stands for the value of an environment variable, where keys belong."""
+    extra_body: Annotated[Mapping[str, Any], BeforeValidator(checked_body)] = Field(default_factory=dict)
+    """Further fields of every request, such as `reasoning_effort: low`."""
+    omit: tuple[Literal["max_tokens", "temperature", "top_p", "stop", "seed"], ...] = ()
+    """Fields to leave out of every request; those that the endpoint refuses are renamed or left out without this."""
     concurrency: Positive = 16
     """Requests in flight at once, over all URLs together."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
@@ -95,7 +101,7 @@ class LLMConfig(Settings):
     retries: Natural = 8
     """Most times that one request is tried again after 429, 5xx, a timeout or a refused connection."""
     max_requests: Positive | None = None
-    """Stop after this many requests, counting earlier starts of the run, and keep all rows."""
+    """Send no more requests than this, repeated ones and earlier starts of the run included, and keep all rows."""
     max_tokens: Positive | None = None
     """Stop after this many tokens of prompts and completions, counted like `max_requests`."""
     max_cost: Money | None = None
@@ -249,20 +255,6 @@ class RunConfig(Settings):
         """Return 12 hex digits that change with every setting of `identity`."""
         text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def checked_url(url: str) -> str:
-    """Return the URL unchanged if it is an HTTP URL.
-
-    Raises:
-        ValueError: it is not; the message says why.
-    """
-    if not url.startswith(_URLS):
-        raise ValueError("an address must begin with http:// or https://")
-    parts = urlsplit(url)
-    if not parts.hostname or parts.port == 0:
-        raise ValueError("a URL must name a host, and a port other than 0")
-    return url
 
 
 def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConfig:

@@ -25,8 +25,8 @@ from s3_hf.records import Completion, Usage
 VERSION = 1
 """Version of the file's layout, kept in its `user_version`."""
 
-LINGER = 0.01
-"""Seconds for which the writer gathers completions before it commits them."""
+LINGER = 0.002
+"""Seconds for which the writer gathers completions before it commits them; while it commits, others gather too."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS completions (
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL);
 INSERT OR IGNORE INTO spent VALUES (1, 0, 0, 0, 0.0);
 CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, llm TEXT);
+CREATE TABLE IF NOT EXISTS dialect (field TEXT PRIMARY KEY, name TEXT);
 """
 _WRITTEN_BY = "SELECT llm FROM written_by WHERE EXISTS (SELECT 1 FROM completions)"
 _GET = (
@@ -124,6 +125,20 @@ class Journal:
         with _translated(self.path):
             row = self._reader.execute("SELECT model FROM completions LIMIT 1").fetchone()
         return row[0] if row else None
+
+    def dialect(self) -> dict[str, str]:
+        """Return the fields of requests that the endpoint refuses, with the names sent instead; "" leaves one out."""
+        with _translated(self.path):
+            return dict(self._reader.execute("SELECT field, name FROM dialect").fetchall())
+
+    def keep_dialect(self, field: str, name: str) -> None:
+        """Record the name that is sent for a refused field; this happens a few times in a run, so it may wait.
+
+        Raises:
+            StorageError: the disk is full or refuses to be written.
+        """
+        with _translated(self.path), contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+            db.execute("INSERT OR REPLACE INTO dialect VALUES (?, ?)", (field, name))
 
     def usage(self) -> Usage:
         """Return everything that was ever paid for, by all processes that wrote this journal."""

@@ -111,12 +111,20 @@ def retry_after(headers: httpx2.Headers, longest: float = LONGEST_WAIT) -> float
 
     Reads `Retry-After` (seconds or an HTTP date), and without it the `RateLimit` header.
     """
+    try:
+        seconds = _asked_wait(headers)
+    except (ValueError, OverflowError, TypeError, IndexError):  # a date or number that is none
+        seconds = 0.0
+    return min(max(seconds, 0.0), longest) if math.isfinite(seconds) else 0.0
+
+
+def _asked_wait(headers: httpx2.Headers) -> float:
     value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", value):
+        return float(value)
+    if 0 < len(value) < 100 and (date := email.utils.parsedate_tz(value)) is not None:
+        return email.utils.mktime_tz(date) - datetime.now(UTC).timestamp()
+    if len(headers.get("ratelimit", "")) > 1000:
+        return 0.0
     limit = parse_ratelimit_headers(headers)
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        seconds = float(value)
-    elif (date := email.utils.parsedate_tz(value)) is not None:
-        seconds = email.utils.mktime_tz(date) - datetime.now(UTC).timestamp()
-    else:
-        seconds = limit.reset_in_seconds if limit is not None and limit.remaining == 0 else 0.0
-    return min(max(seconds, 0.0), longest)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else 0.0

@@ -53,6 +53,8 @@ def first_fault(error: ValidationError, source: str, model: type[BaseModel], see
         return f"the setting {where!r} is required in {source} and was not given; add it"
     message = fault["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if fault["type"] == "hidden":  # the value may be a secret
+        return f"the setting {where!r} in {source} is wrong: {message}"
     return f"the setting {where!r} in {source} is wrong: {message}, found {fault['input']!r}; correct it"
 
 

@@ -36,11 +36,14 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is sent in place of an answer: a status, a raw 200 body, silence, or a broken connection."""
+    """What is sent in place of an answer: a status, a raw 200 body, silence, or a broken connection.
+
+    Without a body (None) the answer itself is sent, after `hang` seconds.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
+    body: str | None = ""
     hang: float = 0.0
     reset: bool = False
 
@@ -168,7 +171,8 @@ class LLMServer:
             if fault.reset:
                 writer.transport.abort()
                 return False
-            self._send(writer, fault.status, fault.headers, fault.body)
+            body = json.dumps(self._answer(payload)) if fault.body is None else fault.body
+            self._send(writer, fault.status, fault.headers, body)
             return True
         finally:
             self._outstanding -= 1
@@ -208,15 +212,122 @@ class LLMServer:
         writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
 
-def share_of_first_attempts(busy: float, broken: float) -> Callable[[Mapping[str, Any], int], Fault | None]:
-    """429 for a fixed share of payloads and 500 for another, on their first attempt."""
+def chat(content: Any, finish: str = "stop", **more: Any) -> str:
+    """The body of an answer."""
+    message = {"role": "assistant", "content": content, **more.pop("message", {})}
+    return json.dumps({"model": "m", "choices": [{"index": 0, "message": message, "finish_reason": finish}], **more})
+
+
+def error(message: str, **more: Any) -> str:
+    """The body of an error, as OpenAI writes it."""
+    return json.dumps({"error": {"message": message, **more}})
+
+
+def first(fault: Fault) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """The fault at the first attempt of each request."""
+    return lambda payload, attempt: fault if attempt == 1 else None
+
+
+def always(fault: Fault) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """The fault at every attempt."""
+    return lambda payload, attempt: fault
+
+
+def refusing(**answers: Fault) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """The fault of the first of these fields that a request holds."""
+    return lambda payload, attempt: next((fault for name, fault in answers.items() if name in payload), None)
+
+
+def _openai(field: str, message: str, code: str) -> Fault:
+    return Fault(400, {}, error(message, param=field, code=code, type="invalid_request_error"))
+
+
+_OPENAI_REASONING = {
+    "max_tokens": _openai(
+        "max_tokens",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        "unsupported_parameter",
+    ),
+    "temperature": _openai(
+        "temperature",
+        "Unsupported value: 'temperature' does not support 0.9. Only the default (1) value is supported.",
+        "unsupported_value",
+    ),
+    "top_p": _openai("top_p", "Unsupported parameter: 'top_p' is not supported.", "unsupported_parameter"),
+    "stop": _openai("stop", "Unsupported parameter: 'stop' is not supported.", "unsupported_parameter"),
+}
+_MISTRAL = Fault(
+    422, {}, json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs"}]})
+)
+_NO_CREDIT = Fault(429, {}, error("You exceeded your current quota", code="insufficient_quota"))
+_CLAUDE = Fault(400, {}, error("`temperature` and `top_p` cannot both be specified for this model."))
+
+
+def _claude(payload: Mapping[str, Any], attempt: int) -> Fault | None:
+    return _CLAUDE if {"temperature", "top_p"} <= {*payload} else None
+
+
+BEHAVIOURS: dict[str, Callable[[Mapping[str, Any], int], Fault | None]] = {
+    "openrouter: rate limit in 200": first(Fault(200, {}, error("Rate limited upstream", code=429))),
+    "openrouter: upstream fault in 200": first(Fault(200, {}, error("Provider returned error", code=502))),
+    "openrouter: fault in the choice": first(
+        Fault(200, {}, json.dumps({"choices": [{"error": {"code": "502", "message": "cut"}, "message": {}}]}))
+    ),
+    "openrouter: no credit in 200": always(Fault(200, {}, error("Insufficient credits", code=402))),
+    "openai: no credit": always(_NO_CREDIT),
+    "retry after a day": always(Fault(429, {"retry-after": "86400"}, error("daily quota"))),
+    "openai: reasoning model": refusing(**_OPENAI_REASONING),
+    "mistral: seed forbidden": refusing(seed=_MISTRAL),
+    "claude gateway: not both": _claude,
+    "anthropic: extra inputs": refusing(seed=Fault(400, {}, error("seed: Extra inputs are not permitted"))),
+    "old gateway: unrecognized argument": refusing(
+        seed=Fault(400, {}, error("Unrecognized request argument supplied: seed"))
+    ),
+    "gemini: unknown name": refusing(
+        seed=Fault(
+            400, {}, json.dumps([{"error": {"code": 400, "message": 'Unknown name "seed": Cannot find field.'}}])
+        )
+    ),
+    "thinking: budget used up": always(
+        Fault(200, {}, chat(None, "length", message={"reasoning_content": "hm " * 99}))
+    ),
+    "thinking: unfinished tag": always(Fault(200, {}, chat("<think>\nhm", "length"))),
+    "everything filtered": always(Fault(200, {}, chat("", "content_filter"))),
+    "empty answers": always(Fault(200, {}, chat("", "stop"))),
+    "mistral: content in parts": always(
+        Fault(200, {}, chat([{"type": "thinking", "thinking": [{"text": "x"}]}, {"type": "text", "text": "Good."}]))
+    ),
+    "usage null": always(Fault(200, {}, chat("Good film.", usage=None))),
+    "transformers: model loading": first(Fault(503, {}, json.dumps({"error": "loading", "estimated_time": 1.0}))),
+    "llama.cpp: model loading": first(Fault(503, {}, error("Loading model", code=503, type="unavailable_error"))),
+    "redirect without a location": always(Fault(307)),
+    "deep json": always(Fault(200, {}, '{"choices":' + "[" * 100_000)),
+    "deep json in an error": always(Fault(400, {}, '{"error":' + "[" * 100_000 + "]" * 100_000 + "}")),
+    "choices NaN": always(Fault(200, {}, '{"choices": NaN}')),
+    "number of 5000 digits": always(Fault(200, {}, '{"choices": ' + "9" * 5000 + "}")),
+    "nine megabytes": always(Fault(200, {}, " " * (9 * 2**20))),
+    "answer of one megabyte": always(Fault(200, {}, chat("." * 10**6 + "a"))),
+    "retry-after nan": first(Fault(429, {"retry-after": "nan"}, "slow")),
+    "retry-after negative": first(Fault(429, {"retry-after": "-5"}, "slow")),
+    "retry-after of no date": first(Fault(429, {"retry-after": "Mon, 99 Foo 99999 99:99:99 GMT"}, "slow")),
+    "retry-after of 5000 digits": first(Fault(429, {"retry-after": "9" * 5000}, "slow")),
+    "ratelimit of 5000 digits": first(Fault(429, {"ratelimit": f'"api";r=0;t={"9" * 5000}'}, "slow")),
+    "unknown encoding": always(Fault(200, {"content-encoding": "br"}, "xx")),
+}
+"""What real and hostile servers send, by name."""
+
+
+def share_of_first_attempts(
+    busy: float, broken: float, wait: str = "0"
+) -> Callable[[Mapping[str, Any], int], Fault | None]:
+    """429 (Retry-After `wait`) for a fixed share of payloads and 500 for another, on their first attempt."""
 
     def fault_for(payload: Mapping[str, Any], attempt: int) -> Fault | None:
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).digest()
         draw = int.from_bytes(digest[-4:]) / 2**32
         if attempt > 1 or draw >= busy + broken:
             return None
-        return Fault(429, {"retry-after": "0"}, "slow down") if draw < busy else Fault(500, {}, "oops")
+        return Fault(429, {"retry-after": wait}, "slow down") if draw < busy else Fault(500, {}, "oops")
 
     return fault_for
 
@@ -227,8 +338,11 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--busy", type=float, default=0.0)
     parser.add_argument("--broken", type=float, default=0.0)
+    parser.add_argument("--retry-after", default="0")
     options = parser.parse_args()
-    faulty = share_of_first_attempts(options.busy, options.broken) if options.busy or options.broken else None
+    faulty = None
+    if options.busy or options.broken:
+        faulty = share_of_first_attempts(options.busy, options.broken, options.retry_after)
     server = LLMServer(options.delay, fault_for=faulty, port=options.port)
     server.record = False
     server.serve_forever()

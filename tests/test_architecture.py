@@ -16,7 +16,7 @@ FOLDERS = {"s3_hf": ROOT / "s3_hf", "s3_hf.dataset_scripts": ROOT / "dataset_scr
 FOLDERS |= {"hf_localhub": ROOT / "localhub" / "hf_localhub"}
 RANKS = [
     {"errors"},
-    {"schema"},
+    {"schema", "keys", "proxies"},
     {"records", "config", "files", "locking", "retrying", "texts", "templates"},
     {"rows"},
     {"task", "journal", "store"},

@@ -1,5 +1,6 @@
 """The commands as a user types them, in a process of their own where it matters."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -15,8 +16,9 @@ from s3_hf.cli import display
 from s3_hf.errors import StorageError
 from s3_hf.files import read_rows, storage_errors
 from tests.conftest import film_reply
-from tests.llm_server import Fault, LLMServer
+from tests.llm_server import BEHAVIOURS, Fault, LLMServer, always
 from tests.run_maker import make_full_run
+from tests.threaded_server import QuietHandler, ThreadedServer
 
 
 def command(*arguments, env=None, check=False):
@@ -317,51 +319,71 @@ def test_a_server_that_checks_names_is_asked_for_the_model_it_serves(typed, reci
         assert typed(*asked, "--set", "llm_model=gpt-oss", "--run-dir", tmp_path / "named")[0] == 0
 
 
-def findings(typed, *arguments):
-    code, out, _ = typed("doctor", "--json", *arguments)
-    assert code == 0
+def findings(typed, *arguments, code=0):
+    exit_code, out, _ = typed("doctor", "--json", *arguments)
+    assert exit_code == code
     return json.loads(out)
 
 
-def test_doctor(typed):
-    with LLMServer(models=["qwen/qwen3", "gpt-oss"]) as server:
-        found = findings(typed, "--llm", server.url)
+def test_doctor_asks_one_tiny_chat(typed):
+    with LLMServer(models=["qwen/qwen3", "gpt-oss"], fault_for=BEHAVIOURS["mistral: seed forbidden"]) as server:
+        found = findings(typed, "--llm", server.url, code=2)["LLM endpoint"]
+        assert not found["ok"]
+        assert "found it unset and 'qwen/qwen3', 'gpt-oss'; choose one with --set llm_model=NAME" in found["found"]
+        assert not server.requests
+        found = findings(typed, "--llm", server.url, "--set", "llm_model=gpt-oss")
+        assert len(server.requests) == 2
     assert found["torch"]["ok"]
     assert found["training precision"]["found"] in ("bf16", "fp32")
-    assert found["LLM endpoint"] == {
-        "ok": True,
-        "found": f"{server.url} serves 'qwen/qwen3', 'gpt-oss'; choose one with --set llm_model=NAME",
-    }
+    assert found["LLM endpoint"]["ok"]
+    told = found["LLM endpoint"]["found"]
+    assert told.startswith(f"asked {server.url}/v1/chat/completions: gpt-oss answers '")
+    assert told.endswith("; it refuses fields: 'seed' is left out")
     assert "all-MiniLM-L6-v2" in found["embedded student"]["found"]
     assert found["extra 'plot'"]["found"].startswith("matplotlib 3")
 
 
 def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):
     monkeypatch.setenv("MY_KEY", "sk-wrong")
-    with LLMServer() as silent, LLMServer() as locked:
-        locked.lookup_status = 401
-        found = findings(typed, "--llm", silent.url, "--llm", locked.url + "/v1")
-        assert not found["LLM endpoint 1"]["ok"]
-        assert "lists no models: it answered HTTP 404 '" in found["LLM endpoint 1"]["found"]
-        assert found["LLM endpoint 1"]["found"].endswith("check llm and llm_model")
+    with LLMServer() as fine, LLMServer(fault_for=always(Fault(401, {}, "no"))) as locked:
+        found = findings(typed, "--llm", fine.url, "--llm", locked.url + "/v1", code=2)
+        assert found["LLM endpoint 1"]["ok"]
         assert not found["LLM endpoint 2"]["ok"]
         assert "HTTP 401" in found["LLM endpoint 2"]["found"]
         assert found["LLM endpoint 2"]["found"].endswith(
             "set endpoint.api_key_env (--api-key-env) to the environment variable that holds its key"
         )
-        told = findings(typed, "--llm", locked.url, "--api-key-env", "MY_KEY")["LLM endpoint"]["found"]
-        assert "HTTP 401" in told
-        assert told.endswith("correct the key in 'MY_KEY' (endpoint.api_key_env)")
+        told = findings(typed, "--llm", locked.url, "--api-key-env", "MY_KEY", code=2)["LLM endpoint"]["found"]
+        assert told.endswith("HTTP 401 'no'; correct the key in 'MY_KEY' (endpoint.api_key_env)")
         assert [received.headers.get("authorization") for received in locked.lookups] == [None, "Bearer sk-wrong"]
     monkeypatch.delenv("MY_KEY")
-    wrong = findings(typed, "--llm", "nope")["LLM endpoint"]
-    assert wrong == {
-        "ok": False,
-        "found": "nope lists no models: it is not a URL (an address must begin with http:// or https://); correct it",
-    }
-    found = findings(typed, "--api-key-env", "MY_KEY")["LLM key"]
+    for more in ((), ("--llm", "http://127.0.0.1:9")):
+        found = findings(typed, "--api-key-env", "MY_KEY", *more, code=2)
+        told = found["LLM endpoint" if more else "LLM key"]["found"]
+        assert "found 'MY_KEY', which is not set; export it" in told
+
+
+def test_doctor_repeats_no_key(typed):
+    key = "sk-proj-Ab12Cd34Ef56Gh78"
+    for arguments in (("--api-key-env", key), ("--llm", f"http://h?api_key={key}"), ("--llm", f"http://u:{key}@h")):
+        code, out, err = typed("doctor", *arguments)
+        assert (code, key in out + err) == (2, False)
+
+
+def test_doctor_waits_for_a_hub_that_drips(typed, monkeypatch):
+    class Drips(QuietHandler):
+        def do_GET(self):  # noqa: N802 - the name that http.server calls
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"H")
+                    time.sleep(0.05)
+
+    monkeypatch.setattr("s3_hf.cli.checkup.TIMEOUT", 0.5)
+    with ThreadedServer(Drips).serving() as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)
+        found = findings(typed)["Hub"]
     assert not found["ok"]
-    assert "found 'MY_KEY', which is not set; export it" in found["found"]
+    assert found["found"].startswith(f"{server.address} cannot be reached (")
 
 
 def test_markup_and_terminal_escapes_are_text(typed, tmp_path):

@@ -374,7 +374,8 @@ def test_a_passing_fault_is_tried_again(journal, fault):
         assert len(server.requests) == 2
         assert server.requests[1].at - server.requests[0].at > 0.025
     assert isinstance(outcomes[0], Completion)
-    assert (status.sent, status.retries, status.usage.requests) == (2, 1, 1)
+    assert (status.sent, status.retries, status.usage.requests) == (2, 1, 2)
+    assert status.reason
 
 
 @pytest.mark.parametrize("after", ["1", lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=2))])
@@ -417,7 +418,7 @@ def test_no_row_is_lost_under_faults(journal):
         outcomes, status = generate(journal, server.url, 300, concurrency=32)
         assert len(server.requests) == 300 + status.retries > 330
     assert {outcome.slot for outcome in outcomes} == {ask(number).slot for number in range(300)}
-    assert status.usage.requests == 300
+    assert status.usage.requests == status.sent
 
 
 def test_one_request_that_always_fails_does_not_stop_the_others(journal, monkeypatch):
@@ -442,7 +443,7 @@ def test_one_request_that_always_fails_does_not_stop_the_others(journal, monkeyp
     [
         (Fault(401), "set endpoint.api_key_env"),
         (Fault(403, {}, "no"), "answered HTTP 403 'no'; set endpoint.api_key_env"),
-        (Fault(402, {}, "pay"), "endpoint.bill_to"),
+        (Fault(402, {}, "pay"), "there is no credit left"),
         (Fault(404, {}, '{"detail": "Not Found"}'), "HTTP 404 'Not Found'; the URL or model does not exist there"),
         (Fault(308, {"location": "https://elsewhere"}), "redirects to 'https://elsewhere'; give the address"),
     ],
@@ -508,7 +509,7 @@ def test_odd_answers_that_are_completions(journal):
     with LLMServer(faults=[Fault(200, {}, body) for body in bodies]) as server:
         outcomes, _ = generate(journal, server.url, 3, concurrency=1)
     assert [outcome.text for outcome in outcomes] == ["", "a?b", "x"]
-    assert [outcome.usage for outcome in outcomes] == [Usage(1, 0, 0, 0.0)] * 3
+    assert [outcome.usage for outcome in outcomes] == [Usage(1, 4, tokens, 0.0) for tokens in (0, 1, 1)]
     assert outcomes[2].model == "real"
 
 
@@ -543,7 +544,7 @@ def test_a_dead_endpoint_is_dead_within_a_minute(monkeypatch):
     """The schedule of attempts of the real constants, without waiting for it."""
     monkeypatch.undo()
     address = Address("it")
-    endpoint = Endpoint(address, inference=None)
+    endpoint = Endpoint(address)
     failure = failures.Failure(failures.FailureKind.DOWN, "could not be reached")
     now = 1000.0
     for _ in range(100):
@@ -585,15 +586,18 @@ def test_a_failed_client_says_the_same_at_once(journal, impatient):
 # --- limits ---
 
 
-def test_max_requests_is_exact_and_what_is_in_flight_is_kept(journal):
+def test_max_requests_counts_what_is_sent_and_what_is_in_flight_is_kept(journal):
     with LLMServer(delay=0.02, fault_for=share_of_first_attempts(0.2, 0.2)) as server:
         outcomes, status = generate(journal, server.url, 100, concurrency=16, max_requests=30)
-        assert len(server.requests) - status.retries == 30
-    assert sum(isinstance(outcome, Completion) for outcome in outcomes) == 30
+        assert len(server.requests) == status.sent == 30
+    made = sum(isinstance(outcome, Completion) for outcome in outcomes)
+    assert 0 < made < 30
     errors = {str(outcome) for outcome in outcomes if isinstance(outcome, BudgetReached)}
     assert len(errors) == 1
-    assert "the limit max_requests=30 is reached with 30 requests" in errors.pop()
-    assert journal.usage().requests == 30
+    error = errors.pop()
+    assert "the limit max_requests=30 is reached with 30 requests sent" in error
+    assert " were repeated, the last because it answered HTTP " in error
+    assert made <= journal.usage().requests <= 30
 
 
 def test_limits_count_the_whole_history(tmp_path):
@@ -609,11 +613,11 @@ def test_limits_count_the_whole_history(tmp_path):
         assert len(server.requests) == 20
 
 
-def test_a_request_that_fails_frees_its_place_under_the_limit(journal):
+def test_a_refused_request_counts_towards_the_limit(journal):
     with LLMServer(faults=[Fault(400, {}, "bad")], delay=0.05) as server:
         outcomes, _ = generate(journal, server.url, 10, concurrency=4, max_requests=5)
-        assert len(server.requests) == 6
-    assert Counter(type(outcome) for outcome in outcomes) == {Completion: 5, RequestError: 1, BudgetReached: 4}
+        assert len(server.requests) == 5
+    assert Counter(type(outcome) for outcome in outcomes) == {Completion: 4, RequestError: 1, BudgetReached: 5}
 
 
 @pytest.mark.parametrize(
@@ -664,7 +668,7 @@ def test_cancelled_requests_free_their_slots(journal):
 def test_a_place_granted_to_a_cancelled_waiter_goes_to_the_next():
     async def run():
         address = Address("it")
-        balancer = Balancer((Endpoint(address, inference=None),), concurrency=1)
+        balancer = Balancer((Endpoint(address),), concurrency=1)
         held = await balancer.take()
         waiting, after = (asyncio.create_task(balancer.take()) for _ in range(2))
         await asyncio.sleep(0)

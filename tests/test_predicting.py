@@ -21,6 +21,7 @@ from s3_hf.predicting.tables import check_out, read_texts, with_results, write_r
 from s3_hf.records import Columns
 from s3_hf.rows.formats import READERS
 from s3_hf.training import fit, predict
+from tests.llm_server import Fault, LLMServer, always
 from tests.model_server import serving
 from tests.run_maker import make_full_run
 from tests.training.test_kinds import PAIR, SPAN, job, pairs, spans
@@ -131,6 +132,65 @@ def test_an_endpoint_that_wakes_up_is_waited_for(model):
 def test_a_refusal_is_one_sentence(model, refusals, sentence):
     with serving(model, refusals=refusals) as server, pytest.raises(StudentError, match=sentence):
         HostedStudent("me/model", server.url).predict(TEXTS[:1])
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_texts_and_keys_follow_no_redirect(status):
+    with LLMServer() as other, LLMServer(faults=[Fault(status, {"location": other.url})] * 9) as server:
+        with pytest.raises(StudentError, match=f"it answered HTTP {status} and redirects to '{other.url}'"):
+            HostedStudent("me/model", server.url, "secret-key").predict(TEXTS[:1])
+        assert not other.requests + other.lookups
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        "[]",
+        "[[]]",
+        '[{"label": "x"}]',
+        '[{"label": "x", "score": "much"}]',
+        '[{"label": "x", "score": NaN}]',
+        '[{"label": {"a": 1}, "score": 1}]',
+        '{"label": 1}',
+        "9" * 5000,
+        '"secret-key"',
+        " " * (9 * 2**20),
+    ],
+    ids=lambda body: body[:20],
+)
+def test_what_is_no_prediction_is_one_sentence(body, status):
+    with LLMServer(fault_for=always(Fault(status, {}, body))) as server:
+        with pytest.raises(StudentError) as caught:
+            HostedStudent("me/model", server.url, "secret-key").predict(TEXTS[:1])
+        assert len(server.requests) == 1
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "headers", [{"retry-after": "nan"}, {"retry-after": "-5"}, {"ratelimit": f"r=0;t={'9' * 5000}"}]
+)
+def test_a_wait_that_is_none_is_a_growing_pause(monkeypatch, headers):
+    monkeypatch.setattr("s3_hf.predicting.hosted.PATIENCE", 0.0)
+    with LLMServer(fault_for=always(Fault(503, headers, "no"))) as server:
+        with pytest.raises(StudentError, match="HTTP 503 'no'"):
+            HostedStudent("me/model", server.url).predict(TEXTS[:1])
+        assert len(server.requests) == 5
+        assert server.requests[-1].at - server.requests[0].at > 3
+
+
+def test_the_hub_token_is_refused_as_the_key_of_a_url(monkeypatch, typed):
+    token = "hf_" + "Ab1" * 11
+    monkeypatch.setenv("INNOCENT", token)
+    with LLMServer() as server:
+        with pytest.raises(ConfigError, match="found the Hub token, which is never sent to"):
+            HostedStudent("me/model", server.url, token)
+        error = typed("predict", "me/model", "x", "--hosted", server.url, "--api-key-env", "INNOCENT")
+        assert "found the Hub token" in " ".join(error.split())
+        assert not server.requests
+    assert token not in error
 
 
 def test_a_ctrl_c_ends_the_asking(model, monkeypatch):

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
 from s3_hf.errors import ConfigError, S3Error, printable
+from s3_hf.proxies import exempt_loopback, unusable
 
 
 class _Commands(TyperGroup):
@@ -69,6 +70,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # else it warns of each push without changes
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    exempt_loopback()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("s3_hf.hub").setLevel(logging.INFO)  # what a push does and for how long
     try:
@@ -76,6 +78,11 @@ def main() -> None:
         app()
     except S3Error as error:
         _report(f"error: {error}", error)
+        sys.exit(2)
+    except (ImportError, ValueError) as error:
+        if (sentence := unusable(error)) is None:
+            raise
+        _report(f"error: {sentence}", sentence)
         sys.exit(2)
     except OSError as error:
         _report_disk(error)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from s3_hf.errors import ConfigError, S3Error, installing
+from s3_hf.errors import S3Error, installing
+
+if TYPE_CHECKING:
+    from s3_hf.config import RunConfig
 
 TIMEOUT = 5
 """Seconds that the Hub has to answer."""
@@ -24,16 +28,17 @@ class Finding:
     name: str
     ok: bool
     detail: str
+    asked: bool = False
+    """Whether the user asked for this check, so that its failure is one of the command."""
 
 
-def checkup(urls: Sequence[str], api_key_env: str | None = None) -> list[Finding]:
+def checkup(config: RunConfig | None) -> list[Finding]:
     """Return all findings.
 
     Args:
-        urls: LLM endpoints, which are asked for their lists of models.
-        api_key_env: environment variable that holds their key.
+        config: settings of the LLM, which is asked one tiny chat at each of its URLs; None asks none.
     """
-    return [*_installed(), *_embedded(), *_services(), *_endpoints(urls, api_key_env), *_hardware()]
+    return [*_installed(), *_embedded(), *_services(), *(_endpoints(config) if config else ()), *_hardware()]
 
 
 def _installed() -> Iterator[Finding]:
@@ -65,42 +70,39 @@ def _embedded() -> Iterator[Finding]:
 
 
 def _services() -> Iterator[Finding]:
-    import httpx2
     from huggingface_hub import constants, get_token
+
+    from s3_hf.keys import without_secrets
+    from s3_hf.llm.probing import status_of
+    from s3_hf.loop.asynchronous import run_coroutine
 
     yield Finding("Hub token", get_token() is not None, "present" if get_token() else "none; `hf auth login` to push")
     url = constants.ENDPOINT
-    try:
-        answer = httpx2.get(url, timeout=TIMEOUT, follow_redirects=True)
-        yield Finding("Hub", answer.status_code < 500, f"{url} answers with {answer.status_code}")
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        yield Finding("Hub", False, f"{url} cannot be reached ({type(error).__name__})")
+    found = run_coroutine(status_of(url, TIMEOUT))
+    if isinstance(found, int):
+        yield Finding("Hub", found < 500, f"{without_secrets(url)} answers with {found}")
+    else:
+        yield Finding("Hub", False, f"{without_secrets(url)} cannot be reached ({found})")
 
 
-def _endpoints(urls: Sequence[str], api_key_env: str | None) -> Iterator[Finding]:
-    from s3_hf.config import LLMConfig
-    from s3_hf.llm.access import read_key, shortened, without_secrets
-    from s3_hf.llm.failures import Failure
-    from s3_hf.llm.models import probe
+def _endpoints(config: RunConfig) -> Iterator[Finding]:
+    from s3_hf.config import LOCAL
+    from s3_hf.llm.access import read_key
+    from s3_hf.llm.probing import probe
     from s3_hf.loop.asynchronous import run_coroutine
 
-    settings = LLMConfig(api_key_env=api_key_env)
-    try:
-        read_key(api_key_env)
-    except ConfigError as error:
-        yield Finding("LLM key", False, str(error))
-        settings = LLMConfig()
+    if config.llm == LOCAL:
+        try:
+            read_key(config.endpoint.api_key_env)
+        except S3Error as error:
+            yield Finding("LLM key", False, str(error), asked=True)
+        return
+    urls = config.llm_urls or (None,)
     for number, url in enumerate(urls, 1):
-        name = f"LLM endpoint {number}" if len(urls) > 1 else "LLM endpoint"
-        models = run_coroutine(probe(url, settings))
-        if isinstance(models, Failure):
-            detail = f"lists no models: it {models.reason}; {models.advice or 'check that it runs and see its log'}"
-        elif models:
-            choose = "; choose one with --set llm_model=NAME" if len(models) > 1 else ""
-            detail = f"serves {shortened(models)}{choose}"
-        else:
-            detail = "answers, but names no model"
-        yield Finding(name, not isinstance(models, Failure), f"{without_secrets(url)} {detail}")
+        found = run_coroutine(probe(config, url))
+        yield Finding(
+            f"LLM endpoint {number}" if len(urls) > 1 else "LLM endpoint", found.ok, found.detail, asked=True
+        )
 
 
 def _hardware() -> Iterator[Finding]:

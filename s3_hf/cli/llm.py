@@ -40,17 +40,26 @@ def serve(
 
 
 def doctor(
-    url: list[str] = typer.Option(None, "--llm", help="Endpoint URL to check (repeatable)."),
+    llm: list[str] = typer.Option(
+        None, "--llm", help="Endpoint URL or model id to ask one tiny chat (repeatable for URLs)."
+    ),
     api_key_env: str = options.API_KEY_ENV,
+    assignments: list[str] = options.SET,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
 ) -> None:
-    """Check the installed packages, the endpoints, the Hub token and the hardware."""
+    """Check the installed packages, the endpoints, the Hub token and the hardware.
+
+    The exit code is 2 if an endpoint of `--llm` does not answer.
+    """
     from s3_hf.cli import display
     from s3_hf.cli.checkup import checkup
 
-    findings = checkup(url or [], api_key_env)
+    flags = {"task": "doctor", "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    findings = checkup(options.settings(None, flags, assignments) if llm or assignments or api_key_env else None)
     if as_json:
         display.show_json({one.name: {"ok": one.ok, "found": one.detail} for one in findings})
     else:
         for one in findings:
             display.show_text(f"{'ok ' if one.ok else '-- '} {one.name:22}{one.detail}")
+    if any(one.asked and not one.ok for one in findings):
+        raise typer.Exit(2)

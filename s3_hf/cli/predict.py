@@ -61,7 +61,7 @@ def predict(
         from s3_hf.llm.access import read_key
         from s3_hf.predicting.hosted import HostedStudent
 
-        results = HostedStudent(model, url, read_key(api_key_env)).predict(inputs.texts, inputs.contexts)
+        results = HostedStudent(model, url, read_key(api_key_env, url)).predict(inputs.texts, inputs.contexts)
     else:
         from s3_hf.predicting.student import Student
 
@@ -78,13 +78,11 @@ def predict(
 
 def _endpoint(hosted: str | None) -> str | None:
     """Return the URL of `--hosted`, or None for Inference Providers."""
-    from s3_hf.config import checked_url
+    from s3_hf.keys import checked_url
 
     if hosted in (None, PROVIDERS):
         return None
     try:
         return checked_url(str(hosted))
     except ValueError as error:
-        raise ConfigError(
-            f"--hosted must be the URL of an endpoint, found {hosted!r} ({error}); correct it"
-        ) from error
+        raise ConfigError(f"--hosted must be the URL of an endpoint: {error}") from error

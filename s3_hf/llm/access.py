@@ -1,24 +1,27 @@
-"""Reach an endpoint: its address, its key and never the Hub token, its HTTP connections, the models it lists."""
+"""Reach an endpoint: its address, its keys and never the Hub token, its HTTP connections, the models it lists."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
-import os
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import AsyncInferenceClient, get_async_session
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import get_async_session, get_token
+from huggingface_hub.inference._providers import get_provider_helper
 
 from s3_hf.config import LLMConfig
 from s3_hf.errors import ConfigError
+from s3_hf.keys import expanded, read_variable, without_secrets
 from s3_hf.llm.answers import read_models
+from s3_hf.llm.exchange import ACCEPTED, exchange
+from s3_hf.proxies import LOOPBACK, unusable
 
 CONNECT_TIMEOUT = 15.0
 """Seconds until an address that does not respond at all is given up."""
@@ -32,8 +35,12 @@ POOL_SIZE = 4
 NAMES_SHOWN = 12
 """Most names of models in a message."""
 
-LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-LOOPBACK_URL = r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]"
+UNPROXIED = dict.fromkeys(f"all://[{host}]" if ":" in host else f"all://{host}" for host in LOOPBACK)
+"""Mounts of an HTTP client that never asks loopback through a proxy."""
+
+_LOOPBACK_URL = r"http://(127\.0\.0\.1|localhost|\[::1\])([:/?#]|$)"
+_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?:/|$)|/openai$")
+"""What a path holds that is a base URL as it stands."""
 
 Pools = tuple[httpx2.AsyncClient, ...]
 
@@ -42,110 +49,139 @@ Pools = tuple[httpx2.AsyncClient, ...]
 class Address:
     """Where requests go.
 
-    `name` stands for it in messages and holds no secret, `url` is None for a model id on Inference Providers, and
-    `key_advice` is what to do about a missing or wrong key.
+    `name` stands for it in messages and holds no secret, `url` is None for a model id on Inference Providers,
+    `headers` are sent with every request, `secrets` are masked in messages and answers, and `key_advice` is what to
+    do about a missing or wrong key.
     """
 
     name: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)
     key_advice: str = "correct the key"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-class PooledClient(AsyncInferenceClient):
-    """An `AsyncInferenceClient` that sends its requests through the pools, in turn.
-
-    `set_async_client_factory`, the public way, would change every client of the process.
-    """
-
-    def __init__(self, pools: Pools, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._turns = itertools.cycle(pools)
-
-    async def _get_async_client(self) -> httpx2.AsyncClient:
-        return next(self._turns)
-
-
-def read_key(variable: str | None) -> str | None:
+def read_key(variable: str | None, url: str | None = None) -> str | None:
     """Return the key in the environment variable, or None if no variable is named.
 
     Raises:
-        ConfigError: the variable is not set.
+        ConfigError: the variable is not set, or holds the Hub token or another secret that `url` must not get.
     """
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"endpoint.api_key_env (--api-key-env) must name an environment variable with a key, found {variable!r}, "
-            "which is not set; export it or remove the setting"
-        )
-    return key
-
-
-def credentials(key: str | None) -> dict[str, Any]:
-    """Return the arguments that make an inference client send this key, or none, but never the user's Hub token.
-
-    Without a key and a header of its own, the client would send the token to whatever URL it is pointed at.
-    """
-    return {"api_key": key or "none", "headers": None if key else {"authorization": None}}
+    return None if variable is None else read_variable(variable, url, "endpoint.api_key_env (--api-key-env)")
 
 
 def addresses(model: str | None, urls: tuple[str, ...], settings: LLMConfig) -> tuple[Address, ...]:
     """Return one address per URL, or without URLs the one of the model id.
 
     Raises:
-        ConfigError: there is neither a model nor a URL, or the variable that should hold the key is not set.
+        ConfigError: there is neither a model nor a URL, or a variable that should hold a key is not set or may not be
+            sent there.
     """
-    key, variable = read_key(settings.api_key_env), settings.api_key_env
     if urls:
-        advice = (
-            f"correct the key in {variable!r} (endpoint.api_key_env)"
-            if key
-            else "set endpoint.api_key_env (--api-key-env) to the environment variable that holds its key"
-        )
-        return tuple(Address(f"the endpoint {without_secrets(url)!r}", url, key, advice) for url in urls)
+        return tuple(_url_address(url, settings) for url in urls)
     if model is None:
         raise ConfigError("a model id or the URL of an endpoint is needed as llm, found neither; give one")
+    key = read_key(settings.api_key_env)
     advice = (
-        f"correct the key in {variable!r}"
+        f"correct the key in {settings.api_key_env!r}"
         if key
         else "log in with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers"
     )
     advice += "; for a model of another service give its URL as llm and its name as llm_model"
-    return (Address(f"the model {model!r}", None, key, advice),)
+    billed = {"X-HF-Bill-To": settings.bill_to} if settings.bill_to else {}
+    secrets = tuple(one for one in (key, get_token()) if one)
+    return (Address(f"the model {model!r}", None, key, advice, billed, secrets),)
+
+
+def _url_address(url: str, settings: LLMConfig) -> Address:
+    key, variable = read_key(settings.api_key_env, url), settings.api_key_env
+    target, secrets = expanded(url, url, "llm", quoted=True)
+    headers = {"user-agent": "s3-hf", **({"authorization": f"Bearer {key}"} if key else {})}
+    for name, text in settings.headers.items():
+        headers[name.lower()], more = expanded(text, url, f"endpoint.headers.{name}")
+        secrets += more
+    advice = (
+        f"correct the key in {variable!r} (endpoint.api_key_env)"
+        if key
+        else "correct the key in endpoint.headers"
+        if settings.headers
+        else "set endpoint.api_key_env (--api-key-env) to the environment variable that holds its key"
+    )
+    name = f"the endpoint {without_secrets(url)!r}"
+    return Address(name, target, key, advice, headers, (*secrets, *((key,) if key else ())))
 
 
 def open_pools(urls: tuple[str, ...], concurrency: int) -> Pools:
     """Return HTTP pools that all endpoints share, with a connection kept for each slot; the caller closes them.
 
     A URL is reached whatever HF_HUB_OFFLINE says, since it is not the Hub and nothing else can be reached through its
-    pools (redirects are refused); a model id keeps `huggingface_hub`'s own guard. On loopback no proxy is used.
-    Proxies and certificates are otherwise taken from the environment.
+    pools (redirects are refused); a model id keeps `huggingface_hub`'s own guard. On loopback no proxy is used, and no
+    cookie is kept. Proxies and certificates are otherwise taken from the environment.
+
+    Raises:
+        ConfigError: a proxy or the file of certificates cannot be used.
     """
     hooks = {} if urls else get_async_session().event_hooks
-    # Reading the certificates takes 40 ms; without any, TLS would be refused.
-    plain = urls and all(re.match(LOOPBACK_URL, url) for url in urls)
-    certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else httpx2.create_ssl_context()
-    return tuple(
-        httpx2.AsyncClient(
-            verify=certificates,
-            event_hooks={"request": hooks.get("request", []), "response": [_raise_for_status]},
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=concurrency),
-            mounts=dict.fromkeys(LOOPBACK),
+    plain = bool(urls) and all(re.match(_LOOPBACK_URL, url) for url in urls)
+    certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else trusted_certificates()
+    try:
+        return tuple(
+            httpx2.AsyncClient(
+                verify=certificates,
+                event_hooks={"request": hooks.get("request", [])},
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=concurrency),
+                # Connecting alone has a limit here: the time of a whole request is the caller's to limit.
+                timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
+                headers={"accept-encoding": ", ".join(ACCEPTED[2:])},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                mounts=UNPROXIED,
+                trust_env=not plain,
+            )
+            for _ in range(math.ceil(concurrency / POOL_SIZE))
         )
-        for _ in range(math.ceil(concurrency / POOL_SIZE))
-    )
+    except (ImportError, ValueError) as error:
+        raise (unusable(error) or error) from error
 
 
-def open_client(address: Address, model: str | None, settings: LLMConfig, pools: Pools) -> PooledClient:
-    """Return the inference client of an address, or of the model id where the address is no URL; nothing is sent."""
+def trusted_certificates() -> ssl.SSLContext:
+    """Return the certificates that the environment says to trust; reading them takes 40 ms.
+
+    Raises:
+        ConfigError: SSL_CERT_FILE or SSL_CERT_DIR cannot be read.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        raise ConfigError(
+            f"SSL_CERT_FILE and SSL_CERT_DIR must name certificates in PEM form, found {str(error)!r}; correct or "
+            "unset them"
+        ) from error
+
+
+async def complete(
+    address: Address, pool: httpx2.AsyncClient, settings: LLMConfig, body: Mapping[str, Any], model: str | None
+) -> Any:
+    """Send one request for a chat completion and return the parsed body of its answer.
+
+    Args:
+        address: where to send it.
+        pool: connections.
+        settings: the provider of a model id.
+        body: of the request.
+        model: the model id, where the address is no URL.
+
+    Raises:
+        Exception: one of `failures.ATTEMPT_ERRORS`.
+    """
     if address.url is not None:
-        target: dict[str, Any] = {"model": address.url, **credentials(address.key)}
-    else:
-        target = {"model": model, "provider": settings.provider, "bill_to": settings.bill_to, "api_key": address.key}
-    # Connecting alone has a limit here: the time of a whole request is the caller's to limit.
-    return PooledClient(pools, timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT), **target)
+        return await exchange(pool, "POST", chat_url(address.url), address.headers, body)
+    helper = get_provider_helper(settings.provider, task="conversational", model=model)  # type: ignore[arg-type]
+    rest = {name: value for name, value in body.items() if name != "messages"}
+    asked = helper.prepare_request(
+        inputs=body["messages"], parameters=rest, headers=dict(address.headers), model=model, api_key=address.key
+    )
+    return await exchange(pool, "POST", asked.url, asked.headers, asked.json)
 
 
 async def list_models(address: Address, pool: httpx2.AsyncClient) -> tuple[str, ...]:
@@ -154,32 +190,33 @@ async def list_models(address: Address, pool: httpx2.AsyncClient) -> tuple[str, 
     Raises:
         Exception: one of `failures.ATTEMPT_ERRORS`: the endpoint cannot be reached, refuses, or answers no JSON.
     """
-    headers = {"authorization": f"Bearer {address.key}"} if address.key else {}
     async with asyncio.timeout(LISTING_TIMEOUT):
-        answer = await pool.get(models_url(str(address.url)), headers=headers)
-    return read_models(answer.json())
+        return read_models(await exchange(pool, "GET", models_url(str(address.url)), address.headers))
+
+
+def chat_url(url: str) -> str:
+    """Return the URL that completes chats: the URL itself, or the one below its base.
+
+    A path that names a version or ends in `/openai` is a base as it stands; to another one `/v1` is added.
+    """
+    return _below(url, "/chat/completions")
 
 
 def models_url(url: str) -> str:
-    """Return the URL at which an OpenAI-compatible server lists its models, from the one that completes chats."""
+    """Return the URL at which an OpenAI-compatible server lists its models, from the one that `chat_url` takes."""
+    return _below(url, "/models")
+
+
+def _below(url: str, end: str) -> str:
     parts = urlsplit(url)
-    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
-    return parts._replace(path=f"{path}/v1/models").geturl()
-
-
-def without_secrets(url: str) -> str:
-    """Return the URL without user, password and query."""
-    return re.sub(r"(?<=://).*@", "", url.partition("?")[0])
+    path = parts.path.rstrip("/")
+    base = path.removesuffix("/chat/completions")
+    if base == path and not _VERSION.search(base):
+        base += "/v1"
+    return parts._replace(path=base + end, fragment="").geturl()
 
 
 def shortened(names: tuple[str, ...]) -> str:
     """Return the first names for a message, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(map(repr, names[:NAMES_SHOWN])) + more
-
-
-async def _raise_for_status(response: httpx2.Response) -> None:
-    """Raise before `huggingface_hub` reads the error body, which it takes for a JSON object."""
-    if response.status_code >= 300:
-        await response.aread()
-        raise HfHubHTTPError(f"HTTP {response.status_code}", response=response)
+    return ", ".join(repr(name[:200]) for name in names[:NAMES_SHOWN]) + more

@@ -6,8 +6,6 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from huggingface_hub import AsyncInferenceClient
-
 from s3_hf.errors import S3Error
 from s3_hf.llm.access import Address
 from s3_hf.llm.failures import Failure, FailureKind
@@ -35,7 +33,6 @@ class Endpoint:
     """
 
     address: Address
-    inference: AsyncInferenceClient
     serves: tuple[str, ...] | None = None
     """Names of the models that it lists; None until it was asked."""
     outstanding: int = 0
@@ -99,7 +96,7 @@ class Balancer:
 
     @property
     def outstanding(self) -> int:
-        """Requests sent and not yet answered."""
+        """Requests sent whose answer has not arrived or is not recorded yet."""
         return sum(endpoint.outstanding for endpoint in self.endpoints)
 
     async def take(self, *, first: bool = False) -> Endpoint:

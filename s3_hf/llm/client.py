@@ -7,20 +7,23 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from huggingface_hub.errors import HfHubHTTPError
+
 from s3_hf.config import LLMConfig
-from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, S3Error
+from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, S3Error, StorageError, SynthesisError
 from s3_hf.journal import Journal
-from s3_hf.llm.access import addresses, open_client, open_pools
-from s3_hf.llm.answers import read_completion
+from s3_hf.llm.access import addresses, open_pools
 from s3_hf.llm.balance import BUSY_AFTER, MANY, Balancer, Endpoint
 from s3_hf.llm.failures import ATTEMPT_ERRORS, Failure, FailureKind, classify
 from s3_hf.llm.limits import Limits
 from s3_hf.llm.models import ModelChooser
-from s3_hf.records import Completion, Request, Usage
+from s3_hf.llm.sending import Sender
+from s3_hf.llm.status import ClientStatus
+from s3_hf.records import Completion, Request
 from s3_hf.retrying import backoff
 
 logger = logging.getLogger(__name__)
@@ -28,34 +31,18 @@ logger = logging.getLogger(__name__)
 KEPT = "every completion so far is kept, and the same command goes on from there"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStatus:
-    """Progress of a client, for a display and a forecast.
-
-    `sent` counts attempts, `retries` those after a request's first, `finished` completions that an endpoint gave,
-    `replayed` those that the journal had. `usage` is everything that the journal's run ever paid for; a server that
-    reports no token counts adds 0 tokens. Rates are per second since the first request was sent.
-    """
-
-    sent: int = 0
-    finished: int = 0
-    replayed: int = 0
-    outstanding: int = 0
-    retries: int = 0
-    usage: Usage = field(default_factory=Usage)
-    requests_per_second: float = 0.0
-    tokens_per_second: float = 0.0
-
-
 class Client:
     """Completes requests from the journal or an LLM endpoint: `async with Client(...) as client`.
 
     A failed attempt is repeated up to `settings.retries` times after a growing pause. An answer that asks to wait
     (429, or 503 with Retry-After) is no failure of the request and is repeated for up to 10 minutes. A request that
-    waits to be repeated holds no slot. The client fails when all its endpoints are dead, as `Endpoint` defines it.
+    waits to be repeated holds no slot; one that is answered holds its slot until the answer is in the journal, so that
+    a killed process repeats at most `concurrency` requests however slow the disk. The client fails when all its
+    endpoints are dead, as `Endpoint` defines it.
 
-    Limits count the journal's whole history. `max_requests` is exact; tokens and cost are known only from answers (0
-    where the server reports none), so `max_tokens` and `max_cost` are passed by the requests that are under way.
+    Limits count the journal's whole history. `max_requests` counts what is sent, repetitions included, and is exact
+    in one start; of earlier starts it counts requests that were answered in the end, with their repetitions. Tokens
+    and cost are known only from answers, so `max_tokens` and `max_cost` are passed by what is under way.
 
     Args:
         model: model id on Inference Providers if `urls` is empty, else the model to ask the URLs for; None asks for
@@ -81,16 +68,18 @@ class Client:
         self._limits = Limits(settings)
         targets = addresses(model, urls, settings)
         self._pools = open_pools(urls, settings.concurrency)
-        self._endpoints = tuple(Endpoint(one, open_client(one, model, settings, self._pools)) for one in targets)
+        self._sender = Sender(settings, self._pools, journal)
+        self._endpoints = tuple(Endpoint(one) for one in targets)
         self._balancer = Balancer(self._endpoints, settings.concurrency)
         self._models = ModelChooser(self._endpoints, self._pools[0], journal.model())
         self._failure: S3Error | None = None
         self._failed = asyncio.Event()
         self._idle = asyncio.Event()
         self._paid_before = self._paid = journal.usage()
-        self._admitted = self._unanswered = 0
+        self._admitted = 0
         self._finished = self._replayed = self._sent = self._retries = 0
         self._first_at = self._last_at = 0.0
+        self._reason = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,10 +104,16 @@ class Client:
             replayed=self._replayed,
             outstanding=outstanding,
             retries=self._retries,
+            reason=self._reason,
             usage=self._paid,
             requests_per_second=self._finished / seconds,
             tokens_per_second=(self._paid.tokens - self._paid_before.tokens) / seconds,
         )
+
+    @property
+    def dialect(self) -> str:
+        """What the endpoint refuses, in words; empty if it takes every field."""
+        return self._sender.dialect.changes()
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion of the request, which is in the journal by then.
@@ -128,35 +123,29 @@ class Client:
             EndpointError: the endpoints are dead, refuse, or do not answer with chat completions; every later call
                 raises the same at once.
             ConfigError: an endpoint serves several models, and the settings name none.
-            BudgetReached: a limit is reached; raised once the requests under way are in the journal.
+            SynthesisError: the first answers are all empty.
+            BudgetReached: a limit is reached; raised for a new request once those under way are in the journal.
             StorageError: the journal cannot be written.
         """
         self._raise_failure()
-        sha = request.payload_sha()
-        recorded = self._journal.get(request.slot, sha)
+        recorded = self._journal.get(request.slot, request.payload_sha())
         if recorded is not None:
             self._replayed += 1
             self._notify()
             return recorded
         endpoint = await self._admit()
         try:
-            try:
-                completion = await self._ask(endpoint, request)
-                self._paid += completion.usage
-            finally:
-                self._unanswered -= 1
-            await self._record(sha, completion)
+            return await self._ask(endpoint, request)
         finally:
             self._admitted -= 1
             if not self._admitted:
                 self._idle.set()
-        return completion
 
     async def _admit(self) -> Endpoint:
         """Wait for a slot and count the request as under way, unless a limit forbids it."""
         while True:
             endpoint = await self._slot()
-            limit = self._limits.reached(self._paid, self._unanswered)
+            limit = self._reached()
             if limit is None:
                 break
             self._balancer.give_back(endpoint)
@@ -165,7 +154,6 @@ class Client:
             await self._idle.wait()
             self._raise_failure()
         self._admitted += 1
-        self._unanswered += 1
         self._idle.clear()
         return endpoint
 
@@ -178,15 +166,16 @@ class Client:
         return endpoint
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Completion:
-        """Send the request until it is answered; the caller holds a slot on `endpoint`."""
+        """Send the request until its answer is in the journal; the caller holds a slot on `endpoint`."""
         began = asyncio.get_running_loop().time()
         failures = 0
         for attempt in itertools.count(1):
             self._sent += 1
             self._retries += attempt > 1
-            outcome = await self._attempt(endpoint, request)
+            outcome = await self._attempt(endpoint, request, attempt)
             if isinstance(outcome, Completion):
                 return outcome
+            self._reason = outcome.reason
             busy = outcome.kind is FailureKind.BUSY
             failures += not busy
             self._check(endpoint, outcome)
@@ -197,10 +186,20 @@ class Client:
             self._notify()
             await self._pause(max(outcome.wait, backoff(attempt)))
             endpoint = await self._slot(first=True)
+            if (limit := self._reached()) is not None:
+                self._balancer.give_back(endpoint)
+                raise self._fail(BudgetReached(limit))
         raise AssertionError("unreachable")
 
-    async def _attempt(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
-        """Send the request once, tell the endpoint's breaker how it went, and give the slot back."""
+    def _reached(self) -> str | None:
+        """Return a sentence about the limit that is reached, or None."""
+        limit = self._limits.reached(self._paid, self._paid_before.requests + self._sent)
+        if limit is None or not self._retries:
+            return limit
+        return f"{limit} ({self._retries} were repeated, the last because it {self._reason})"
+
+    async def _attempt(self, endpoint: Endpoint, request: Request, attempt: int) -> Completion | Failure:
+        """Send the request once, tell the endpoint's breaker how it went, record the answer, give the slot back."""
         clock = asyncio.get_running_loop().time
         sent_at = clock()
         self._first_at = self._first_at or sent_at
@@ -211,27 +210,37 @@ class Client:
             if endpoint.failed(failure, sent_at, clock()) and len(self._endpoints) > 1:
                 logger.warning("%s is left out and tried again later: it %s", endpoint.address.name, failure.reason)
             return failure
-        except ConfigError as error:
+        except (ConfigError, StorageError, SynthesisError) as error:
             raise self._fail(error) from None
         else:
             endpoint.succeeded(clock())
+            spent = replace(completion.usage, requests=completion.usage.requests + attempt - 1)
+            completion = replace(completion, usage=spent)
+            await self._record(request, completion)
             return completion
         finally:
             self._balancer.give_back(endpoint)
 
     async def _send(self, endpoint: Endpoint, request: Request) -> Completion:
-        """Build the HTTP request, send it and read the answer: the one place that knows the endpoint's dialect."""
+        """Send the request once, or once more for each field that is refused, and return the answer."""
         model = self._model or await self._models.choose(endpoint)
-        asked = model if endpoint.address.url else None  # a model id is the inference client's own
-        async with asyncio.timeout(self._settings.timeout):
-            answer = await endpoint.inference.chat_completion(**request.payload(), model=asked)
-        completion = read_completion(answer, request.slot)
+
+        def again(error: HfHubHTTPError) -> bool:
+            self._reason = classify(error, endpoint.address).reason
+            allowed = self._reached() is None
+            self._sent += allowed
+            self._retries += allowed
+            return allowed
+
+        completion = await self._sender.send(endpoint.address, request, model, again)
         usage = self._limits.priced(completion.usage)
         return replace(completion, usage=usage, model=self._model or completion.model or model or "")
 
-    async def _record(self, sha: str, completion: Completion) -> None:
+    async def _record(self, request: Request, completion: Completion) -> None:
+        """Put an answer into the journal; it counts as paid for from now on."""
+        self._paid += completion.usage
         try:
-            await self._journal.put(sha, completion)
+            await self._journal.put(request.payload_sha(), completion)
         except S3Error as error:
             self._fail(error)
             raise

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -17,8 +21,17 @@ from s3_hf.retrying import retry_after
 LONGEST_WAIT = 120.0
 """Most seconds of a Retry-After that are waited before an LLM endpoint is asked again."""
 
-ATTEMPT_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError)
+HOPELESS_WAIT = 600.0
+"""Seconds of a Retry-After from which waiting has no point: a quota of the day or the month is used up."""
+
+LOADING_WAIT = 5.0
+"""Seconds between requests to a server that loads its model and does not say for how long."""
+
+ATTEMPT_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError, RecursionError)
 """Exceptions that an attempt can end with, all of which `classify` knows."""
+
+_NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+"""Codes and types of a 429 that no waiting cures; a message is no sign, since Gemini speaks so of a minute's quota."""
 
 
 class FailureKind(Enum):
@@ -52,52 +65,103 @@ def classify(error: Exception, address: Address) -> Failure:
     if isinstance(error, OfflineModeIsEnabled):
         advice = "unset HF_HUB_OFFLINE, or give the URL of a local endpoint as llm"
         return Failure(FailureKind.FATAL, "cannot be asked, because HF_HUB_OFFLINE is set", advice)
-    if isinstance(error, httpx2.InvalidURL):
-        return Failure(FailureKind.FATAL, f"is not a URL ({error})", "correct the setting llm")
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return Failure(FailureKind.FATAL, f"is not a URL ({redacted(str(error), address)})", "correct the setting llm")
     if isinstance(error, TimeoutError):
         advice = "raise endpoint.timeout or lower endpoint.concurrency"
         return Failure(FailureKind.DOWN, "gave no answer in time", advice)
-    if isinstance(error, httpx2.DecodingError | json.JSONDecodeError | UnicodeDecodeError | MalformedAnswerError):
+    if isinstance(error, httpx2.DecodingError | UnicodeError | MalformedAnswerError | RecursionError):
         return _garbage(error, address)
     if isinstance(error, ValueError):
         return _garbage(error, address) if address.url else _unusable(str(error), address)
-    return Failure(FailureKind.DOWN, f"could not be reached ({redacted(str(error) or type(error).__name__, address)})")
+    return _untrusted(error) or Failure(
+        FailureKind.DOWN, f"could not be reached ({redacted(str(error) or type(error).__name__, address)})"
+    )
 
 
 def redacted(text: str, address: Address) -> str:
     """Return at most 200 characters of a server's text, on one line, with keys and Hub tokens masked."""
-    if address.key:
-        text = text.replace(address.key, "***")
-    text = re.sub(r"\bhf_\w{8,}", "hf_***", " ".join(text.split()))
+    text = re.sub(r"\bhf_\w{8,}", "hf_***", masked(" ".join(text[:10_000].split()), address))
     return text if len(text) <= 200 else text[:200] + "…"
+
+
+def masked(text: str, address: Address) -> str:
+    """Return the text without the secrets of the address; a secret of a few characters is also an ordinary word."""
+    for secret in sorted(
+        {one for one in (*address.secrets, address.key or "") if len(one) >= 6}, key=len, reverse=True
+    ):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _refusal(response: httpx2.Response, address: Address) -> Failure:
     status = response.status_code
-    wait = retry_after(response.headers, LONGEST_WAIT)
-    reason = f"answered HTTP {status} {redacted(_message(response), address)!r}"
+    if 300 <= status < 400:
+        target = redacted(response.headers.get("location", "nowhere"), address)
+        advice = "give the address it redirects to as llm"
+        return Failure(FailureKind.FATAL, f"answered HTTP {status} and redirects to {target!r}", advice)
+    body = _json(response)
+    reason = f"answered HTTP {status} {redacted(_message(body, response), address)!r}"
+    if (fatal := _fatal_advice(status, body, address)) is not None:
+        return Failure(FailureKind.FATAL, reason, fatal)
+    wait = retry_after(response.headers, math.inf)
+    if status == 503:
+        wait = max(wait, _loading(body, response))
     if status == 429 or (status == 503 and wait):
-        return Failure(FailureKind.BUSY, reason, "lower endpoint.concurrency", wait)
+        if wait >= HOPELESS_WAIT:
+            reason = f"{reason} and asks to wait {_duration(wait)}"
+            return Failure(FailureKind.FATAL, reason, "run the same command again then: all answers so far are kept")
+        return Failure(FailureKind.BUSY, reason, "lower endpoint.concurrency", min(wait, LONGEST_WAIT))
     if status == 408 or status >= 500:
-        return Failure(FailureKind.DOWN, reason, wait=wait)
-    if response.is_redirect:
-        target = redacted(response.headers["location"], address)
-        return Failure(FailureKind.FATAL, f"redirects to {target!r}", "give the address it redirects to as llm")
+        return Failure(FailureKind.DOWN, reason, wait=min(wait, LONGEST_WAIT))
+    advice = "correct the prompt or the setting that it complains about (see endpoint.omit and endpoint.extra_body)"
+    return Failure(FailureKind.REQUEST, reason, advice)
+
+
+def _fatal_advice(status: int, body: Any, address: Address) -> str | None:
+    """Return what to do about a status that no other request will be spared, or None."""
     if status in (401, 403):
-        return Failure(FailureKind.FATAL, reason, address.key_advice)
-    if status == 402:
-        advice = "pay for more, or set endpoint.bill_to to an organization that pays"
-        return Failure(FailureKind.FATAL, reason, advice)
+        return address.key_advice
+    if status == 402 or (status == 429 and any(name in _NO_CREDIT for name in _codes(body))):
+        if address.url:
+            return "there is no credit left: add some at the provider, then run the same command again"
+        return "pay for more, or set endpoint.bill_to to an organization that pays"
     if status in (404, 405):
-        advice = "the URL or model does not exist there: check llm and llm_model"
-        return Failure(FailureKind.FATAL, reason, advice)
-    return Failure(FailureKind.REQUEST, reason, "correct the prompt or the setting that it complains about")
+        return "the URL or model does not exist there: check llm and llm_model"
+    return None
+
+
+def _loading(body: Any, response: httpx2.Response) -> float:
+    """Return the seconds after which a server that loads its model may be asked again, 0 if it loads none."""
+    seconds = body.get("estimated_time") if isinstance(body, dict) else None
+    if isinstance(seconds, int | float) and 0 < seconds < math.inf:
+        return max(1.0, min(float(min(seconds, 10**6)), LONGEST_WAIT))
+    return LOADING_WAIT if re.search(r"\bloading\b", _message(body, response)[:1000], re.IGNORECASE) else 0.0
+
+
+def _untrusted(error: Exception) -> Failure | None:
+    """Return the failure of a TLS handshake that cannot succeed, or None."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"has a certificate that is not trusted ({cause.verify_message})"
+            advice = "set SSL_CERT_FILE to a file with the certificates to trust, in PEM form"
+            return Failure(FailureKind.FATAL, reason, advice)
+        if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+            return Failure(FailureKind.FATAL, "does not speak TLS", "write http:// in place of https://")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _garbage(error: Exception, address: Address) -> Failure:
-    body = error.doc if isinstance(error, json.JSONDecodeError) else str(error)
     advice = "give the URL of an OpenAI-compatible chat-completions endpoint as llm"
-    return Failure(FailureKind.GARBAGE, f"answered something else: {redacted(body, address)!r}", advice)
+    return Failure(FailureKind.GARBAGE, f"answered something else: {redacted(str(error), address)!r}", advice)
 
 
 def _unusable(message: str, address: Address) -> Failure:
@@ -108,13 +172,33 @@ def _unusable(message: str, address: Address) -> Failure:
     return Failure(FailureKind.FATAL, reason, "correct llm or endpoint")
 
 
-def _message(response: httpx2.Response) -> str:
-    """Return the server's error message: OpenAI's `error.message`, other servers' plain fields, or the body."""
+def _json(response: httpx2.Response) -> Any:
     try:
-        body = response.json()
-    except ValueError:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _codes(body: Any) -> list[str]:
+    """Return the names of an error in its body."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return [str(each.get(name)) for each in (body, error) if isinstance(each, dict) for name in ("code", "type")]
+
+
+def _message(body: Any, response: httpx2.Response) -> str:
+    """Return the server's error message: OpenAI's `error.message`, other servers' plain fields, or the body."""
+    if body is None:
         return response.text
     for field in ("error", "message", "detail"):
         if isinstance(body, dict) and body.get(field):
             body = body[field]
-    return body if isinstance(body, str) else json.dumps(body)
+    try:
+        return body if isinstance(body, str) else json.dumps(body)
+    except RecursionError:
+        return response.text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 10 * 86_400 else "more than ten days"

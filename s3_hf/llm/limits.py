@@ -32,19 +32,19 @@ class Limits:
         cost = usage.prompt_tokens * settings.price_prompt + usage.completion_tokens * settings.price_completion
         return Usage(usage.requests, usage.prompt_tokens, usage.completion_tokens, cost / 1e6)
 
-    def reached(self, paid: Usage, unanswered: int) -> str | None:
+    def reached(self, paid: Usage, sent: int) -> str | None:
         """Return a sentence about the limit that is reached, or None.
 
         Args:
             paid: everything that the journal's run ever paid for.
-            unanswered: requests under way, which count towards `max_requests`.
+            sent: requests of the run that were sent, repeated ones included.
         """
-        spent = {"max_requests": paid.requests + unanswered, "max_tokens": paid.tokens, "max_cost": paid.cost}
+        spent = {"max_requests": sent, "max_tokens": paid.tokens, "max_cost": paid.cost}
         for name, value in spent.items():
             limit = getattr(self.settings, name)
             if limit is not None and value >= limit:
                 return (
-                    f"the limit {name}={limit!r} is reached with {paid.requests} requests, {paid.tokens} tokens and "
+                    f"the limit {name}={limit!r} is reached with {sent} requests sent, {paid.tokens} tokens and "
                     f"a cost of {paid.cost:.4f}; all of it is kept, run the same command with a higher {name} to go on"
                 )
         return None

@@ -6,30 +6,10 @@ import asyncio
 
 import httpx2
 
-from s3_hf.config import LLMConfig, checked_url
 from s3_hf.errors import ConfigError
-from s3_hf.llm.access import addresses, list_models, open_pools, shortened
+from s3_hf.llm.access import list_models, shortened
 from s3_hf.llm.balance import Endpoint
-from s3_hf.llm.failures import ATTEMPT_ERRORS, Failure, FailureKind, classify
-
-
-async def probe(url: str, settings: LLMConfig) -> tuple[str, ...] | Failure:
-    """Return the names of the models that the endpoint lists, or why it lists none.
-
-    Raises:
-        ConfigError: the variable that should hold the key is not set.
-    """
-    try:
-        checked_url(url)
-    except ValueError as error:
-        return Failure(FailureKind.FATAL, f"is not a URL ({error})", "correct it")
-    (address,) = addresses(None, (url,), settings)
-    (pool,) = open_pools((url,), 1)
-    async with pool:
-        try:
-            return await list_models(address, pool)
-        except ATTEMPT_ERRORS as error:
-            return classify(error, address)
+from s3_hf.llm.failures import ATTEMPT_ERRORS, FailureKind, classify
 
 
 class ModelChooser:

@@ -26,7 +26,10 @@ from s3_hf.texts import digests
 logger = logging.getLogger(__name__)
 
 WINDOW = 4
-"""Slots in progress for each request in progress: later slots continue while an early one is asked again."""
+"""Slots that are asked for at once, for each request in progress: some of them wait to be asked again.
+
+`AHEAD` times as many may be begun before the earliest of them is written.
+"""
 
 
 def synthesize_rows(context: RunContext, folder: RoundDir) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import Any
 
 import httpx2
-from huggingface_hub import InferenceClient, get_token
+from huggingface_hub import InferenceClient, get_session, get_token
 from huggingface_hub.errors import InferenceTimeoutError
 
 from s3_hf.errors import StudentError
-from s3_hf.llm.access import Address, credentials, without_secrets
+from s3_hf.keys import check_destination, expanded, without_secrets
+from s3_hf.llm.access import Address
 from s3_hf.llm.answers import MalformedAnswerError
+from s3_hf.llm.exchange import bounded, parsed
 from s3_hf.llm.failures import ATTEMPT_ERRORS, classify
 from s3_hf.predicting.result import Result, ResultKind
 from s3_hf.retrying import repeat
@@ -24,6 +29,8 @@ TIMEOUT = 60.0
 """Seconds until one request is given up and tried again."""
 PATIENCE = 300.0
 """Seconds that an endpoint may take to wake up: one that was scaled to zero answers 503 until then."""
+LONGEST_VALUE = 2**16
+"""Characters of a label or answer that are kept."""
 TRIES = 5
 """Attempts of one request over a connection that breaks: an address where nothing listens is reported soon."""
 
@@ -38,6 +45,7 @@ class HostedStudent:
 
     Raises:
         StudentError: Inference Providers are to be called, and there is no token.
+        ConfigError: the key may not be sent to `url`.
     """
 
     def __init__(self, model: str, url: str | None = None, key: str | None = None) -> None:
@@ -47,8 +55,14 @@ class HostedStudent:
                 f"a token is needed to ask {name}, found none; log in with `hf auth login`, set HF_TOKEN, or give the "
                 "URL of an endpoint"
             )
-        self._address = Address(name, url, key)
-        self._client = InferenceClient(url or model, timeout=TIMEOUT, **(credentials(key) if url else {}))
+        secrets = tuple(one for one in (key, None if url else get_token()) if one)
+        target = url
+        if url:
+            check_destination(key or "", url, "the key of a hosted model")
+            target, more = expanded(url, url, "--hosted", quoted=True)
+            secrets += more
+        self._address = Address(name, url, key, secrets=secrets)
+        self._client = _Client(target or model, timeout=TIMEOUT, **(_credentials(key) if url else {}))
 
     def predict(self, texts: Sequence[str], contexts: Sequence[str] | None = None) -> list[Result]:
         """Return the most probable label of each text, or with contexts the answer to each question, in order.
@@ -99,11 +113,46 @@ class HostedStudent:
             if context is None:
                 return _best("label", self._client.text_classification(text))
             return _best("answer", self._client.question_answering(question=text, context=context))
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise MalformedAnswerError(str(error)) from error
+
+
+class _Client(InferenceClient):
+    """An `InferenceClient` that follows no redirect and bounds size and seconds of an answer.
+
+    Texts and keys thus stay at one host.
+    """
+
+    def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:  # noqa: ARG002 - none is streamed
+        began = time.monotonic()
+
+        def in_time(chunks: Iterator[bytes]) -> Iterator[bytes]:
+            for chunk in chunks:
+                if time.monotonic() - began > TIMEOUT:
+                    raise InferenceTimeoutError(f"no answer in {TIMEOUT:.0f} s")
+                yield chunk
+
+        asked = request_parameters
+        headers = {"accept-encoding": "gzip, deflate", **asked.headers}
+        with get_session().stream(
+            "POST", asked.url, json=asked.json, headers=headers, timeout=self.timeout, follow_redirects=False
+        ) as response:
+            content = bounded(response, in_time(response.iter_bytes()))
+        return json.dumps(parsed(response, content)).encode()
+
+
+def _credentials(key: str | None) -> dict[str, Any]:
+    """Return the arguments that make an inference client send this key, or none, but never the user's Hub token.
+
+    Without a key and a header of its own, the client would send the token to whatever URL it is pointed at.
+    """
+    return {"api_key": key or "none", "headers": None if key else {"authorization": None}}
 
 
 def _best(kind: ResultKind, answer: Any) -> Result:
     candidates = answer if isinstance(answer, list) else [answer]
-    best = max(candidates, key=lambda one: one.score)
-    return Result(kind, str(getattr(best, kind)), float(best.score))
+    best = max(candidates, key=lambda one: float(one.score), default=None)
+    value = getattr(best, kind, None)
+    if best is None or not isinstance(value, str) or not math.isfinite(best.score):
+        raise MalformedAnswerError(repr(answer)[:1000])
+    return Result(kind, value[:LONGEST_VALUE], float(best.score))

@@ -11,6 +11,7 @@ from s3_hf import loop
 from s3_hf.config import RunConfig, parse_config
 from s3_hf.hub import PushOptions
 from s3_hf.loop import RunResult
+from s3_hf.proxies import exempt_loopback
 from s3_hf.schema import merge
 from s3_hf.starting.embedded import services
 from s3_hf.starting.progress import Progress
@@ -47,6 +48,7 @@ def run(
     """
     # Idle OpenMP threads spin by default, which slows training down wherever another process needs the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    exempt_loopback()
     config = _config(task, settings)
     shown = Progress.of(config) if progress else contextlib.nullcontext()
     with services(config) as embedded, shown as observer:

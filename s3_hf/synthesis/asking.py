@@ -24,13 +24,17 @@ class Tally:
     """Counts of one round.
 
     Attributes:
+        asking: what is asked for before the first slot, `rationales` or `names`; empty from then on.
         accepted: slots that became examples.
+        waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.
         rejected: answers that became no example, and requests that the endpoint refused, by reason.
         usage: requests, tokens and cost of all answers, those that the journal already held included.
     """
 
+    asking: str = ""
     accepted: int = 0
+    waiting: int = 0
     given_up: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)

@@ -93,11 +93,14 @@ class Checks:
 
     def duplicate(self, text: str, plan: Plan) -> bool:
         """Return whether a row with this text and context was accepted before; if not, record it as accepted."""
-        digest = digest_of(row_text(text, plan.context.text if plan.context else None))
-        if digest in self.seen:
+        if self.seen_before(text, plan):
             return True
-        self.seen.add(digest)
+        self.seen.add(_row_digest(text, plan))
         return False
+
+    def seen_before(self, text: str, plan: Plan) -> bool:
+        """Return whether a row with this text and context was accepted before."""
+        return _row_digest(text, plan) in self.seen
 
     def _fault(self, text: str | None, template: str, plan: Plan) -> str | None:
         if text is None:
@@ -130,6 +133,10 @@ class Checks:
             return True
         words = normalise(text)
         return self.question and len(words.split()) >= COPIED_WORDS and words in normalise(context.text)
+
+
+def _row_digest(text: str, plan: Plan) -> int:
+    return digest_of(row_text(text, plan.context.text if plan.context else None))
 
 
 def strip_wrapping(text: str, *, one_line: bool) -> str:

@@ -1,7 +1,7 @@
 """Prompt -> completion -> Example or rejection, for many slots at once, with examples in slot order.
 
-The same completions give the same examples in whatever order they arrive: every random draw is seeded by the slot,
-and duplicates are decided in slot order.
+Slots are completed in any order and yielded in slot order. The same completions give the same examples in whatever
+order they arrive: every random draw is seeded by the slot, and duplicates are decided in slot order.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from dataclasses import dataclass, field
 
 from s3_hf.errors import RequestError, S3Error, SynthesisError
 from s3_hf.records import Example
-from s3_hf.synthesis.asking import Asker
+from s3_hf.synthesis.asking import Asker, Tally
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.composing import Composer, prompt_id
 from s3_hf.synthesis.plan import Plan, Rationales
 
 HOPELESS = 40
 """Slots given up before the first accepted text after which the LLM counts as unable to do the task."""
+
+AHEAD = 16
+"""Slots that may be begun for each slot that is asked for at once, while an early one is asked again or answered late.
+
+What waits is a text of each slot, so that memory stays bounded.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class _Candidate:
     attempt: int
     rationales: tuple[str, ...]
     model: str
+
+
+Attempt = asyncio.Task[_Candidate | None]
 
 
 @dataclass
@@ -46,6 +55,8 @@ class SlotFiller:
     template: str
     rationales: Rationales
     stopped: S3Error | None = field(default=None, init=False)
+    _running: set[Attempt] = field(default_factory=set, init=False)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def fill(self, plans: Iterable[Plan]) -> AsyncIterator[tuple[Plan, Example | None]]:
         """Yield each plan with its example, in order; None stands for a slot that was given up.
@@ -55,32 +66,68 @@ class SlotFiller:
             S3Error: nothing more can be asked, be it for a limit or a dead endpoint. No new slot is begun then, and
                 the error is raised after the examples of the slots under way: an answer that is paid for is used.
         """
-        waiting: deque[tuple[Plan, asyncio.Task[_Candidate | None]]] = deque()
+        begun: deque[tuple[Plan, Attempt]] = deque()
         remaining = iter(plans)
         try:
             while True:
-                while (
-                    self.stopped is None and len(waiting) < self.window and (plan := next(remaining, None)) is not None
-                ):
-                    waiting.append((plan, asyncio.ensure_future(self._attempt(plan, 0))))
-                if not waiting:
+                while self._has_room(len(begun)) and (plan := next(remaining, None)) is not None:
+                    begun.append((plan, self._start(plan, 0)))
+                if not begun:
                     break
-                plan, task = waiting.popleft()
-                try:
-                    example = self._decided(plan, await self._unlike_any(plan, await task))
-                except S3Error as error:
-                    self.stopped = self.stopped or error
+                plan, attempt = begun[0]
+                if not attempt.done():
+                    self._ended.clear()
+                    await self._ended.wait()
                     continue
-                yield plan, example
+                del begun[0]
+                if isinstance(attempt.exception(), S3Error):
+                    continue
+                if (candidate := attempt.result()) is None:
+                    yield plan, None
+                elif self._accepted(plan, candidate):
+                    yield plan, self._example(plan, candidate)
+                else:
+                    begun.appendleft((plan, self._start(plan, candidate.attempt + 1)))
         finally:
-            for _, task in waiting:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+            for attempt in self._running:
+                attempt.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
         if self.stopped:
             raise self.stopped
 
+    def _has_room(self, begun: int) -> bool:
+        """Return whether another slot may be begun where `begun` slots are not yielded yet."""
+        return self.stopped is None and len(self._running) < self.window and begun < AHEAD * self.window
+
+    def _start(self, plan: Plan, first: int) -> Attempt:
+        """Begin the attempts at a slot from number `first` on."""
+        attempt = asyncio.ensure_future(self._attempt(plan, first))
+        self._running.add(attempt)
+        attempt.add_done_callback(self._end)
+        return attempt
+
+    def _end(self, attempt: Attempt) -> None:
+        """Note how the attempts at a slot ended, whichever slot that is."""
+        tally = self.asker.tally
+        self._running.discard(attempt)
+        self._ended.set()
+        if attempt.cancelled():
+            return
+        if (error := attempt.exception()) is not None:
+            if isinstance(error, S3Error):
+                self.stopped = self.stopped or error
+        elif attempt.result() is not None:
+            tally.waiting += 1
+        else:
+            tally.given_up += 1
+            if not (tally.accepted or tally.waiting) and tally.given_up >= HOPELESS:
+                self.stopped = self.stopped or _hopeless(tally)
+
     async def _attempt(self, plan: Plan, first: int) -> _Candidate | None:
-        """Ask from attempt `first` on until a text passes the checks of one text; None when attempts run out."""
+        """Ask from attempt `first` on until a text passes the checks of one text; None when attempts run out.
+
+        A text that was accepted in an earlier slot is a duplicate for certain; the others are decided in slot order.
+        """
         tally, settings = self.asker.tally, self.composer.planner.settings
         for attempt in range(first, settings.attempts):
             if self.stopped:
@@ -95,32 +142,20 @@ class SlotFiller:
                 tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
                 continue
             text = self.checks.text_of(completion, self.template, plan)
-            if isinstance(text, str):
+            if isinstance(text, str) and not self.checks.seen_before(text, plan):
                 return _Candidate(text, attempt, drawn, completion.model)
-            tally.rejected[text.reason] += 1
+            tally.rejected["duplicate" if isinstance(text, str) else text.reason] += 1
         return None
 
-    async def _unlike_any(self, plan: Plan, candidate: _Candidate | None) -> _Candidate | None:
-        """Return the candidate, or one of a later attempt, whose text repeats no accepted text; else None."""
-        while candidate is not None and self.checks.duplicate(candidate.text, plan):
-            self.asker.tally.rejected["duplicate"] += 1
-            candidate = await self._attempt(plan, candidate.attempt + 1)
-        return candidate
-
-    def _decided(self, plan: Plan, candidate: _Candidate | None) -> Example | None:
-        """Count the slot as accepted or given up; return its example if it has one."""
+    def _accepted(self, plan: Plan, candidate: _Candidate) -> bool:
+        """Count the candidate of the earliest slot as accepted or as a duplicate; return which it is."""
         tally = self.asker.tally
-        if candidate is not None:
-            tally.accepted += 1
-            return self._example(plan, candidate)
-        tally.given_up += 1
-        if not tally.accepted and tally.given_up >= HOPELESS:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in tally.rejected.most_common())
-            raise SynthesisError(
-                f"usable examples were wanted from the LLM, found none in {tally.rejected.total()} answers "
-                f"({reasons}); try the prompts on a few rows, or use another LLM"
-            )
-        return None
+        tally.waiting -= 1
+        if self.checks.duplicate(candidate.text, plan):
+            tally.rejected["duplicate"] += 1
+            return False
+        tally.accepted += 1
+        return True
 
     def _example(self, plan: Plan, candidate: _Candidate) -> Example:
         planner = self.composer.planner
@@ -135,3 +170,11 @@ class SlotFiller:
             model=candidate.model,
             prompt=prompt_id(self.template),
         )
+
+
+def _hopeless(tally: Tally) -> SynthesisError:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in tally.rejected.most_common())
+    return SynthesisError(
+        f"usable examples were wanted from the LLM, found none in {tally.rejected.total()} answers "
+        f"({reasons}); try the prompts on a few rows, or use another LLM"
+    )

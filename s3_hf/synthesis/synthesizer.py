@@ -33,7 +33,7 @@ class Synthesizer:
         round: number of the round, which slots and examples carry.
         generate: sends one request to the LLM; usually `Client.generate`.
         checks: checks of the task, which know the texts of earlier rounds.
-        window: slots under way at once; a few times the concurrency, so that one slow slot does not hold up others.
+        window: slots asked for at once, a few times the concurrency; `AHEAD` times as many may wait for an early one.
         once: returns the value first stored under a name in the round and stores it if there is none, so that a
             resumed round composes the prompts that are already paid for; `rationales` and `names` are stored.
         known_rationales: rationales of an earlier round, and those that `rationales` found in this one.

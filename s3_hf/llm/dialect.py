@@ -1,0 +1,153 @@
+"""The form of requests: fields added by the settings, and renamed or left out where the endpoint refuses them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from s3_hf.config import LLMConfig
+from s3_hf.journal import Journal
+from s3_hf.records import Request
+
+logger = logging.getLogger(__name__)
+
+OPTIONAL = ("max_tokens", "temperature", "top_p", "stop", "seed")
+"""Fields of a request that an endpoint may refuse."""
+
+RENAMED = {"max_tokens": "max_completion_tokens"}
+"""Fields that are never left out, since answers would have no limit, but sent by their other name."""
+
+REFUSING = frozenset({400, 404, 415, 422, 501})
+"""Statuses whose body may name a field."""
+
+_REFUSED = re.compile(
+    r"unsupported|not (?:yet |currently )?(?:supported|permitted|allowed|implemented|available)|n[o']t support|"
+    r"extra (?:inputs?|fields?)|additional propert|unknown|unrecogni[sz]ed|unexpected|cannot both|"
+    r"only (?:use |specify )?one|only the default|deprecated|"
+    r"invalid (?:parameter|field|argument|name|key)|no such (?:parameter|field|argument)",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(
+    r"too (?:large|long|many|big|high|low)|context|exceed|at most|maximum|less than|greater", re.IGNORECASE
+)
+_BOTH = re.compile(r"both|only (?:use |specify )?one|together", re.IGNORECASE)
+
+
+class Dialect:
+    """The form of the requests of a run, one for all its endpoints.
+
+    Args:
+        settings: `extra_body` and `omit`.
+        journal: keeps what was learned, so that a resumed run asks in the same form.
+    """
+
+    def __init__(self, settings: LLMConfig, journal: Journal) -> None:
+        self._extra, self._omit, self._journal = settings.extra_body, frozenset(settings.omit), journal
+        self._learned = journal.dialect()
+        self._inherited = frozenset(self._learned)
+
+    def body(self, request: Request, model: str | None) -> dict[str, Any]:
+        """Return the JSON body of a request."""
+        body: dict[str, Any] = {"model": model}
+        for field, value in request.payload().items():
+            name = "" if field in self._omit else self._learned.get(field, field)
+            if name and value is not None:
+                body[name] = value
+        return {**body, "stream": False, **self._extra}
+
+    def learn(self, response: httpx2.Response, sent: Mapping[str, Any]) -> bool:
+        """Return whether the request that was refused can be sent in another form.
+
+        Args:
+            response: the refusal.
+            sent: the body of the request, as `body` returned it.
+        """
+        if response.status_code not in REFUSING:
+            return False
+        names = {self._learned.get(field) or field: field for field in OPTIONAL}
+        names |= {field: field for field in OPTIONAL} | {RENAMED[field]: field for field in RENAMED}
+        own = [name for name in sent if name in names and name not in self._extra]
+        refused = refused_field(response.text, own)
+        if refused is None:
+            return False
+        field = names[refused]
+        if self._learned.get(field, field) != refused:  # an answer to another request has told so meanwhile
+            return True
+        renamed = RENAMED.get(field, "")
+        if refused != field:  # an earlier start renamed it for another server
+            if field not in self._inherited:
+                return False
+            renamed = field
+        self._learned[field] = renamed
+        self._journal.keep_dialect(field, renamed)
+        logger.warning("the endpoint refuses the field %r: from now on it is %s", field, _sent_as(renamed))
+        return True
+
+    def changes(self) -> str:
+        """Return what the endpoint refuses, in words; empty if it takes every field."""
+        return ", ".join(
+            f"{field!r} is {_sent_as(name)}" for field, name in sorted(self._learned.items()) if name != field
+        )
+
+    @property
+    def stops(self) -> bool:
+        """Whether the endpoint ends its answers at the stop texts."""
+        return "stop" not in self._omit and self._learned.get("stop", "stop") == "stop"
+
+
+def refused_field(body: str, names: list[str]) -> str | None:
+    """Return which of the names of fields the body of an error refuses, or None.
+
+    A refusal of a value, such as a prompt that is too long, is none.
+    """
+    try:
+        error = json.loads(body)
+    except (ValueError, RecursionError):
+        error = None
+    for name in _structured(error):
+        if name in names:
+            return name
+    if not _REFUSED.search(body) or _VALUE.search(body):
+        return None
+    named = [name for name in names if _names(body, name)]
+    if {"temperature", "top_p"} <= {*named} and _BOTH.search(body):
+        return "top_p"
+    return named[0] if named else None
+
+
+def _structured(error: Any) -> list[str]:
+    """Return the fields that an error names in fields of its own: OpenAI's `param`, pydantic's `loc`."""
+    if not isinstance(error, dict):
+        return []
+    inner = error.get("error")
+    inner = inner if isinstance(inner, dict) else error
+    if "unsupported" in str(inner.get("code")) or "unknown_parameter" in str(inner.get("code")):
+        return [str(inner.get("param"))]
+    faults = error.get("detail")
+    faults = inner.get("detail") if not isinstance(faults, list) else faults
+    return [
+        str(fault["loc"][-1])
+        for fault in (faults if isinstance(faults, list) else ())
+        if isinstance(fault, dict) and fault.get("type") == "extra_forbidden" and isinstance(fault.get("loc"), list)
+        if fault["loc"]
+    ]
+
+
+def _names(text: str, name: str) -> bool:
+    """Return whether a message names a field; `stop` and `seed`, which are words too, count where they are marked."""
+    plain = rf"(?<![\w]){name}(?![\w])"
+    if name not in ("stop", "seed"):
+        return re.search(plain, text) is not None
+    marked = (
+        rf"['\"`‘“\\]{name}['\"`’”\\]|(?:parameters?|arguments?|fields?|supplied|key):? {name}\b|\b{name}:|\.{name}\b"
+    )
+    return re.search(marked, text) is not None
+
+
+def _sent_as(name: str) -> str:
+    return f"sent as {name!r}" if name else "left out"
