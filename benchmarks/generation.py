@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.llm_server import Fault, LLMServer  # noqa: E402
 
-LATE_DELAY, LATE_NUMBER = 0.06, 20
-"""Seconds that the answers beside the late one take, and which request is answered late."""
+LATE_NUMBER = 20
+"""Which request is answered late."""
 COMMAND = "synthesize movie_snippets --strategy zerogen --n {n} --llm {url} --concurrency {c} --run-dir {folder}"
 
 CLI = """
@@ -117,7 +117,7 @@ def compare_late(options: argparse.Namespace) -> None:
     few = argparse.Namespace(**{**vars(options), "n": 200, "concurrency": 4})
     arms = {"bare loop": own, "the whole command `s3-hf synthesize`": lambda few, _, url: command(few, url)}
     seconds = {name: others_beside(few, lambda url, make=make: make(few, "bare", url)) for name, make in arms.items()}
-    print(f"\nn={few.n}, concurrency={few.concurrency}, delay={LATE_DELAY} s, one answer after {options.late:.0f} s\n")
+    print(f"\nn={few.n}, concurrency={few.concurrency}, delay={few.delay} s, one answer after {options.late:.0f} s\n")
     print("| | the others s | ratio |")
     print("|---|---|---|")
     for name, each in seconds.items():
@@ -131,10 +131,10 @@ def others_beside(options: argparse.Namespace, arguments: Callable[[str], list[s
     def late(*_: object) -> Fault | None:
         return Fault(hang=options.late, body=None) if next(numbers) == LATE_NUMBER else None
 
-    with LLMServer(LATE_DELAY, fault_for=late) as server:
+    with LLMServer(options.delay, fault_for=late) as server:
         measure(arguments(server.url))
         times = [received.at for received in server.requests]
-    return max(times) - min(times) + LATE_DELAY
+    return max(times) - min(times) + options.delay
 
 
 @contextlib.contextmanager

@@ -1,9 +1,16 @@
 """What becomes of an answer: stripped, cut back, or rejected with a reason."""
 
+import os
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
 import pytest
 
 from s3_hf.records import Answer, Completion, Context, Rejected, Usage
 from s3_hf.synthesis import Checks, Plan, parse_list
+from s3_hf.synthesis.checks import until_end
+from s3_hf.synthesis.names import _name
 from s3_hf.texts import digests, normalise, row_text
 
 TEMPLATE = "Now imagine that you just watched a movie that has {rationales}. Write one sentence from a {label} review."
@@ -15,8 +22,8 @@ CONTEXT = Context(
 PLAN = Plan("slot", "seed")
 
 
-def checked(text, finish="stop", *, source=None, one_line=True, **known):
-    checks = Checks(("negative", "positive"), min_words=4, one_line=one_line, **known)
+def checked(text, finish="stop", *, source=None, one_line=True, label_words=("negative", "positive"), **known):
+    checks = Checks(label_words, min_words=4, one_line=one_line, **known)
     plan = Plan("slot", "seed", source=source)
     return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, plan)
 
@@ -37,7 +44,8 @@ def asked(text, finish="stop", **known):
         ("Sure! Here's one sentence for you:\n\nThe film was a joy to watch.", "The film was a joy to watch."),
         ("Review: The film was a joy to watch.", "The film was a joy to watch."),
         ("**The film was a joy to watch.**", "The film was a joy to watch."),
-        ('"The film was a joy to watch.', "The film was a joy to watch."),
+        ('"The film was a joy to watch.\nIt was long."', "The film was a joy to watch."),
+        ("_The film was a joy to watch._", "The film was a joy to watch."),
         ("The film was a joy to watch.\nIt was long.", "The film was a joy to watch."),
         ("<think>\nWhat is dull?\n</think>\n\nThe film was a joy to watch.", "The film was a joy to watch."),
         ("It opens in the prompt.\n</think>The film was a joy to watch.", "The film was a joy to watch."),
@@ -56,7 +64,13 @@ def test_wrapping_is_stripped(answer, text):
         ("<think>\nThe film was a joy to watch.", "cut off"),
         ("I'm sorry, but I cannot write that.", "refusal"),
         ("I cannot generate a review of this kind.", "refusal"),
-        ("Sorry, no can do today.", "refusal"),
+        ("I'm sorry, I cannot.", "refusal"),
+        ("I'm sorry, but I can't assist with that request.", "refusal"),
+        ("I’m not able to help you with this.", "refusal"),
+        ("Unfortunately, I am unable to provide a response to your prompt.", "refusal"),
+        ("I'm sorry, I cannot perform this task as it goes against my programming.", "refusal"),
+        ("I do not feel comfortable writing a hateful message.", "refusal"),
+        ("I'm just an AI, I don't watch films.", "refusal"),
         ("As an AI language model, I have no opinion on films.", "refusal"),
         ("Well, as an AI I do not watch films at all.", "refusal"),
         ("What a bore.", "too short"),
@@ -72,11 +86,93 @@ def test_rejected_with_a_reason(answer, reason):
     assert result.text == answer
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't log in to my account since yesterday.",
+        "Sorry, my card was declined in the shop again.",
+        "I'm sorry to say that this film is a bore.",
+        "Unfortunately, I was charged twice for one transfer.",
+        "I can't help but smile at every one of its jokes.",
+        "I cannot answer my phone while I am abroad.",
+        "I won't write a check to a stranger, can you help me?",
+        "I can't create a new account in the app, what now?",
+        "He works as an AI engineer at a bank in Leeds.",
+        "Here is what I liked: the music and the pictures.",
+        "The review: 3 stars, and not one more from me.",
+        "My question: why was it made at all?",
+        "*sigh* another evening that I will not get back.",
+        "__init__ is never called when I open the app.",
+        "5 stars for the food, 2 for the waiter*",
+        "I read a food label before I buy anything.",
+        'He said "no" and I never asked him again, "never"',
+        '"Heat is the better film, all things considered.',
+    ],
+)
+def test_ordinary_sentences_stay_as_they_are(text):
+    assert checked(text, label_words=("food", "positive")) == text
+
+
+GOLD = Path(os.environ.get("S3_HF_GOLD", Path(__file__).parents[2] / "shared" / "gold"))
+SNIPPETS = GOLD / "hub/datasets/cornell-movie-review-data/rotten_tomatoes/train.parquet"
+
+
+@pytest.mark.skipif(not SNIPPETS.exists(), reason=f"no gold data in {GOLD}")
+def test_gold_texts_are_no_refusals():
+    texts = pq.read_table(SNIPPETS, columns=["text"])["text"].to_pylist()
+    outcomes = [checked(text) for text in texts]
+    assert not [one for one in outcomes if isinstance(one, Rejected) and one.reason == "refusal"]
+    assert sum(isinstance(one, Rejected) and one.reason != "too short" for one in outcomes) <= 0.001 * len(texts)
+
+
+HOSTILE = {
+    "dots": lambda n: "." * n + "a",
+    "quoted dots": lambda n: ".'" * n + "a",
+    "an item with spaces": lambda n: f"1. a{' ' * n}b",
+    "a number with spaces": lambda n: f"1{' ' * n}b",
+    "stars": lambda n: "*" * n,
+    "an item of stars": lambda n: "- " + "*" * n + "a",
+    "stars and spaces": lambda n: "- " + "** " * n + "a",
+    "headings": lambda n: "- " + "**a" * n,
+    "an introduction": lambda n: "sure" + "!" * n,
+    "an introduction with spaces": lambda n: "Sure," + " " * n + "here is a review" + " " * n,
+    "words": lambda n: "Here is " + "a " * n + ":",
+    "quotes": lambda n: '"' * n,
+    "quotes of two kinds": lambda n: "\"'" * n,
+    "lines": lambda n: "\n" * n + "x",
+    "inability": lambda n: "I can't " * n,
+    "a model": lambda n: "as an ai " * n,
+    "labels": lambda n: "positive " * n,
+    "thoughts": lambda n: "<think>" * n,
+    "colons": lambda n: "- a" + ":" * n,
+}
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
+def test_time_grows_with_the_length_of_a_hostile_answer_and_not_faster(make):
+    """Four times the text may take 10 times the processor time; where a pattern backtracks it takes 16 or more."""
+
+    def seconds(size):
+        answer = make(size)
+        began = time.process_time()
+        checked(answer, "length")
+        checked(answer, "length", one_line=False)
+        asked(answer)
+        parse_list(answer)
+        _name(Completion("s", answer, "stop", Usage(), "m"), "Name one.")
+        until_end(answer)
+        return time.process_time() - began
+
+    seconds(100)  # compiles the patterns
+    assert min(seconds(80_000) for _ in range(2)) < 10 * max(seconds(20_000), 0.05)
+
+
 def test_cut_off_answers_go_back_to_the_last_full_sentence():
     assert checked("The film was a joy to watch. And then it", "length") == "The film was a joy to watch."
     assert checked('"The film was a joy to watch." And then it', "length").endswith('watch."')
     assert checked("The film was a joy to watch and then it", "length").reason == "cut off"
     assert checked("The film was a joy to watch", "stop") == "The film was a joy to watch"
+    assert checked('"The film was a joy to watch. And', "length") == "The film was a joy to watch."
 
 
 def test_copies_are_rejected():

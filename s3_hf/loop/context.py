@@ -35,11 +35,15 @@ class Observer:
     def stage(self, number: int, stage: Stage) -> None:
         """Round `number` begins a stage."""
 
-    def rows(self, done: int, total: int | None, status: ClientStatus | None) -> None:
-        """`done` of `total` rows of the round exist; None if the method decides how many there will be."""
+    def asking(self, what: str, status: ClientStatus) -> None:
+        """The LLM is asked for what the prompts of the rows need first: `rationales` or `names`."""
 
-    def status(self, status: ClientStatus) -> None:
-        """The LLM client sent a request, received an answer or repeated a request."""
+    def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
+        """`done` of `total` rows of the round passed the checks, in any order; a few may turn out to be duplicates.
+
+        It is called after every answer and before every repeated request, too. `total` is None if the method decides
+        how many rows there will be.
+        """
 
     def trial(self, done: int, total: int) -> None:
         """`done` of `total` trials of the search for training settings are finished."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from s3_hf.loop.context import Addresses, RunContext
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
-from s3_hf.synthesis import Checks, Generate, Synthesizer
+from s3_hf.synthesis import Checks, Generate, Synthesizer, Tally
 from s3_hf.task import Task, existing_examples
 from s3_hf.texts import digests
 
@@ -145,17 +146,38 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
 async def _collect(context: RunContext, number: int, rows: _Rows) -> Synthesizer:
     """Add each example of the round to `rows`; the journal is open for this time."""
     config, observer = context.config, context.observer
+    tally, wanted = Tally(), None
+
+    def show(status: ClientStatus) -> None:
+        if tally.asking:
+            observer.asking(tally.asking, status)
+        else:
+            observer.rows(min(rows.count + tally.waiting, wanted or sys.maxsize), wanted, status)
+
     with Journal(context.run.journal, config.written_by() if context.strategy.asks_llm else None) as journal:
-        async with client_of(config, context.addresses, journal, observer.status) as client:
-            synthesizer = _synthesizer(context, number, client.generate)
+        async with client_of(config, context.addresses, journal, show) as client:
+            synthesizer = _synthesizer(context, number, client.generate, tally)
             examples, wanted = _examples(context, synthesizer, number)
-            async for example in examples:
-                rows.add(example)
-                observer.rows(rows.count, wanted, client.status)
+            try:
+                async for example in examples:
+                    rows.add(example)
+                    show(client.status)
+            finally:
+                tally.log_refusals()
+    _warn_if_short(number, rows.count, wanted, tally)
     return synthesizer
 
 
-def _synthesizer(context: RunContext, number: int, generate: Generate) -> Synthesizer:
+def _warn_if_short(number: int, count: int, wanted: int | None, tally: Tally) -> None:
+    if wanted is None or count >= wanted:
+        return
+    reasons = ", ".join(f"{reason} {times:,}" for reason, times in tally.rejected.most_common(3))
+    slots = "1 slot was" if tally.given_up == 1 else f"{tally.given_up:,} slots were"
+    why = f": {slots} given up ({reasons})" if tally.given_up else ""
+    logger.warning("round %d has %s of %s rows%s", number, f"{count:,}", f"{wanted:,}", why)
+
+
+def _synthesizer(context: RunContext, number: int, generate: Generate, tally: Tally) -> Synthesizer:
     """Return the synthesizer of a round, with the rationales of the round before."""
     return Synthesizer(
         task=context.task,
@@ -167,6 +189,7 @@ def _synthesizer(context: RunContext, number: int, generate: Generate) -> Synthe
         window=WINDOW * context.config.endpoint.concurrency,
         once=context.run.round(number).once,
         known_rationales=dict(context.run.round(number - 1).synthesis().rationales) if number else {},
+        tally=tally,
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
+import threading
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from s3_hf.config import RunConfig
@@ -15,16 +18,34 @@ from s3_hf.loop import Observer
 from s3_hf.store import MINED, SELECTION, TEST, RoundResult, Stage
 
 LINE_SECONDS, BAR_SECONDS = 10.0, 0.1
-"""Shortest time between two lines, and between two updates of a bar."""
+"""Time between two lines, also where nothing happens, and shortest time between two updates of a bar."""
 
 FORECAST_FROM = 20
 """Rows or steps from which on the remaining time is shown; a forecast from fewer is a guess."""
+
+REASON_WIDTH = 100
+"""Most characters of the reason of the last failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """What was last reported in a stage: `done` of `total` units and what else there is to say."""
+
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    text: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.total) and self.done >= (self.total or 0)
 
 
 class Progress(Observer):
     """Shows the stage of each round and its progress, then one line with the scores of the round.
 
-    Use it as a context manager. `prices` adds the cost so far and the expected total.
+    Use it as a context manager. While a stage is under way something is shown every 10 s, also if nothing happens.
+    `prices` adds the cost so far and the expected total.
     """
 
     def __init__(self, *, prices: bool = False) -> None:
@@ -33,8 +54,10 @@ class Progress(Observer):
         self._has_bars = sys.stderr.isatty() or _is_notebook(self._bar_class)
         self._bar: Any = None
         self._title = ""
-        self._shown = self._began = 0.0
-        self._rows: tuple[int, int | None] = (0, None)
+        self._shown = self._began = self._heard = 0.0
+        self._count: _Count | None = None
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
         self._open = contextlib.ExitStack()
 
     @classmethod
@@ -47,11 +70,16 @@ class Progress(Observer):
             from tqdm.contrib.logging import logging_redirect_tqdm
 
             self._open.enter_context(logging_redirect_tqdm())  # a log line breaks no bar
+        self._closed.clear()
+        pulse = threading.Thread(target=self._pulse, name="s3-hf progress", daemon=True)
+        pulse.start()
+        self._open.callback(pulse.join)
+        self._open.callback(self._closed.set)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close_bar()
         self._open.close()
+        self._close_bar()
 
     @property
     def has_begun(self) -> bool:
@@ -64,33 +92,31 @@ class Progress(Observer):
 
     def stage(self, number: int, stage: Stage) -> None:
         """Show the number of the round and the name of the stage."""
-        self._title = f"round {number}: {stage.value}"
-        self._began, self._shown = time.monotonic(), 0.0
-        self._rows = (0, None)
-        self._close_bar()
-        if self._has_bars:
-            self._bar = self._bar_class(desc=self._title, leave=False, file=sys.stderr, dynamic_ncols=True)
-        else:
-            self.line(self._title)
+        with self._lock:
+            self._close_bar()
+            self._title = f"round {number}: {stage.value}"
+            self._began = self._heard = self._shown = time.monotonic()
+            self._count = _Count()
+            if self._has_bars:
+                self._bar = self._bar_class(desc=self._title, leave=False, file=sys.stderr, dynamic_ncols=True)
+            else:
+                self.line(self._title)
 
-    def rows(self, done: int, total: int | None, status: ClientStatus | None) -> None:
-        """Show the number of rows; rows are written in slot order, so they come in bursts."""
-        self._rows = (done, total)
-        if status is not None:
-            self.status(status)
+    def asking(self, what: str, status: ClientStatus) -> None:
+        """Show what the LLM is asked for before the first row, and its answers."""
+        self._show(_Count(text=f"asking for {what}: {_answers(status)}"))
 
-    def status(self, status: ClientStatus) -> None:
-        """Show answers and tokens per second, repeated requests, and the expected cost."""
-        done, total = self._rows
-        self._show(done, total, "rows", _spending(done, total, status, self._prices))
+    def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
+        """Show the number of rows, answers and tokens per second, repeated requests, and the expected cost."""
+        self._show(_Count(done, total, "rows", _answers(status) + self._cost(done, total, status)))
 
     def trial(self, done: int, total: int) -> None:
         """Show the number of trials of the search for training settings."""
-        self._show(done, total, "trials", f"search for training settings, trial {done + 1} of {total}")
+        self._show(_Count(done, total, "trials", f"search for training settings, trial {done + 1} of {total}"))
 
     def step(self, done: int, total: int) -> None:
         """Show the number of training steps."""
-        self._show(done, total, "steps", "")
+        self._show(_Count(done, total, "steps"))
 
     def scored(self, result: RoundResult) -> None:
         """Print the scores of a finished round."""
@@ -103,25 +129,54 @@ class Progress(Observer):
             + f" ({result.mistakes} mistakes)"
         )
 
-    def _show(self, done: int, total: int | None, unit: str, text: str) -> None:
-        now = time.monotonic()
-        complete = done == total
-        if now - self._shown < (BAR_SECONDS if self._has_bars else LINE_SECONDS) and not complete:
-            return
+    def _show(self, count: _Count) -> None:
+        """Keep the count, and show it unless one was shown just before."""
+        with self._lock:
+            now = time.monotonic()
+            before, self._count, self._heard = self._count, count, now
+            if before is None or before.unit != count.unit:
+                self._began = now
+            ended = count.complete and not (before is not None and before.complete)
+            if ended or now - self._shown >= (BAR_SECONDS if self._has_bars else LINE_SECONDS):
+                self._draw(count, now)
+
+    def _pulse(self) -> None:
+        """Show the last count again whenever nothing was shown for a while, until the display is closed."""
+        while not self._closed.wait(LINE_SECONDS / 10):
+            with self._lock:
+                now = time.monotonic()
+                if self._count is not None and now - self._shown >= LINE_SECONDS:
+                    self._draw(self._count, now, f"nothing new for {now - self._heard:.0f} s")
+
+    def _draw(self, count: _Count, now: float, note: str = "") -> None:
         self._shown = now
         if self._bar is not None:
-            self._bar.n, self._bar.total, self._bar.unit = done, total, f" {unit}"
-            self._bar.set_postfix_str(text)
+            self._bar.n, self._bar.total, self._bar.unit = count.done, count.total, f" {count.unit}"
+            self._bar.set_postfix_str(", ".join(filter(None, (count.text, note))))
         elif not self._has_bars:
-            rate = done / max(now - self._began, 1e-3)
-            left = f", {(total - done) / rate:.0f} s left" if total and done >= FORECAST_FROM else ""
-            of = f" of {total:,}" if total else ""
-            self.line(f"  {done:,}{of} {unit}, {text or f'{rate:.1f} {unit}/s'}{left}")
+            parts = [count.text, note]
+            if count.unit:
+                rate = count.done / max(now - self._began, 1e-3)
+                of = f" of {count.total:,}" if count.total else ""
+                left = (
+                    f"{(count.total - count.done) / rate:.0f} s left"
+                    if count.total and count.done >= FORECAST_FROM
+                    else ""
+                )
+                parts = [f"{count.done:,}{of} {count.unit}", count.text or f"{rate:.1f} {count.unit}/s", left, note]
+            self.line("  " + ", ".join(filter(None, parts)))
+
+    def _cost(self, done: int, total: int | None, status: ClientStatus) -> str:
+        if not (self._prices and done and total):
+            return ""
+        return f", cost {status.usage.cost:.2f} of about {status.usage.cost * total / done:.2f}"
 
     def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        with self._lock:
+            self._count = None
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
 
 
 def gold_roles(result: RoundResult) -> dict[str, str]:
@@ -142,15 +197,13 @@ def _is_notebook(bar_class: type) -> bool:
     return any(each.__module__ == "tqdm.notebook" for each in bar_class.__mro__)
 
 
-def _spending(done: int, total: int | None, status: ClientStatus, prices: bool) -> str:
+def _answers(status: ClientStatus) -> str:
     answers = status.finished + status.replayed
-    parts = [f"{answers:,} answers, {status.requests_per_second:.1f}/s, {status.tokens_per_second:.0f} tokens/s"]
-    if status.retries:
-        parts.append(f", {status.retries} repeated")
-    if prices and done and total:
-        cost = status.usage.cost
-        parts.append(f", cost {cost:.2f} of about {cost * total / done:.2f}")
-    return "".join(parts)
+    text = f"{answers:,} answers, {status.requests_per_second:.1f}/s, {status.tokens_per_second:.0f} tokens/s"
+    if not status.retries:
+        return text
+    reason = "".join(each if each.isprintable() else "?" for each in textwrap.shorten(status.reason, REASON_WIDTH))
+    return f"{text}, {status.retries:,} repeated" + (f" (the last one {reason})" if reason else "")
 
 
 def _figures(metrics: Mapping[str, float]) -> str:

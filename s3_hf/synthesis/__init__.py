@@ -1,6 +1,6 @@
 """Examples written by the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2, 2.3) and `zero_shot`."""
 
-from s3_hf.synthesis.asking import Generate
+from s3_hf.synthesis.asking import Generate, Tally
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow
@@ -14,5 +14,6 @@ __all__ = [
     "Rationales",
     "ShownRow",
     "Synthesizer",
+    "Tally",
     "parse_list",
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +19,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Generate = Callable[[Request], Awaitable[Completion]]
 """Sends one request to the LLM and returns its answer; usually `Client.generate`."""
+KINDS = 10
+"""Most kinds of refusals that are logged one by one."""
 
 
 @dataclass
@@ -29,6 +33,7 @@ class Tally:
         waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.
         rejected: answers that became no example, and requests that the endpoint refused, by reason.
+        refusals: messages of refused requests, numbers in them left out, and how often each came.
         usage: requests, tokens and cost of all answers, those that the journal already held included.
     """
 
@@ -37,7 +42,33 @@ class Tally:
     waiting: int = 0
     given_up: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
+
+    @contextlib.contextmanager
+    def asking_for(self, what: str) -> Iterator[None]:
+        """Note what is asked for during the block."""
+        self.asking = what
+        try:
+            yield
+        finally:
+            self.asking = ""
+
+    def refused(self, error: RequestError) -> None:
+        """Count a refused request; the first one of its kind is logged."""
+        kind = re.sub(r"[0-9]+", "#", str(error))
+        if kind not in self.refusals and len(self.refusals) >= KINDS:
+            kind = "refused for other reasons"
+        elif kind not in self.refusals:
+            logger.warning("%s", error)
+        self.refusals[kind] += 1
+        self.rejected["refused by the endpoint"] += 1
+
+    def log_refusals(self) -> None:
+        """Log how often each refusal came that came more than once."""
+        for kind, count in self.refusals.items():
+            if count > 1:
+                logger.warning("%d requests were refused like this: %s", count, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +88,7 @@ class Asker:
         try:
             completion = await self.generate(request)
         except RequestError as error:
-            logger.warning("%s is given up: %s", request.slot, error)
-            self.tally.rejected["refused by the endpoint"] += 1
+            self.tally.refused(error)
             raise
         self.tally.usage += completion.usage
         return completion

@@ -11,27 +11,44 @@ from s3_hf.synthesis.plan import Plan
 from s3_hf.texts import copies, covers, digest_of, normalise, row_text
 
 REFUSAL = re.compile(
-    r"^\W*(?:i['’]?m (?:really |very |so )?sorry|sorry|i (?:can ?not|can['’]?t|won['’]?t)|i apologi[sz]e|"
-    r"i(?: am|['’]m) (?:unable|not able)|unfortunately, (?:i|as)|as an? (?:ai|(?:large )?language model))\b",
+    r"\b(?:can ?not|can['’]?t|won['’]?t|(?:am|['’]m) (?:unable|not able|not going) to|(?:un)?comfortable) "
+    r"(?:\w+ ){0,2}?"
+    r"(?:(?:help|assist|assisting|helping)(?: you)?(?: with\b|\W*$)|comply with\b|"
+    r"(?:writ(?:e|ing)|generat(?:e|ing)|compos(?:e|ing)|creat(?:e|ing)|produc(?:e|ing)|provid(?:e|ing)|fulfil+|"
+    r"complet(?:e|ing)|answer|engage) (?:[\w'’-]+ ){0,6}?"
+    r"(?:reviews?|sentences?|texts?|content|examples?|responses?|stor(?:y|ies)|questions?|requests?|prompts?|"
+    r"descriptions?|statements?|messages?|hypothes[ie]s)\b|(?:write|generate) (?:that|this|it|such)\b)|"
+    r"^\W*+(?:(?:i['’]?m |i am )?(?:so |very )?sorry\b[,.;]? ?(?:but )?)?i (?:can ?not|can['’]?t|won['’]?t)"
+    r"(?: do (?:that|this|so))?\b\W*+$|"
+    r"\b(?:against|violates?) (?:my (?:programming|guidelines)|\w+['’]s (?:use case|content) polic)|"
+    r"\bas an? (?:ai|(?:large )?language model)\b(?! \w*(?:er|or|ist)s?\b)|"
+    r"\bi(?: am|['’]m) (?:just |only )?an? (?:ai|(?:large )?language model)\b(?! \w*(?:er|or|ist)s?\b)",
     re.IGNORECASE,
 )
-SELF = re.compile(r"\bas an? (?:ai|(?:large )?language model)\b|\bi(?: am|['’]m) an ai\b", re.IGNORECASE)
+"""Talk about helping, writing or being a model. What a customer or a critic cannot do is no refusal."""
+NOUNS = (
+    r"(?:review|sentence|question|statement|claim|hypothesis|answer|example|output|text|paragraph|message|version)s?"
+)
 PREAMBLE = re.compile(
-    r"^\W*(?:(?:sure|certainly|of course|okay|ok)\b[^:\n]{0,60}?[!,.:]\s*)?"
-    r"(?:here(?:['’]s| is| are)\b[^:\n]{0,120}:|"
-    r"(?:one|a|the|my)\b[^:\n]{0,60}\b(?:review|sentence|example)\b[^:\n]{0,40}:|"
-    r"(?:review|sentence|question|statement|claim|hypothesis|answer|example|output|text)\s*:)\s*",
-    re.IGNORECASE,
+    r"\W*+(?:(?i:sure|certainly|of course|okay|ok)\b[^:\n]{0,60}?[!,.:]\s*+)?"
+    rf"(?:(?i:here(?:['’]s| is| are)|one|a|an|the|my)\b[^:\n]{{0,80}}\b(?i:{NOUNS})\b[^:\n]{{0,80}}:"
+    r"(?:[ *]*\n|\s*(?=[\"“]))|"
+    r"(?:Review|Sentence|Question|Statement|Claim|Hypothesis|Answer|Example|Output|Text)\s*:)\s*+"
 )
-SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)")
-TASK_WORDS = r"(?:\w+ )?(?:review|reviews|impression|sentence|example|label|sentiment)\b"
+"""A line that introduces the text, a text in quotes behind such words, or the name of the field alone."""
+SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")
+TASK_WORDS = r"(?:\w+ )?(?:reviews?|impression|sentiment)\b"
+TASK_EXAMPLE = r"\b(?:this|here|that|following|another|write|writing) (?:\w+ ){0,3}"
 QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "`": "`"}
+EMPHASIS = ("***", "**", "__", "*", "_")
 CONTEXT_TALK = re.compile(
     r"\b(?:given|above|following|original|this) "
     r"(?:question|context|premise|paragraph|passage|description|statement|sentence|text|prompt)\b|"
     r"\binformation paragraph\b",
     re.IGNORECASE,
 )
+REFUSAL_WITHIN = 300
+"""Characters at the beginning of an answer in which a refusal stands."""
 ECHO_WORDS = 6
 """Consecutive words of the prompt in a text that make it an echo of the prompt."""
 COPIED_WORDS = 6
@@ -74,19 +91,20 @@ class Checks:
             return Rejected(completion.slot, "cut off", completion.text)
         if not raw:
             return Rejected(completion.slot, "empty", completion.text)
-        if REFUSAL.search(raw) or SELF.search(raw):
+        if refuses(raw):
             return Rejected(completion.slot, "refusal", completion.text)
-        text: str | None = strip_wrapping(raw, one_line=self.one_line)
+        cut_off = completion.finish_reason == "length"
+        text: str | None = strip_wrapping(raw, one_line=self.one_line, cut_off=cut_off)
         if self.question:
             question, mark, _ = (text or "").partition("?")
             if not mark:
                 return Rejected(completion.slot, "no question mark", completion.text)
             if question.count('"') % 2:  # the question was quoted in talk about it
                 question = question.rpartition('"')[2]
-            text = strip_wrapping(f"{question.strip()}?", one_line=False)
+            text = strip_wrapping(f"{question.strip()}?", one_line=False, cut_off=True)
         elif template.endswith('"'):
             text = until_end(raw)
-        elif completion.finish_reason == "length":
+        elif cut_off:
             text = cut_back(text or "")
         reason = self._fault(text, template, plan)
         return Rejected(completion.slot, reason, completion.text) if reason else text or ""
@@ -121,12 +139,13 @@ class Checks:
         return next((reason for reason, failed in tests if failed), None)
 
     def _talks_about_the_task(self, text: str, context: Context | None) -> bool:
-        if PREAMBLE.match(text):
+        if PREAMBLE.match(text) or re.match(r"here(?:['’]s| is| are) (?:an?|one|the|your) " + NOUNS, text, re.I):
             return True
         if context is not None:
             return bool(CONTEXT_TALK.search(text))
         words = "|".join(re.escape(word) for word in self.label_words)
-        return bool(re.search(rf"\b(?:{words}) {TASK_WORDS}", text, re.IGNORECASE))
+        talk = rf"\b(?:{words}) {TASK_WORDS}|{TASK_EXAMPLE}(?:{words}) (?:\w+ )?(?:sentence|example)\b"
+        return bool(re.search(talk, text, re.IGNORECASE))
 
     def _copies_context(self, text: str, context: Context) -> bool:
         if copies(text, context.text):
@@ -139,17 +158,39 @@ def _row_digest(text: str, plan: Plan) -> int:
     return digest_of(row_text(text, plan.context.text if plan.context else None))
 
 
-def strip_wrapping(text: str, *, one_line: bool) -> str:
-    """Return the text without its preamble ("Here is a review:") and surrounding quotes and markdown emphasis."""
-    text = PREAMBLE.sub("", text, count=1).strip()
+def refuses(answer: str) -> bool:
+    """Return whether the answer begins with talk about helping, writing or being a model instead of a text."""
+    return REFUSAL.search(answer, 0, REFUSAL_WITHIN) is not None
+
+
+def strip_wrapping(text: str, *, one_line: bool, cut_off: bool) -> str:
+    """Return the text without its preamble ("Here is a review:") and the quotes and emphasis around all of it.
+
+    Marks are taken off in pairs, and emphasis around several words only (`*sigh*` and `__init__` stay). An opening
+    quote alone goes where its closing one was cut off, by `one_line` or with the end of the answer (`cut_off`).
+    """
+    if match := PREAMBLE.match(text):
+        text = text[match.end() :]
+    text = _unwrapped(text.strip())
     if one_line:
-        text = text.splitlines()[0].strip() if text else ""
-    text = text.strip("*_ \t")
-    while len(text) > 1 and QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
-        text = text[1:-1].strip()
-    if text[:1] in ('"', "“") and not any(mark in text[1:] for mark in '"”'):
-        text = text[1:].strip()  # the closing quote was lost to the token limit
+        text, more, _ = text.partition("\n")
+        text, cut_off = _unwrapped(text.strip()), cut_off or bool(more)
+    if cut_off and text[:1] in ('"', "“") and not any(mark in text[1:] for mark in '"”'):
+        text = text[1:].strip()
     return text
+
+
+def _unwrapped(text: str) -> str:
+    """Return the text without the pairs of marks around it; marks that occur inside of it, too, are no such pair."""
+    while True:
+        pairs = [(mark, mark) for mark in EMPHASIS] if " " in text else []
+        for first, last in (*pairs, *QUOTES.items()):
+            inner = text[len(first) : -len(last)]
+            if inner and text.startswith(first) and text.endswith(last) and first not in inner and last not in inner:
+                text = inner.strip()
+                break
+        else:
+            return text
 
 
 def until_end(text: str) -> str | None:
@@ -158,7 +199,9 @@ def until_end(text: str) -> str | None:
     It goes up to the closing mark, else to the end of the first line, else to the last full sentence; None if it has
     none of these.
     """
-    text = PREAMBLE.sub("", text, count=1).strip().lstrip('"“ ')
+    if match := PREAMBLE.match(text):
+        text = text[match.end() :]
+    text = text.strip().lstrip('"“ ')
     end = re.search('["”]', text) or re.search("\n", text)
     return text[: end.start()].strip() if end else cut_back(text)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from s3_hf.errors import SynthesisError
 from s3_hf.records import Completion
 from s3_hf.synthesis.asking import gather_answered
-from s3_hf.synthesis.checks import REFUSAL
+from s3_hf.synthesis.checks import refuses
 from s3_hf.synthesis.parsing import without_thoughts
 
 QUOTED = re.compile(r'(?:[^"“]{0,40}:\s*)?["“]([^"“”]+)["”]')
@@ -56,7 +56,7 @@ def _name(completion: Completion, prompt: str) -> str | None:
     """
     answer = (without_thoughts(completion.text) or "").removeprefix(prompt.splitlines()[-1]).strip()
     line, more, _ = answer.partition("\n")
-    if REFUSAL.search(line):
+    if refuses(line):
         return None
     match = QUOTED.match(line) or UNOPENED.match(line)
     if not match and (OPENED.search(line) or (completion.finish_reason == "length" and not more)):

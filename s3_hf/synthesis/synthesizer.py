@@ -38,7 +38,7 @@ class Synthesizer:
             resumed round composes the prompts that are already paid for; `rationales` and `names` are stored.
         known_rationales: rationales of an earlier round, and those that `rationales` found in this one.
         prompts: templates sent in this round, by `prompt_id`.
-        tally: counts of this round.
+        tally: counts of this round, which are up to date at any time.
     """
 
     task: Task
@@ -51,7 +51,7 @@ class Synthesizer:
     once: Callable[[str, Any], Any] = lambda _, value: value
     known_rationales: Rationales = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict, init=False)
-    tally: Tally = field(default_factory=Tally, init=False)
+    tally: Tally = field(default_factory=Tally)
 
     @cached_property
     def planner(self) -> Planner:
@@ -73,7 +73,9 @@ class Synthesizer:
             SynthesisError: a label has fewer distinct rationales than one example draws.
         """
         if not self.known_rationales:
-            kept = self.once("rationales", await RationaleSearch(self.composer, template, self._asker.ask).run())
+            with self.tally.asking_for("rationales"):
+                found = await RationaleSearch(self.composer, template, self._asker.ask).run()
+            kept = self.once("rationales", found)
             self.known_rationales = {label: tuple(phrases) for label, phrases in kept.items()}
         return self.known_rationales
 
@@ -86,7 +88,10 @@ class Synthesizer:
         if not prompt:
             return ("",)
         self.prompts[prompt_id(prompt)] = prompt
-        names = await collect_names(prompt, wanted, lambda number: self._asker.ask(self.composer.name(number, prompt)))
+        with self.tally.asking_for("names"):
+            names = await collect_names(
+                prompt, wanted, lambda number: self._asker.ask(self.composer.name(number, prompt))
+            )
         return tuple(self.once("names", names))
 
     async def examples(self, n: int, template: str, rationales: Rationales) -> AsyncIterator[Example]:

@@ -1,10 +1,12 @@
 """`kill -9` in every stage: the same command finishes, nothing paid for is asked again, the bytes are the same."""
 
 import collections
+import contextlib
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -142,3 +144,48 @@ def test_killed_once_in_generation(films_config, tmp_path):
 def test_killed_in_every_stage(films_config, tmp_path):
     kills = kill_again_and_again(films_config, tmp_path, wanted=6)
     assert kills.total() >= 20
+
+
+SLOW_DISK = """
+import functools, sqlite3, sys, time
+
+class Slow(sqlite3.Connection):
+    def __exit__(self, *error):  # nothing of the transaction is on the disk before this time is over
+        time.sleep(0.2)
+        return super().__exit__(*error)
+
+sqlite3.connect = functools.partial(sqlite3.connect, factory=Slow)
+from s3_hf.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_kill_repeats_no_more_than_what_was_under_way_on_a_disk_that_is_slow(recipe, tmp_path, kills):
+    """An answer holds its slot until it is in the journal: at most `concurrency` answers are lost with the process."""
+    concurrency, lost, draw = 64, [], random.Random(0)
+    with LLMServer(delay=0.05, reply=film_reply) as server:
+        arguments = ["synthesize", str(recipe), "--llm", server.url, "--n", str(300 * kills), "--run-dir"]
+        arguments += [str(tmp_path / "run"), "--concurrency", str(concurrency), "--set", "synthesis.rationales=false"]
+
+        def payloads():
+            return collections.Counter(str(sorted(request.payload.items())) for request in server.requests)
+
+        with (tmp_path / "log").open("ab") as log:
+            for _ in range(kills):
+                before = len(server.requests)
+                process = subprocess.Popen([sys.executable, "-c", SLOW_DISK, *arguments], stdout=log, stderr=log)
+                while len(server.requests) < before + 100:
+                    assert process.poll() is None, (tmp_path / "log").read_text()
+                    time.sleep(0.01)
+                time.sleep(draw.uniform(0, 0.3))
+                process.kill()
+                process.wait()
+                time.sleep(0.2)  # until the server has read what was sent
+                with contextlib.closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as journal:
+                    lost.append(len(payloads()) - journal.execute("SELECT count(*) FROM completions").fetchone()[0])
+            done = subprocess.run([sys.executable, "-m", "s3_hf", *arguments], stdout=log, stderr=log, check=False)
+        assert done.returncode == 0, (tmp_path / "log").read_text()
+        print(f"lost by each kill: {lost}")  # noqa: T201 - the figure to report
+        assert max(lost) <= concurrency
+        assert sum(count - 1 for count in payloads().values()) == sum(lost)

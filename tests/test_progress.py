@@ -1,0 +1,129 @@
+"""What a user sees while a round is written: rows in any order, what is asked for, and a line whatever happens."""
+
+import asyncio
+import re
+import time
+
+import pytest
+
+import s3_hf
+from s3_hf.llm import Client, ClientStatus
+from s3_hf.loop import synthesis
+from s3_hf.starting import Progress, progress
+from s3_hf.store import Stage
+from tests.conftest import film_reply
+from tests.llm_server import Fault, LLMServer
+
+
+@pytest.fixture
+def arguments(films_config):
+    """Keyword arguments of a round 0 of 24 rows, with lines as often as they can be printed."""
+    keys = {"student", "seed_size", "synthesis", "training"}
+    return {**films_config.model_dump(mode="json", include=keys), "rounds": 0}
+
+
+def lines_of(capsys, wanted=""):
+    """Wait for a line with these words; return all that were printed."""
+    err = ""
+    while True:
+        err += capsys.readouterr().err
+        if wanted in err:
+            return err.splitlines()
+        time.sleep(0.01)
+
+
+def test_a_line_is_printed_also_when_nothing_arrives(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
+    with Progress() as shown:
+        time.sleep(0.2)
+        assert not capsys.readouterr().err  # no stage has begun
+        shown.stage(0, Stage.SYNTHESIZE)
+        lines_of(capsys, "nothing new for ")
+        shown.rows(3, 24, ClientStatus(finished=5))
+        lines = lines_of(capsys, "5 answers, 0.0/s, 0 tokens/s, nothing new for ")
+    assert lines[-1].startswith("  3 of 24 rows, 5 answers")
+
+
+def test_the_last_count_is_printed_once(capsys):
+    with Progress() as shown:
+        shown.stage(0, Stage.TRAIN)
+        for done in (1, 2, 3, 3, 3):
+            shown.step(done, 3)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "round 0: train"
+    assert re.fullmatch(r"  3 of 3 steps, [0-9.]+ steps/s", second)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (ClientStatus(finished=7), "7 answers, 0.0/s, 0 tokens/s"),
+        (ClientStatus(retries=1_200), "0 answers, 0.0/s, 0 tokens/s, 1,200 repeated"),
+        (
+            ClientStatus(retries=3, reason="answered HTTP 429 'slow\x1b[31m down'"),
+            "0 answers, 0.0/s, 0 tokens/s, 3 repeated (the last one answered HTTP 429 'slow?[31m down')",
+        ),
+    ],
+)
+def test_repeated_requests_have_the_reason_of_the_last_failure(status, words, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.001)
+    with Progress() as shown:
+        shown.stage(0, Stage.SYNTHESIZE)
+        time.sleep(0.01)
+        capsys.readouterr()
+        shown.asking("names", status)
+        line = lines_of(capsys, words)[-1]
+    assert re.sub(", nothing new for .*", "", line) == f"  asking for names: {words}"
+
+
+def test_rows_are_counted_in_any_order_after_what_is_asked_for_first(recipe, arguments, tmp_path, monkeypatch):
+    """The answer to slot 0 comes last; all other rows are counted before it."""
+    seen = []
+
+    class Held(Client):
+        async def generate(self, request):
+            completion = await super().generate(request)
+            if request.slot == "r0/seed/00000":
+                while seen[-1] < ("rows", 20, 24):
+                    await asyncio.sleep(0.01)
+            return completion
+
+    class Watching(Progress):
+        def asking(self, what, status):
+            seen.append((what, status.finished))
+
+        def rows(self, done, total, status):
+            seen.append(("rows", done, total))
+
+    monkeypatch.setattr(synthesis, "Client", Held)
+    monkeypatch.setattr("s3_hf.starting.running.Progress", Watching)
+    with LLMServer(reply=film_reply) as server:
+        s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, **arguments)
+    first = next(place for place, one in enumerate(seen) if one[0] == "rows")
+    assert {one[0] for one in seen[:first]} == {"rationales"}
+    assert {one[0] for one in seen[first:]} == {"rows"}
+    assert seen[-1] == ("rows", 24, 24)
+
+
+def test_the_same_refusal_is_logged_once_with_its_count_and_a_short_round_too(recipe, arguments, tmp_path, caplog):
+    def refused(payload, attempt):
+        number = payload["seed"]
+        return Fault(400, {}, f"{number} tokens are too many") if number % 4 == 0 else None
+
+    arguments["synthesis"] |= {"rationales": False}
+    with LLMServer(reply=film_reply, fault_for=refused) as server:
+        result = s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, progress=False, **arguments)
+    tries = result.rounds[0].synthesis.given_up
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("tokens are too many" in message for message in messages) == 2
+    assert any(message.startswith(f"{tries} requests were refused like this: the endpoint") for message in messages)
+
+
+def test_a_short_round_is_a_warning(recipe, arguments, tmp_path, caplog):
+    def reply(payload):
+        return "No." if "negative" in payload["messages"][-1]["content"] else film_reply(payload)
+
+    arguments["synthesis"] |= {"rationales": False, "attempts": 1}
+    with LLMServer(reply=reply) as server:
+        s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, progress=False, **arguments)
+    assert "round 0 has 12 of 24 rows: 48 slots were given up (too short 48)" in caplog.messages
