@@ -6,6 +6,7 @@ The functions of this module are the public interface. Each opens the data direc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["add_user", "import_tree", "running", "serve"]
 
 
-def serve(data: Path, host: str = "127.0.0.1", port: int = 8765) -> None:
+def serve(data: Path, host: str = "127.0.0.1", port: int = 8765, names: Iterable[str] = ()) -> None:
     """Serve the data directory until SIGTERM or Ctrl-C.
+
+    Args:
+        data: the data directory.
+        host: the address to listen on. Requests must name it, or a loopback address, in `Host`.
+        port: the port to listen on.
+        names: further names of the host by which clients may reach the server, for example through a proxy.
 
     Raises:
         ServerError: the server cannot listen on the port.
@@ -26,7 +33,7 @@ def serve(data: Path, host: str = "127.0.0.1", port: int = 8765) -> None:
     """
     from hf_localhub.server import serve_until_stopped
 
-    serve_until_stopped(data, host, port)
+    serve_until_stopped(data, host, port, names)
 
 
 def running(data: Path, port: int = 0) -> AbstractContextManager[RunningHub]:

@@ -33,6 +33,7 @@ from hf_localhub.accounts import Account, find_account
 from hf_localhub.call import Call, Route
 from hf_localhub.files import COPY_BYTES, Spool
 from hf_localhub.http_errors import HTTPError, unauthorized
+from hf_localhub.origins import Origins
 from hf_localhub.state import Hub
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,9 @@ ROUTES: list[Route] = [
 class HubApp:
     """Serves the Hub's protocol for one open data directory."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, origins: Origins | None = None) -> None:
         self.hub = hub
+        self.origins = origins or Origins()
         self._threads: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,10 +83,11 @@ class HubApp:
     async def _answer(self, request: Request) -> Response:
         call = _call(self.hub, request)
         try:
+            self.origins.check(request.headers.getlist("host"), request.headers.getlist("origin"))
             route = _route(call)
             await to_thread.run_sync(_admit, route, call, limiter=self._threads)
             call.body = Spool(self.hub.files.temporary, route.hashed)
-            await self._receive(request, call.body, getattr(self.hub.limits, route.limit))
+            await self._receive(request, call.body, _most_bytes(route, call))
             return await to_thread.run_sync(route.handler, call, limiter=self._threads)
         except HTTPError as error:
             return _error_response(error)
@@ -108,6 +111,11 @@ class HubApp:
                 waiting = bytearray()
         if waiting:
             await to_thread.run_sync(spool.write, waiting, limiter=self._threads)
+
+
+def _most_bytes(route: Route, call: Call) -> int:
+    # A signed link names the size of what it is for.
+    return int(call.params["size"]) if route.limit == "announced" else getattr(call.hub.limits, route.limit)
 
 
 def _disk_full(error: OSError | sqlite3.OperationalError) -> bool:
@@ -166,7 +174,7 @@ def _account(call: Call) -> Account | None:
 def _error_response(error: HTTPError) -> Response:
     message = " ".join(error.message.split())
     response = JSONResponse({"error": message, **error.body}, error.status, error.headers)
-    response.headers["X-Error-Message"] = "".join(char if " " <= char <= "~" else "?" for char in message)
+    response.headers["X-Error-Message"] = "".join(char if " " <= char <= "~" else "?" for char in message[:500])
     if error.code:
         response.headers["X-Error-Code"] = error.code
     return response

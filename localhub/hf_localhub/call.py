@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlencode
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hf_localhub import repos
 from hf_localhub.accounts import Account
+from hf_localhub.bounded import MIB, read_json
 from hf_localhub.files import Spool
 from hf_localhub.http_errors import HTTPError, repo_not_found, unauthorized
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import GitRepo
 from hf_localhub.state import Hub
 
+_LARGEST_PAGE = 16 * MIB
 Right = Literal["see", "files", "contribute", "write"]
 
 
@@ -52,12 +55,10 @@ class Call:
         """Return the body as a JSON object; an empty body is an empty object.
 
         Raises:
-            HTTPError: 400 when the body is not a JSON object in UTF-8.
+            HTTPError: 400 when the body is not a JSON object in UTF-8, or is beyond the bounds of `read_json`.
         """
         try:
-            value = json.loads(self.read_body() or b"{}")
-            # JSON may contain half a surrogate pair, which no path, commit or registry can store.
-            json.dumps(value, ensure_ascii=False).encode()
+            value = read_json(self.read_body() or b"{}", self.hub.limits.json)
         except ValueError as error:
             raise HTTPError(400, f"The body must be JSON in UTF-8: {error}") from error
         if not isinstance(value, dict):
@@ -77,11 +78,23 @@ class Call:
             raise HTTPError(413, f'"{name}" may have at most {most} items')
         return items
 
-    def form(self) -> dict[str, list[str]]:
-        """Return the fields of a body that is a form or JSON, each as a list of strings."""
+    def form(self, most: int) -> dict[str, list[str]]:
+        """Return the fields of a body that is a form or JSON, each as a list of strings.
+
+        Raises:
+            HTTPError: 413 when it has more than `most` values.
+        """
         if self.headers.get("content-type", "").startswith("application/json"):
-            return {key: value if isinstance(value, list) else [str(value)] for key, value in self.json().items()}
-        return parse_qs(self.read_body().decode("utf-8", "replace"), keep_blank_values=True)
+            lists = {key: value if isinstance(value, list) else [value] for key, value in self.json().items()}
+            fields = {key: [str(item) for item in items] for key, items in lists.items()}
+        else:
+            body = self.read_body().decode("utf-8", "replace")
+            if body.count("&") > most:
+                raise HTTPError(413, f"A form may have at most {most} values")
+            fields = parse_qs(body, keep_blank_values=True)
+        if sum(map(len, fields.values())) > most:
+            raise HTTPError(413, f"A form may have at most {most} values")
+        return fields
 
     def flag(self, name: str) -> bool:
         """Return whether a query parameter is `1` or `true`."""
@@ -149,7 +162,13 @@ class Call:
         return repo
 
     def _redirect(self, old: str, new: str) -> HTTPError:
-        location = self.path.replace(f"/{old}", f"/{new}", 1)
+        # Built from the parts of the path: with an empty first part, `//owner/name` would name another host.
+        parts = [part for part in self.path.split("/") if part]
+        for at, (owner, name) in enumerate(pairwise(parts)):
+            if f"{unquote(owner)}/{unquote(name)}".startswith(old):
+                parts[at : at + 2] = [f"{new}{unquote(name)[len(old.partition('/')[2]) :]}"]
+                break
+        location = "/" + "/".join(parts)
         if str(self.query):
             location += f"?{self.query}"
         return HTTPError(307, f"{old} has moved to {new}", headers={"Location": location})
@@ -169,12 +188,25 @@ class Call:
         """Return an absolute URL on the endpoint that the client used."""
         return f"{self.endpoint}/{path}"
 
-    def page(self, items: list[Any], start: int, limit: int, total: int | None = None) -> Response:
-        """Return one page of a list. The `Link` header names the next page if `total` exceeds the items up to here."""
-        response = JSONResponse(items)
-        if total is not None and start + len(items) < total:
+    def page(self, items: Iterable[Any], start: int, limit: int, total: int) -> Response:
+        """Return one page of a list, without the items that are None. It ends early when it exceeds 16 MiB.
+
+        The `Link` header names the next page if `total` exceeds the items up to here.
+        """
+        encoded: list[bytes] = []
+        count = size = 0
+        for item in items:
+            count += 1
+            if item is None:
+                continue
+            encoded.append(json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+            size += len(encoded[-1])
+            if size > _LARGEST_PAGE:
+                break
+        response = Response(b"[" + b",".join(encoded) + b"]", media_type="application/json")
+        if start + count < total:
             query = [(key, value) for key, value in self.query.multi_items() if key not in ("cursor", "limit")]
-            query += [("limit", str(limit)), ("cursor", str(start + len(items)))]
+            query += [("limit", str(limit)), ("cursor", str(start + count))]
             response.headers["Link"] = f'<{self.endpoint}{self.path}?{urlencode(query)}>; rel="next"'
         return response
 
@@ -189,7 +221,7 @@ class Route:
     In a pattern, `{kind}` is `models` or `datasets`, `{x}` is one segment and `{rest*}` all further ones.
 
     Attributes:
-        limit: the field of `Limits` that bounds the body, in bytes.
+        limit: the field of `Limits` that bounds the body, in bytes, or `announced` for the size in its signed link.
         guard: runs before the body is received, and raises when the request is not permitted.
         hashed: whether the sha256 of the body is computed while it arrives.
         accounts: False when the request carries a signature or a token of another kind, which the guard checks.

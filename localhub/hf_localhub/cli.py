@@ -30,12 +30,13 @@ def serve(
     data: Path = DATA,
     host: str = typer.Option("127.0.0.1", help="Address to listen on."),
     port: int = typer.Option(8765, min=1, max=65535, help="Port to listen on."),
+    name: list[str] = typer.Option([], help="Further name of this host that clients use, as behind a proxy."),
 ) -> None:
     """Serve the Hub until SIGTERM or Ctrl-C. Clients read its address from HF_ENDPOINT."""
     from hf_localhub.server import serve_until_stopped
 
     serve_until_stopped(
-        data, host, port, listening=lambda port: typer.echo(f"export HF_ENDPOINT=http://{host}:{port}")
+        data, host, port, name, listening=lambda port: typer.echo(f"export HF_ENDPOINT=http://{host}:{port}")
     )
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from dulwich.objects import ObjectID
 
+from hf_localhub import metadata
+from hf_localhub.bounded import read_json
 from hf_localhub.files import HEX64, Spool
 from hf_localhub.http_errors import HTTPError, entry_not_found
 from hf_localhub.names import check_path
 from hf_localhub.packs import FILE_MODE, NewBlob, TreeEditor
 from hf_localhub.repository import read_pointer
+
+_MOST_LINES = 25_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Operations:
     files: dict[str, NewBlob] = field(default_factory=dict)
     large: dict[str, Large] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
-    readme: str | None = None
+    described: dict[str, str] = field(default_factory=dict)
+    """The text of the files that the Hub itself reads."""
 
     @property
     def message(self) -> str:
@@ -52,7 +57,7 @@ class Operations:
         """
         if key == "header":
             self.summary, self.description = (_text(value.get(key)) for key in ("summary", "description"))
-            self.parent = value.get("parentCommit") or None
+            self.parent = _text(value.get("parentCommit")) or None
             return
         deletes = key in ("deletedFile", "deletedFolder")
         path = check_path(value["path"].rstrip("/") if deletes else value["path"])
@@ -71,12 +76,12 @@ class Operations:
         if pointer:
             self.large[path] = Large(*pointer)
             return
-        if path == "README.md":
-            self.readme = data.decode("utf-8", "replace")
+        if path in metadata.READ_BY_THE_HUB:
+            self.described[path] = data.decode("utf-8", "replace")
 
         def read() -> bytes:
             spool.file.seek(place[0])
-            return _content(json.loads(spool.file.read(place[1]))["value"])
+            return _content(read_json(spool.file.read(place[1]), place[1])["value"])
 
         self.files[path] = NewBlob(NewBlob.of(data).oid, read)
 
@@ -95,7 +100,7 @@ def read_operations(spool: Spool, largest: int) -> Operations:
     longest = largest * 4 // 3 + (64 << 10)
     for offset, line in _lines(spool, longest):
         try:
-            item = json.loads(line)
+            item = read_json(line, longest)
             operations.add(spool, (offset, len(line)), item["key"], item["value"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise HTTPError(400, f"Line at byte {offset} of the commit is not an operation: {error!r}") from error
@@ -106,7 +111,9 @@ def read_operations(spool: Spool, largest: int) -> Operations:
 
 def _lines(spool: Spool, longest: int) -> Iterator[tuple[int, bytes]]:
     offset = 0
-    while True:
+    for number in count():
+        if number > _MOST_LINES:
+            raise HTTPError(413, f"A commit may have at most {_MOST_LINES} lines, one for each operation")
         spool.file.seek(offset)
         line = spool.file.readline(longest + 1)
         if not line:
@@ -119,9 +126,7 @@ def _lines(spool: Spool, longest: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _text(value: Any) -> str:
-    text = "" if value is None else str(value)
-    # Half a surrogate pair cannot be encoded.
-    return text.encode("utf-8", "replace").decode()
+    return "" if value is None else str(value)
 
 
 def _content(value: dict[str, Any]) -> bytes:
@@ -169,4 +174,4 @@ def apply_to(editor: TreeEditor, deleted: list[str], added: dict[str, ObjectID])
 
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+    return ["/".join(parts[:above]) for above in range(1, len(parts))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from hf_localhub import metadata
+from hf_localhub.bounded import MIB, read_json
 from hf_localhub.http_errors import HTTPError
 from hf_localhub.registry import iso
 from hf_localhub.repos import RepoRow
@@ -29,6 +31,7 @@ _EXPANDABLE = {
     ),
 }  # fmt: skip
 _CONFIG_KEYS = ("architectures", "model_type", "auto_map")
+_MOST_CARDS = 32 * MIB
 
 
 def check_expand(kind: str, names: list[str]) -> list[str]:
@@ -48,17 +51,42 @@ def commit_date(git: GitRepo, commit: str) -> str:
     return iso(datetime.fromtimestamp(git.commit_at(commit).commit_time, UTC))
 
 
-_card = lru_cache(maxsize=512)(metadata.read_card)
+class _Cards:
+    """The YAML of cards as JSON, by the id of their blob. The least recently used ones beyond 32 MiB are dropped."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._json: OrderedDict[str, bytes] = OrderedDict()
+        self._size = 0
+
+    def get(self, git: GitRepo, oid: str) -> Json:
+        with self._lock:
+            text = self._json.get(oid)
+            if text is not None:
+                self._json.move_to_end(oid)
+        if text is None:
+            text = json.dumps(metadata.read_card(git.read_blob(oid).decode("utf-8", "replace"))).encode()
+            with self._lock:
+                self._size += len(text) - len(self._json.get(oid, b""))
+                self._json[oid] = text
+                while self._size > _MOST_CARDS:
+                    self._size -= len(self._json.popitem(last=False)[1])
+        card: Json = json.loads(text)
+        return card
+
+
+_cards = _Cards()
 
 
 def card_at(git: GitRepo, commit: str) -> Json:
     """Return the YAML of the card at a commit."""
-    return _card(git.read_text(commit, "README.md") or "")
+    entry = git.entry(commit, "README.md")
+    return {} if entry is None or entry.folder or entry.sha256 else _cards.get(git, entry.oid)
 
 
 def _config_at(git: GitRepo, commit: str) -> Json:
     try:
-        config = json.loads(git.read_text(commit, "config.json") or "{}")
+        config = read_json(git.read_text(commit, "config.json") or "{}")
     except ValueError:
         return {}
     return {key: config[key] for key in _CONFIG_KEYS if key in config} if isinstance(config, dict) else {}

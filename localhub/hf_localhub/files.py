@@ -30,7 +30,7 @@ def create_data_folder(path: Path) -> Path:
         StorageError: the directory cannot be created or written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = None if os.access(path, os.W_OK) else "permission denied"
     except FileExistsError:
         reason = "not a directory"
@@ -39,6 +39,12 @@ def create_data_folder(path: Path) -> Path:
     if reason:
         raise StorageError(f"the Hub cannot write its data to {str(path)!r}: {reason}; name another folder")
     return path
+
+
+def create_private(folder: Path) -> None:
+    """Create a folder that only this user may enter, or take others' right to enter it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def sync_dir(path: Path) -> None:
@@ -97,11 +103,15 @@ class Spool:
         self.path = None
         sync_dir(target.parent)
 
+    def unlink(self) -> None:
+        """Remove the name of the file; its bytes last until the file is closed."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close and remove the spool."""
         self.file.close()
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        self.unlink()
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ class Files:
     def create(self) -> None:
         """Create the folders, and remove what a killed server left in them."""
         for folder in (self.temporary, self.data / "objects", self.data / "xet", self.data / "parts"):
-            folder.mkdir(parents=True, exist_ok=True)
+            create_private(folder)
         for folder in (self.temporary, self.data / "parts"):
             for path in folder.iterdir():
                 if path.stat().st_mtime < time.time() - _LEFTOVER_SECONDS:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hf_localhub import repos
 from hf_localhub.commit_body import apply_to
 from hf_localhub.errors import StorageError
-from hf_localhub.file_rules import is_binary, large_file_rule
+from hf_localhub.file_rules import is_binary, is_large, large_file_rules
 from hf_localhub.files import COPY_BYTES
 from hf_localhub.http_errors import HTTPError
 from hf_localhub.names import check_path, check_repo_name
@@ -44,6 +44,7 @@ def import_into(hub: Hub, tree: Path) -> list[ImportedRepo]:
     Raises:
         StorageError: the tree has no such folder, or the Hub refuses a name or a path in it.
     """
+    root = tree.resolve()
     folders = [path for kind in repos.KINDS for path in sorted((tree / kind).glob("*/*")) if path.is_dir()]
     if not folders:
         raise StorageError(
@@ -51,27 +52,30 @@ def import_into(hub: Hub, tree: Path) -> list[ImportedRepo]:
             "name the folder that holds them"
         )
     try:
-        return [_import(hub, folder) for folder in folders]
+        return [_import(hub, folder, root) for folder in folders]
     except HTTPError as error:
         raise StorageError(f"{str(tree)!r} cannot be imported: {error.message}") from error
     except OSError as error:
         raise StorageError(f"{str(tree)!r} cannot be imported: {error}") from error
 
 
-def _import(hub: Hub, folder: Path) -> ImportedRepo:
+def _import(hub: Hub, folder: Path, root: Path) -> ImportedRepo:
     kind, owner, name = folder.parts[-3:]
     check_repo_name(owner, name)
+    paths = {check_path(path.relative_to(folder).as_posix()): path for path in _files(folder, root)}
     repo = repos.find(hub.registry, kind, owner, name)
     if repo is None:
         hub.create_repo(repos.new_repo(kind, owner, name, private=False), _AUTHOR)
         repo = repos.find(hub.registry, kind, owner, name)
     assert repo is not None
     git = hub.git(repo)
-    attributes = folder / ".gitattributes"
-    rules = attributes.read_text() if attributes.is_file() else git.read_text(git.resolve("main"), ".gitattributes")
-    large = large_file_rule(rules or "")
-    paths = {check_path(path.relative_to(folder).as_posix()): path for path in _files(folder)}
-    blobs = {name: _blob(hub, repo, path, large(name)) for name, path in paths.items()}
+    attributes = paths.get(".gitattributes")
+    if attributes is not None:
+        rules: str | None = attributes.read_text("utf-8", "replace")
+    else:
+        rules = git.read_text(git.resolve("main"), ".gitattributes")
+    large = large_file_rules(rules or "")
+    blobs = {name: _blob(hub, repo, path, is_large(large, name)) for name, path in paths.items()}
     with writing(git) as writer:
         head = writer.head(MAIN.decode())
         editor = TreeEditor(git.get, git.tree_id(head))
@@ -85,12 +89,21 @@ def _import(hub: Hub, folder: Path) -> ImportedRepo:
     return ImportedRepo(kind, repo.full_name, len(paths), size, head, changed)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, root: Path) -> Iterator[Path]:
+    """Yield the files below a folder. A link may lead to another place below the root, as in a cache of clients.
+
+    Raises:
+        StorageError: a link leads out of the root.
+    """
+    if not folder.resolve().is_relative_to(root):
+        raise StorageError(f"{str(folder)!r} is a link that leads out of {str(root)!r}: remove it, or copy its files")
     for path in sorted(folder.iterdir()):
         if path.name in _SKIPPED:
             continue
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise StorageError(f"{str(path)!r} is a link that leads out of {str(root)!r}: remove it, or copy the file")
         if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
+            yield from _files(path, root)
         elif stat.S_ISREG(path.stat().st_mode):
             yield path
 

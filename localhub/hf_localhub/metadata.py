@@ -7,11 +7,15 @@ from typing import Any
 
 import yaml
 
+from hf_localhub.bounded import MIB, BoundError, read_json, read_yaml
+from hf_localhub.file_rules import LARGEST_RULES
+
 _TAGGED = (
     "annotations_creators", "base_model", "benchmark", "datasets", "language", "language_creators", "license",
     "multilinguality", "size_categories", "source_datasets", "task_categories", "task_ids",
 )  # fmt: skip
 _TEXT = ("library_name", "license_link", "license_name", "new_version", "pipeline_tag", "pretty_name")
+READ_BY_THE_HUB = frozenset({"README.md", "config.json", ".gitattributes", ".gitignore"})
 _PLAIN_TAGS = ("language", "library_name", "pipeline_tag", "tags")
 
 
@@ -23,16 +27,16 @@ def front_matter(card: str) -> dict[str, Any]:
     """Return the YAML between the first two `---` lines; empty when there is none.
 
     Raises:
-        CardError: the block is not closed, is not YAML, or is not a mapping.
+        CardError: the block is not closed within 1 MiB, is not YAML or beyond its bounds, or is not a mapping.
     """
-    lines = card.removeprefix("\ufeff").splitlines()
+    lines = card[: MIB + 16].removeprefix("\ufeff").splitlines()
     if not lines or lines[0].rstrip() != "---":
         return {}
     end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
-        raise CardError("the YAML block is opened by '---' but not closed")
+        raise CardError("the YAML block is opened by '---' but not closed within 1 MiB")
     try:
-        block = yaml.safe_load("\n".join(lines[1:end]))
+        block = read_yaml("\n".join(lines[1:end]))
     except (yaml.YAMLError, ValueError) as error:
         raise CardError(" ".join(str(error).split())) from error
     if block is None:
@@ -75,6 +79,22 @@ def card_tags(card: dict[str, Any], kind: str) -> list[str]:
     names = {"datasets": "dataset"}
     tags += [f"{names.get(key, key)}:{tag}" for key in prefixed for tag in _listed(card.get(key))]
     return list(dict.fromkeys(tags))
+
+
+def file_errors(path: str, text: str) -> list[str]:
+    """Return the errors in a file that the Hub itself reads, so that no commit can break a list or an upload."""
+    if path == "README.md":
+        return check_card(text)[0]
+    if path == "config.json":
+        try:
+            read_json(text)
+        except BoundError as error:
+            return [str(error)]
+        except ValueError:  # the Hub shows no configuration, as for a missing file
+            return []
+    elif len(text) > LARGEST_RULES:
+        return [f"it is longer than {LARGEST_RULES} characters"]
+    return []
 
 
 def check_card(card: str) -> tuple[list[str], list[str]]:

@@ -13,6 +13,8 @@ _RESERVED = frozenset({"api", "cas", "collections", "datasets", "lfs", "models",
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 MAX_NAME = 96
 MAX_PATH = 1024
+MAX_REF = 200
+"""Bytes of a full ref: it is a path on the disk, with `.lock` beside it."""
 
 
 def name_fault(name: str) -> str | None:
@@ -81,6 +83,6 @@ def tag_ref(name: str) -> Ref:
 
 def _ref(name: str) -> Ref:
     ref = Ref(name.encode())
-    if not check_ref_format(ref) or name.split("/", 2)[2].startswith("-") or len(name) > 255:
+    if not check_ref_format(ref) or name.split("/", 2)[2].startswith("-") or len(ref) > MAX_REF:
         raise HTTPError(400, f"Invalid reference name {name!r}")
     return ref

@@ -19,12 +19,14 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from hf_localhub.http_errors import entry_not_found, revision_not_found
+from hf_localhub.names import MAX_PATH, MAX_REF
 from hf_localhub.packs import TreeEditor
 
 MAIN = Ref(b"refs/heads/main")
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize ([0-9]{1,19})\n"
 )
+_MOST_LINES = 5000
 _HEX = re.compile(r"[0-9a-f]{5,40}")
 
 
@@ -37,6 +39,10 @@ def read_pointer(data: bytes) -> tuple[str, int] | None:
     """Return the sha256 and the size in an LFS pointer; None when the bytes are no pointer."""
     match = _POINTER.fullmatch(data) if len(data) < 256 else None
     return (match[1].decode(), int(match[2])) if match else None
+
+
+class EntryError(LookupError):
+    """A revision has no file or folder at the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class GitRepo:
         self._lock = threading.RLock()
         self.listing = lru_cache(maxsize=64)(self._listing)
         self.history = lru_cache(maxsize=64)(self._history)
-        self.entry = lru_cache(maxsize=4096)(self._entry)
+        self._known_entry = lru_cache(maxsize=4096)(self._entry)
 
     @classmethod
     def create(cls, path: Path) -> GitRepo:
@@ -121,6 +127,8 @@ class GitRepo:
 
     def read_ref(self, ref: str) -> str | None:
         """Return the commit id of a full ref, or None."""
+        if len(ref.encode()) > MAX_REF:
+            return None
         with self._lock:
             try:
                 oid = self.repo.refs[Ref(ref.encode())]
@@ -173,13 +181,24 @@ class GitRepo:
         """
         for count in range(1, len(parts) + 1):
             rev = "/".join(parts[:count])
+            if len(rev) > MAX_REF:
+                break
             if self.find_ref(rev) or (count == 1 and self._by_prefix(rev)):
                 return self.resolve(rev), "/".join(parts[count:]).strip("/")
         raise revision_not_found(parts[0] if parts else "")
 
-    def _entry(self, commit: str, path: str) -> Entry | None:
+    def entry(self, commit: str, path: str) -> Entry | None:
+        """Return the file or folder at a path, or None. Only existing ones are cached, since anybody may ask."""
+        try:
+            return self._known_entry(commit, path) if len(path) <= MAX_PATH else None
+        except EntryError:
+            return None
+
+    def _entry(self, commit: str, path: str) -> Entry:
         entry = TreeEditor(self.get, self.tree_id(commit)).find(path)
-        return self._describe(path, *entry) if entry else None
+        if entry is None:
+            raise EntryError(path)
+        return self._describe(path, *entry)
 
     def _describe(self, path: str, mode: int, oid: ObjectID) -> Entry:
         if stat.S_ISDIR(mode):
@@ -259,8 +278,14 @@ class GitRepo:
         return {side.path.decode() for side in sides if side is not None and side.path is not None}
 
     def diff(self, old: str, new: str) -> str:
-        """Return the unified diff between two commits."""
+        """Return the unified diff between two commits, or a note when it would take long."""
         out = BytesIO()
         with self._lock:
+            changes = tree_changes(self.repo.object_store, self.tree_id(old), self.tree_id(new))
+            sides = [side for change in changes for side in (change.old, change.new) if side is not None and side.sha]
+            # Lines are compared pairwise, and other readers wait.
+            lines = sum(self.read_blob(side.sha.decode()).count(b"\n") + 1 for side in sides[:_MOST_LINES])
+            if len(sides) > _MOST_LINES or lines > _MOST_LINES:
+                return f"The diff has more than {_MOST_LINES} lines and is not shown.\n"
             write_tree_diff(out, self.repo.object_store, self.tree_id(old), self.tree_id(new))
         return out.getvalue().decode("utf-8", "replace")

@@ -57,6 +57,8 @@ def validate_yaml(call: Call) -> Response:
     content = call.json().get("content")
     if not isinstance(content, str):
         raise HTTPError(400, '"content" must be a string')
+    if call.account is None and len(content) > call.hub.limits.anonymous_card:
+        raise HTTPError(401, f"Without a token, a card may have at most {call.hub.limits.anonymous_card} characters")
     errors, warnings = metadata.check_card(content)
     body = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
     return JSONResponse(body, 400 if errors else 200)

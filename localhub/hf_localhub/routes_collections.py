@@ -191,7 +191,7 @@ def change_item(call: Call) -> Response:
 def _place(call: Call, moved: sqlite3.Row, position: int) -> None:
     sql = "SELECT id FROM items WHERE collection = ? AND id != ? ORDER BY position, rowid"
     order = [row["id"] for row in call.hub.registry.rows(sql, moved["collection"], moved["id"])]
-    order.insert(max(0, position), moved["id"])
+    order.insert(min(max(0, position), len(order)), moved["id"])
     for number, item in enumerate(order):
         call.hub.registry.run("UPDATE items SET position = ? WHERE id = ?", number, item)
 

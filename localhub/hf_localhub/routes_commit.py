@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from dulwich.objects import ObjectID
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from hf_localhub import metadata, pulls, repos
 from hf_localhub.call import Call, Route
 from hf_localhub.commit_body import Operations, apply_to, read_operations
-from hf_localhub.file_rules import ignore_rule, is_binary, large_file_rule
+from hf_localhub.file_rules import check_work, ignore_rules, is_binary, is_ignored, is_large, large_file_rules
 from hf_localhub.http_errors import HTTPError, revision_not_found
 from hf_localhub.names import check_path
 from hf_localhub.packs import NewBlob, TreeEditor
@@ -29,15 +28,19 @@ def preupload(call: Call) -> Response:
     repo, body = _target(call), call.json()
     git = call.git(repo)
     commit, _ = git.split_revision(call.rest)
-    large = large_file_rule(str(body.get("gitAttributes") or "") or git.read_text(commit, ".gitattributes") or "")
-    ignored = ignore_rule(str(body.get("gitIgnore") or "") or git.read_text(commit, ".gitignore") or "")
+    large = large_file_rules(str(body.get("gitAttributes") or "") or git.read_text(commit, ".gitattributes") or "")
+    ignoring = ignore_rules(str(body.get("gitIgnore") or "") or git.read_text(commit, ".gitignore") or "")
+    asked = [(check_path(str(file.get("path"))), file) for file in call.objects("files", _MOST_FILES)]
+    for rules in (large, ignoring):
+        check_work(rules, [path for path, _ in asked])
+    ignored = is_ignored(ignoring)
     files = []
-    for file in call.objects("files", _MOST_FILES):
-        path, size = check_path(str(file.get("path"))), file.get("size")
+    for path, file in asked:
+        size = file.get("size")
         too_big = isinstance(size, int) and size > call.hub.limits.lfs_above
-        is_large = large(path) or too_big or _sampled(file)
         entry = git.entry(commit, path)
-        item: dict[str, Any] = {"path": path, "uploadMode": "lfs" if is_large else "regular"}
+        mode = "lfs" if is_large(large, path) or too_big or _sampled(file) else "regular"
+        item: dict[str, Any] = {"path": path, "uploadMode": mode}
         item["shouldIgnore"] = ignored(path)
         if entry is not None and not entry.folder:
             item["oid"] = entry.etag
@@ -48,7 +51,7 @@ def preupload(call: Call) -> Response:
 def _sampled(file: dict[str, Any]) -> bool:
     try:
         return is_binary(base64.b64decode(str(file.get("sample") or "")))
-    except binascii.Error:
+    except ValueError:  # not base64
         return True
 
 
@@ -67,10 +70,10 @@ def commit(call: Call) -> Response:
     repo = _target(call)
     git, rev = call.git(repo), "/".join(call.rest)
     operations = read_operations(call.spool, call.hub.limits.regular)
-    if operations.readme is not None:
-        errors, _ = metadata.check_card(operations.readme)
+    for path, text in operations.described.items():
+        errors = metadata.file_errors(path, text)
         if errors:
-            raise HTTPError(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
+            raise HTTPError(400, f"Invalid metadata in {path}: {'; '.join(errors)}")
     blobs = {**operations.files, **_pointers(call, repo, operations)}
     author = call.user().name
     with writing(git) as writer:

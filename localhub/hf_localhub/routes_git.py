@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+import threading
+import weakref
+import zlib
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import cast
 
+from dulwich.errors import GitProtocolError
 from dulwich.protocol import ReceivableProtocol
 from dulwich.repo import Repo
 from dulwich.server import BackendRepo, DictBackend, UploadPackHandler
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from hf_localhub.call import Call, page_routes
+from hf_localhub.files import COPY_BYTES, Spool
 from hf_localhub.http_errors import HTTPError, unauthorized
 
 _SERVICE = "git-upload-pack"
+# Each answer is on the disk until it is sent.
+_WAIT_SECONDS = 30
+_slots = threading.BoundedSemaphore(8)
 
 
 def advertise(call: Call) -> Response:
@@ -24,8 +32,9 @@ def advertise(call: Call) -> Response:
         if call.account is None:
             raise unauthorized()
         raise HTTPError(403, "This Hub does not accept git pushes: commit through the API or with `hf upload`")
+    out = _serve(call, b"", advertise_refs=True)
     line = f"# service={_SERVICE}\n".encode()
-    refs = b"%04x%s0000%s" % (len(line) + 4, line, _serve(call, b"", advertise_refs=True))
+    refs = b"%04x%s0000%s" % (len(line) + 4, line, b"".join(_sent(out)))
     headers = {"Cache-Control": "no-cache"}
     return Response(refs, headers=headers, media_type=f"application/x-{_SERVICE}-advertisement")
 
@@ -34,22 +43,49 @@ def upload_pack(call: Call) -> Response:
     """Return the objects that the client lacks."""
     data = call.read_body()
     if call.headers.get("content-encoding") == "gzip":
+        data = _unzipped(data, call.hub.limits.json)
+    return StreamingResponse(
+        _sent(_serve(call, data, advertise_refs=False)), media_type=f"application/x-{_SERVICE}-result"
+    )
+
+
+def _unzipped(data: bytes, most: int) -> bytes:
+    try:
         with gzip.open(BytesIO(data)) as packed:
-            data = packed.read(call.hub.limits.json + 1)
-    return Response(_serve(call, data, advertise_refs=False), media_type=f"application/x-{_SERVICE}-result")
+            data = packed.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise HTTPError(400, f"The body is not gzip: {error}") from error
+    if len(data) > most:
+        raise HTTPError(413, f"The body is larger than {most} bytes")
+    return data
 
 
-def _serve(call: Call, data: bytes, *, advertise_refs: bool) -> bytes:
-    repo, out = call.repo("files"), BytesIO()
-    # The request opens the repository anew: a clone reads all of it and would keep other readers waiting.
-    with Repo(str(call.hub.path(repo))) as git:
-        backends: dict[str, BackendRepo] = {"/": git}
-        source = ReceivableProtocol(BytesIO(data).read, cast(Callable[[bytes], int | None], out.write))
-        handler = UploadPackHandler(
-            DictBackend(backends), ["/"], source, stateless_rpc=True, advertise_refs=advertise_refs
-        )
-        handler.handle()
-    return out.getvalue()
+def _serve(call: Call, data: bytes, *, advertise_refs: bool) -> Spool:
+    repo = call.repo("files")
+    if not _slots.acquire(timeout=_WAIT_SECONDS):
+        raise HTTPError(503, "Too many clones at once: try again later", headers={"Retry-After": "30"})
+    out = Spool(call.hub.files.temporary)
+    weakref.finalize(out, _slots.release)
+    try:
+        # The request opens the repository anew: a clone reads all of it and would keep other readers waiting.
+        with Repo(str(call.hub.path(repo))) as git:
+            backends: dict[str, BackendRepo] = {"/": git}
+            source = ReceivableProtocol(BytesIO(data).read, cast(Callable[[bytes], int | None], out.write))
+            handler = UploadPackHandler(
+                DictBackend(backends), ["/"], source, stateless_rpc=True, advertise_refs=advertise_refs
+            )
+            handler.handle()
+    except (GitProtocolError, ValueError, LookupError, AssertionError) as error:
+        raise HTTPError(400, f"This is not a request of git: {type(error).__name__} {error}") from error
+    finally:
+        out.unlink()
+    return out
+
+
+def _sent(out: Spool) -> Iterator[bytes]:
+    out.file.seek(0)
+    while data := out.file.read(COPY_BYTES):
+        yield data
 
 
 ROUTES = [

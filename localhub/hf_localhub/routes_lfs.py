@@ -20,6 +20,7 @@ from hf_localhub.routes_read import send_file
 _MEDIA = "application/vnd.git-lfs+json"
 _LIFETIME = 6 * 3600
 _MOST_OBJECTS = 1000
+_MOST_PARTS = 5000
 
 
 def batch(call: Call) -> Response:
@@ -30,7 +31,9 @@ def batch(call: Call) -> Response:
     objects = call.objects("objects", _MOST_OBJECTS)
     transfers = request.get("transfers") or ["basic"]
     large = any(_size(item) > call.hub.limits.part for item in objects)
-    multipart = upload and large and "multipart" in transfers
+    multipart = upload and large and isinstance(transfers, list) and "multipart" in transfers
+    if multipart and sum(-(-_size(item) // call.hub.limits.part) for item in objects) > _MOST_PARTS:
+        raise HTTPError(413, f"These objects have more than {_MOST_PARTS} parts: ask for fewer at once")
     items = [_item(call, repo, item, upload, multipart) for item in objects]
     body = {"transfer": "multipart" if multipart else "basic", "objects": items, "hash_algo": "sha256"}
     return JSONResponse(body, media_type=_MEDIA)
@@ -69,7 +72,6 @@ def _in_one(call: Call, repo: RepoRow, oid: str, size: int) -> dict[str, Any]:
 
 def _in_parts(call: Call, repo: RepoRow, oid: str, size: int) -> dict[str, Any]:
     upload, part = secrets.token_hex(12), call.hub.limits.part
-    (call.hub.files.data / "parts" / upload).mkdir()
     header = {"chunk_size": str(part)}
     for number in range(1, -(-size // part) + 1):
         header[str(number)] = _link(call, "part", upload, str(number))
@@ -123,7 +125,8 @@ def join(call: Call) -> Response:
 def verify(call: Call) -> Response:
     """Check that the repository has the object in this size. 404 when it has not."""
     repo, body = call.repo("contribute"), call.json()
-    if repos.granted_size(call.hub.registry, repo.id, str(body.get("oid"))) != body.get("size"):
+    size = repos.granted_size(call.hub.registry, repo.id, str(body.get("oid")))
+    if size is None or size != body.get("size"):
         raise HTTPError(404, "The repository does not have this object in this size")
     return JSONResponse({})
 
@@ -142,7 +145,7 @@ _ONE = "{repo}/{oid}/{size}"
 ROUTES = [
     *page_routes("POST", ".git/info/lfs/objects/batch", batch, guard=_may_upload),
     *page_routes("POST", ".git/info/lfs/verify", verify),
-    Route("PUT", f"/lfs/put/{_ONE}", put, limit="object", guard=_admitted, hashed=True, accounts=False),
+    Route("PUT", f"/lfs/put/{_ONE}", put, limit="announced", guard=_admitted, hashed=True, accounts=False),
     Route("GET", f"/lfs/get/{_ONE}", get, guard=_admitted, accounts=False),
     Route("PUT", "/lfs/part/{upload}/{number}", part, limit="part", guard=_admitted, hashed=True, accounts=False),
     Route("POST", f"/lfs/join/{_ONE}/{{upload}}", join, guard=_admitted, accounts=False),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.responses import JSONResponse, Response
 
@@ -11,6 +13,7 @@ from hf_localhub.call import Call, Route
 from hf_localhub.repos import RepoRow
 from hf_localhub.repository import MAIN, GitRepo
 
+logger = logging.getLogger(__name__)
 _PAGE = 100
 
 _TAG_FILTERS = ("language", "language_creators", "multilinguality", "size_categories", "task_categories", "task_ids")
@@ -24,16 +27,26 @@ def list_repos(call: Call) -> Response:
     for repo in repos.all_repos(call.hub.registry, kind, call.query.get("author")):
         if not (repo.visible_to(call.account) and _named(call, repo) and _gated(call, repo)):
             continue
-        # A repository that is deleted meanwhile is left out.
-        with contextlib.suppress(FileNotFoundError):
+        with _leaving_out(repo):
             git = call.hub.git(repo)
             head = git.read_ref(MAIN.decode())
             if head and _tagged(call, describe.tags_at(git, repo, head)):
                 matching.append((_rank(call, git, repo, head), repo, git, head))
     matching.sort(key=lambda item: item[0], reverse=call.query.get("direction", "-1") != "1")
     start, limit = call.number("cursor", 0, 1 << 40), call.number("limit", _PAGE, 1000)
-    page = [_item(call, repo, git, head, expand) for _, repo, git, head in matching[start : start + limit]]
+    page = (_item(call, repo, git, head, expand) for _, repo, git, head in matching[start : start + limit])
     return call.page(page, start, limit, len(matching))
+
+
+@contextmanager
+def _leaving_out(repo: RepoRow) -> Iterator[None]:
+    """Leave a repository that cannot be read out of the list: one that is deleted meanwhile, or damaged."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except Exception:
+        logger.exception("%s is left out of a list: it cannot be read", repo.full_name)
 
 
 def _named(call: Call, repo: RepoRow) -> bool:
@@ -58,9 +71,13 @@ def _rank(call: Call, git: GitRepo, repo: RepoRow, head: str) -> tuple[str, str]
     return describe.commit_date(git, head), repo.full_name
 
 
-def _item(call: Call, repo: RepoRow, git: GitRepo, head: str, expand: list[str]) -> describe.Json:
+def _item(call: Call, repo: RepoRow, git: GitRepo, head: str, expand: list[str]) -> describe.Json | None:
     siblings = call.flag("full") or "siblings" in expand or "usedStorage" in expand
-    info = describe.repo_info(git, repo, head, siblings=siblings)
+    info: describe.Json = {}
+    with _leaving_out(repo):
+        info = describe.repo_info(git, repo, head, siblings=siblings)
+    if not info:
+        return None
     if expand:
         return describe.select_fields(info, expand)
     if not (call.flag("cardData") or call.flag("full")):

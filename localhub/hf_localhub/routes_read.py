@@ -18,7 +18,7 @@ from hf_localhub.repository import Entry, GitRepo
 
 _TREE_PAGE, _TREE_PAGE_EXPANDED, _COMMIT_PAGE = 1000, 100, 100
 _MOST_PATHS = 1000
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def tree(call: Call) -> Response:
@@ -41,13 +41,11 @@ def paths_info(call: Call) -> Response:
     repo = call.repo("see")
     git = call.git(repo)
     commit, _ = git.split_revision(call.rest)
-    fields = call.form()
+    fields = call.form(_MOST_PATHS + 1)
     paths = fields.get("paths", [])
-    if len(paths) > _MOST_PATHS:
-        raise HTTPError(413, f"A request may have at most {_MOST_PATHS} paths")
     existing = (git.entry(commit, path.strip("/")) for path in paths if path.strip("/"))
     entries = [describe.tree_entry(entry) for entry in existing if entry is not None]
-    if fields.get("expand", [""])[0].lower() in ("true", "1"):
+    if {value.lower() for value in fields.get("expand", [])} & {"true", "1"}:
         entries = describe.with_last_commits(git, commit, entries)
     return JSONResponse(entries)
 
@@ -75,7 +73,7 @@ def commits(call: Call) -> Response:
     limit = call.number("limit", _COMMIT_PAGE, 1000)
     start = call.number("cursor", call.number("p", 0, 1 << 30) * limit, 1 << 40)
     formatted = "formatted" in call.expand_fields()
-    page = [describe.commit_entry(git, oid, formatted) for oid in oids[start : start + limit]]
+    page = (describe.commit_entry(git, oid, formatted) for oid in oids[start : start + limit])
     response = call.page(page, start, limit, len(oids))
     response.headers["X-Total-Count"] = str(len(oids))
     return response

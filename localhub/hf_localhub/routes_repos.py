@@ -118,7 +118,7 @@ def no_namespace(call: Call) -> Response:
 
 def ask_access(call: Call) -> Response:
     """Request access to a gated repository; it is granted at once when the gate is automatic."""
-    repo, user = call.repo("see"), call.user()
+    repo, user = call.repo("see"), call.user(write=True)
     status = "accepted" if repo.gated == "auto" else "pending"
     call.hub.registry.run("INSERT OR IGNORE INTO access VALUES (?, ?, ?, ?)", repo.id, user.name, status, now())
     return JSONResponse({"status": status})

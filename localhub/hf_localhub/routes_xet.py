@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import re
 import time
-from contextlib import ExitStack, closing
-from functools import cache
+from contextlib import closing
 
 from starlette.responses import JSONResponse, Response
 
 from hf_localhub import repos
 from hf_localhub.accounts import is_signed, sign
+from hf_localhub.bounded import MIB
 from hf_localhub.call import Call, Route
 from hf_localhub.files import HEX64
 from hf_localhub.http_errors import HTTPError, unauthorized
-from hf_localhub.xet import XetError, Xorb, read_shard
+from hf_localhub.xet import ShardFile, XetError, Xorbs, read_shard
 
 _LIFETIME = 3600
+_FREE = 64 * MIB
+_MOST_GROWTH = 20
+_COUNT = (
+    "INSERT INTO growth VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE"
+    " SET sent = sent + excluded.sent, stored = stored + excluded.stored"
+)
 _BEARER = re.compile(r"[Bb]earer xet_([0-9a-f]{24})_([0-9a-f]{24})_(.+)")
 
 
@@ -57,28 +63,24 @@ def xorb(call: Call) -> Response:
     name = call.params["hash"]
     if not HEX64.fullmatch(name):
         raise HTTPError(400, f"{name!r} is not a hash")
-    target = call.hub.files.xorb_path(call.params["space"], name)
+    target, size = call.hub.files.xorb_path(call.params["space"], name), call.spool.size
     fresh = not target.exists()
     if fresh:
         call.spool.move_to(target)
+        call.hub.registry.run(_COUNT, call.params["space"], size, 0)
     return JSONResponse({"was_inserted": fresh})
 
 
 def shard(call: Call) -> Response:
     """Store every file of the shard as an object of the repository."""
-    repo, objects = _admitted(call), []
-    with ExitStack() as stack:
-
-        @cache
-        def open_xorb(name: str) -> Xorb:
-            return stack.enter_context(closing(Xorb(call.hub.files.xorb_path(call.params["space"], name))))
-
+    repo, objects, space = _admitted(call), [], call.params["space"]
+    with closing(Xorbs(lambda name: call.hub.files.xorb_path(space, name))) as xorbs:
         try:
             for file in read_shard(call.read_body()):
+                _check_growth(call, xorbs, file)
                 with call.hub.files.spool() as spool:
-                    for segment in file.segments:
-                        for chunk in open_xorb(segment.xorb).read(segment.first, segment.last):
-                            spool.write(chunk)
+                    for chunk in xorbs.chunks(file):
+                        spool.write(chunk)
                     if file.sha256 not in (None, spool.sha256):
                         raise XetError(f"the sha256 of its chunks is {spool.sha256}, not {file.sha256}")
                     objects.append((call.hub.files.store(spool), spool.size))
@@ -88,6 +90,27 @@ def shard(call: Call) -> Response:
     if call.path.endswith("/v2/shards"):
         return Response(json.dumps({"type": "result"}) + "\n", media_type="application/x-ndjson")
     return JSONResponse({"result": 1})
+
+
+def _check_growth(call: Call, xorbs: Xorbs, file: ShardFile) -> None:
+    """Count what the account sent and what becomes of it, before the file is written.
+
+    Raises:
+        HTTPError: 413 when the file is much larger than its xorbs, or all files of the account than what it sent.
+    """
+    registry, space = call.hub.registry, call.params["space"]
+    full, stored = xorbs.sizes(file)
+    with registry.transaction():
+        registry.run(_COUNT, space, 0, full)
+        row = registry.row("SELECT sent, stored FROM growth WHERE account = ?", space)
+        assert row is not None
+        once = full > _FREE + _MOST_GROWTH * sum(stored.values())
+        if once or row["stored"] > _FREE * 16 + _MOST_GROWTH * 5 * row["sent"]:
+            raise HTTPError(
+                413,
+                f"A file of {full} bytes is too much larger than what was sent of it: "
+                "set HF_HUB_DISABLE_XET=1 to send it whole",
+            )
 
 
 _CAS = "/cas/{store}/{space}"

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +23,15 @@ import uvicorn
 from hf_localhub.app import HubApp
 from hf_localhub.errors import LocalHubError, ServerError, StorageError
 from hf_localhub.files import create_data_folder
-from hf_localhub.state import Hub, Limits
+from hf_localhub.origins import Origins
+from hf_localhub.state import Hub
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 15
 
 
 @contextmanager
-def _opened(data: Path, limits: Limits | None) -> Iterator[Hub]:
+def _opened(data: Path) -> Iterator[Hub]:
     """Open the data directory for this server alone."""
     with (create_data_folder(data) / "server.lock").open("w") as lock:
         try:
@@ -39,7 +40,7 @@ def _opened(data: Path, limits: Limits | None) -> Iterator[Hub]:
             raise StorageError(
                 f"another Hub is already serving {str(data)!r}; stop it or use another folder"
             ) from error
-        hub = Hub(data, limits)
+        hub = Hub(data)
         try:
             hub.sweep()
             yield hub
@@ -62,7 +63,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def serve_until_stopped(
-    data: Path, host: str, port: int, limits: Limits | None = None, listening: Callable[[int], None] | None = None
+    data: Path, host: str, port: int, names: Iterable[str] = (), listening: Callable[[int], None] | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, and finish the requests that have begun.
 
@@ -70,7 +71,7 @@ def serve_until_stopped(
         data: the data directory.
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one.
-        limits: the largest bodies that are accepted.
+        names: further names of the host by which clients may reach the server.
         listening: called with the port as soon as connections are accepted.
 
     Raises:
@@ -80,10 +81,10 @@ def serve_until_stopped(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < min(hard, 65536):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
-    with _opened(data, limits) as hub, _listen(host, port) as server_socket:
+    with _opened(data) as hub, _listen(host, port) as server_socket:
         # Clients close idle connections after 5 s. If the server closed first, a commit could fail on the closing one.
         config = uvicorn.Config(
-            HubApp(hub),
+            HubApp(hub, Origins(host, names)),
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_localhub import repos
-from hf_localhub.files import Files, sync_dir
+from hf_localhub.files import Files, create_private, sync_dir
 from hf_localhub.packs import FILE_MODE, NewBlob, TreeEditor
 from hf_localhub.registry import Registry
 from hf_localhub.repos import RepoRow
@@ -34,7 +34,9 @@ GITATTRIBUTES = "".join(f"{glob} filter=lfs diff=lfs merge=lfs -text\n" for glob
 class Limits:
     """The largest bodies that are accepted, in bytes, and the size at which files become large."""
 
-    json: int = 16 * MIB
+    json: int = 4 * MIB
+    anonymous_card: int = 64 << 10
+    """A card that is validated without an account."""
     commit: int = 2048 * MIB
     regular: int = 16 * MIB
     """One file inside a commit body."""
@@ -55,7 +57,7 @@ class Hub:
         self.limits = limits or Limits()
         self.files = Files(data)
         self.files.create()
-        (data / "repos").mkdir(exist_ok=True)
+        create_private(data / "repos")
         self.registry = Registry(data / "hub.sqlite")
         self._lock = threading.Lock()
         self._open: OrderedDict[str, GitRepo] = OrderedDict()

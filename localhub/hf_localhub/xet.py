@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from lz4.frame import LZ4FrameDecompressor
@@ -14,6 +16,9 @@ _RECORD = 48
 _MAGIC = b"HFRepoMetaData"
 _END = b"\xff" * 32
 _FOOTER = b"XETBLOB"
+_MOST_CHUNKS = 8192
+"""Chunks of a xorb, as in the specification of the format."""
+_OPEN_XORBS = 16
 _WITH_VERIFICATION, _WITH_SHA256 = 1 << 31, 1 << 30
 
 
@@ -52,6 +57,7 @@ def read_shard(data: bytes) -> Iterator[ShardFile]:
     if not data.startswith(_MAGIC):
         raise XetError("these bytes are not a shard")
     at = _RECORD
+    names: dict[bytes, str] = {}
     try:
         while data[at : at + 32] != _END:
             _, flags, count, _ = struct.unpack_from("<32sIIQ", data, at)
@@ -62,7 +68,9 @@ def read_shard(data: bytes) -> Iterator[ShardFile]:
             if flags & _WITH_SHA256:
                 sha256 = hash_text(struct.unpack_from("<32s", data, at)[0])
                 at += _RECORD
-            yield ShardFile([Segment(hash_text(row[0]), row[3], row[4]) for row in rows], sha256)
+            for row in rows:
+                names.setdefault(row[0], hash_text(row[0]))
+            yield ShardFile([Segment(names[row[0]], row[3], row[4]) for row in rows], sha256)
     except struct.error as error:
         raise XetError("the shard ends early") from error
 
@@ -77,10 +85,24 @@ class Xorb:
         except (FileNotFoundError, ValueError) as error:
             raise XetError(f"xorb {path.name} does not exist") from error
         self._chunks = list(self._locate())
+        self.size = len(self._map)
+        self._ends = [0, *accumulate(full for _, _, _, full in self._chunks)]
+
+    def full_size(self, first: int, last: int) -> int:
+        """Return the size of the chunks from `first` up to `last` once they are decompressed."""
+        self._check(first, last)
+        return self._ends[last] - self._ends[first]
+
+    def _check(self, first: int, last: int) -> None:
+        if not 0 <= first <= last <= len(self._chunks):
+            raise XetError("the shard references chunks that the xorb does not have")
 
     def _locate(self) -> Iterator[tuple[int, int, int, int]]:
-        at, size = 0, len(self._map)
+        at, count, size = 0, 0, len(self._map)
         while at + 8 <= size and self._map[at : at + 7] != _FOOTER:
+            count += 1
+            if count > _MOST_CHUNKS:
+                raise XetError(f"the xorb has more than {_MOST_CHUNKS} chunks")
             version, scheme = self._map[at], self._map[at + 4]
             length, full = (int.from_bytes(self._map[at + skip : at + skip + 3], "little") for skip in (1, 5))
             if version or at + 8 + length > size:
@@ -90,14 +112,54 @@ class Xorb:
 
     def read(self, first: int, last: int) -> Iterator[bytes]:
         """Yield the chunks from `first` up to `last`."""
-        if not 0 <= first <= last <= len(self._chunks):
-            raise XetError("the shard references chunks that the xorb does not have")
+        self._check(first, last)
         for start, length, scheme, full in self._chunks[first:last]:
             yield _unpack(self._map[start : start + length], scheme, full)
 
     def close(self) -> None:
         """Unmap the file."""
         self._map.close()
+
+
+class Xorbs:
+    """The xorbs of one account. Only the last used ones are open."""
+
+    def __init__(self, path_of: Callable[[str], Path]) -> None:
+        self._path_of = path_of
+        self._open: OrderedDict[str, Xorb] = OrderedDict()
+
+    def get(self, name: str) -> Xorb:
+        """Return an open xorb.
+
+        Raises:
+            XetError: it does not exist or is damaged.
+        """
+        if name not in self._open:
+            self._open[name] = Xorb(self._path_of(name))
+            if len(self._open) > _OPEN_XORBS:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(name)
+        return self._open[name]
+
+    def chunks(self, file: ShardFile) -> Iterator[bytes]:
+        """Yield the content of a file."""
+        for segment in file.segments:
+            yield from self.get(segment.xorb).read(segment.first, segment.last)
+
+    def sizes(self, file: ShardFile) -> tuple[int, dict[str, int]]:
+        """Return the size of a file, and the stored size of each xorb that it consists of."""
+        full, stored = 0, {}
+        for segment in file.segments:
+            xorb = self.get(segment.xorb)
+            full += xorb.full_size(segment.first, segment.last)
+            stored[segment.xorb] = xorb.size
+        return full, stored
+
+    def close(self) -> None:
+        """Close all of them."""
+        for xorb in self._open.values():
+            xorb.close()
+        self._open.clear()
 
 
 def _unpack(data: bytes, scheme: int, full: int) -> bytes:
