@@ -325,8 +325,8 @@ SECRET = "correct-horse-battery"
 PLACES = {
     "the key": ({"endpoint": {"api_key_env": "MY_KEY"}}, {"MY_KEY": SECRET}),
     "the Hub token": ({}, {"HF_TOKEN": SECRET}),
-    "a password": ({"llm": f"http://me:{SECRET}@127.0.0.1:1/v1"}, {}),
-    "a key in a query": ({"llm": f"http://127.0.0.1:1/v1?api_key={SECRET}"}, {}),
+    "a password": ({"llm": "http://me:${MY_PASSWORD}@127.0.0.1:1/v1"}, {"MY_PASSWORD": SECRET}),
+    "a key in a query": ({"llm": "http://127.0.0.1:1/v1?api_key=${MY_QUERY}"}, {"MY_QUERY": SECRET}),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class Operations:
 
         def read() -> bytes:
             spool.file.seek(place[0])
-            return _content(read_json(spool.file.read(place[1]), place[1])["value"])
+            return _content(json.loads(spool.file.read(place[1]))["value"])
 
         self.files[path] = NewBlob(NewBlob.of(data).oid, read)
 

@@ -99,13 +99,19 @@ class TreeEditor:
     def __init__(self, get: Get, root: ObjectID | None) -> None:
         self._get = get
         self._new: dict[ObjectID, Tree] = {}
+        # A path of 500 parts is looked up once for each of its folders.
+        self._read: dict[ObjectID, Tree] = {}
         self.root = root
 
     def _tree(self, oid: ObjectID | None) -> Tree:
         if oid is None:
             return Tree()
-        tree = self._new.get(oid) or self._get(oid)
+        known = self._new.get(oid) or self._read.get(oid)
+        if known is not None:
+            return known
+        tree = self._get(oid)
         assert isinstance(tree, Tree)
+        self._read[oid] = tree
         return tree
 
     def find(self, path: str) -> tuple[int, ObjectID] | None:

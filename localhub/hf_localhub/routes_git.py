@@ -19,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from hf_localhub.call import Call, page_routes
 from hf_localhub.files import COPY_BYTES, Spool
 from hf_localhub.http_errors import HTTPError, unauthorized
+from hf_localhub.repos import RepoRow
 
 _SERVICE = "git-upload-pack"
 # Each answer is on the disk until it is sent.
@@ -65,21 +66,28 @@ def _serve(call: Call, data: bytes, *, advertise_refs: bool) -> Spool:
     if not _slots.acquire(timeout=_WAIT_SECONDS):
         raise HTTPError(503, "Too many clones at once: try again later", headers={"Retry-After": "30"})
     out = Spool(call.hub.files.temporary)
-    weakref.finalize(out, _slots.release)
+    sent = weakref.finalize(out, _slots.release)
     try:
-        # The request opens the repository anew: a clone reads all of it and would keep other readers waiting.
-        with Repo(str(call.hub.path(repo))) as git:
-            backends: dict[str, BackendRepo] = {"/": git}
-            source = ReceivableProtocol(BytesIO(data).read, cast(Callable[[bytes], int | None], out.write))
-            handler = UploadPackHandler(
-                DictBackend(backends), ["/"], source, stateless_rpc=True, advertise_refs=advertise_refs
-            )
-            handler.handle()
-    except (GitProtocolError, ValueError, LookupError, AssertionError) as error:
-        raise HTTPError(400, f"This is not a request of git: {type(error).__name__} {error}") from error
+        _answer(call, repo, data, out, advertise_refs)
+    except BaseException:
+        sent()
+        raise
     finally:
         out.unlink()
     return out
+
+
+def _answer(call: Call, repo: RepoRow, data: bytes, out: Spool, advertise_refs: bool) -> None:
+    # The request opens the repository anew: a clone reads all of it and would keep other readers waiting.
+    with Repo(str(call.hub.path(repo))) as git:
+        backends: dict[str, BackendRepo] = {"/": git}
+        source = ReceivableProtocol(BytesIO(data).read, cast(Callable[[bytes], int | None], out.write))
+        try:
+            UploadPackHandler(
+                DictBackend(backends), ["/"], source, stateless_rpc=True, advertise_refs=advertise_refs
+            ).handle()
+        except (GitProtocolError, ValueError, LookupError, AssertionError) as error:
+            raise HTTPError(400, f"This is not a request of git: {type(error).__name__} {error}") from error
 
 
 def _sent(out: Spool) -> Iterator[bytes]:

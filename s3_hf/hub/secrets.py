@@ -37,11 +37,13 @@ class Secrets:
     def of(cls, config: RunConfig | None, *more: str | None) -> Secrets:
         """Return the secrets of a run, and `more`, such as the token of the Hub and the Hub's address.
 
-        They are the values of all environment variables that the settings of the endpoint name, and what stands as
-        password or key in a URL.
+        They are the values of all environment variables that the settings of the endpoint, or `${NAME}` in its URLs,
+        name, and what stands as password or key in a URL.
         """
         settings, urls = (config.endpoint.model_dump(), config.llm_urls) if config else ({}, ())
-        named = (os.environ.get(word, "") for text in _texts(settings) for word in _words(text))
+        words = [word for text in _texts(settings) for word in re.findall(r"[A-Za-z_]\w*", text)]
+        words += [word for url in urls for word in re.findall(r"\$\{(\w+)\}", url)]
+        named = (os.environ.get(word, "") for word in words)
         given = [text for text in more if text]
         plain = (text for text in given if "://" not in text)
         in_urls = (value for text in (*urls, *given) for value in _url_secrets(text))
@@ -116,11 +118,6 @@ def without_login(url: str) -> str:
     """Return the URL without user and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _words(text: str) -> list[str]:
-    """Return what may be the name of an environment variable in a setting."""
-    return re.findall(r"[A-Za-z_]\w*", text)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -147,7 +147,7 @@ def test_a_cache_that_cannot_be_written_is_not_needed(ours, hub, tmp_path):
     for _ in range(2):
         ran = subprocess.run(
             [sys.executable, "-m", "s3_hf", "push", str(ours.path)],
-            env=hub.environment("/proc/nope"),
+            env=hub.environment(tmp_path / "home", HF_HUB_CACHE="/proc/nope"),
             capture_output=True,
             text=True,
             check=False,
