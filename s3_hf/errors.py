@@ -90,6 +90,11 @@ def printable(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """Return the message of an error as one line of at most `longest` characters; its type if it has none."""
+    return " ".join(str(error).split())[:longest] or type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return a question that names the known name closest to `name`, or `otherwise` where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.errors import RunDirError, S3Error, StorageError
+from s3_hf.errors import RunDirError, S3Error, StorageError, one_line
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -212,7 +212,7 @@ def storage_error(path: Path, error: Exception, verb: str = "write") -> StorageE
     if number is None and (found := _NUMBER.search(str(error))):
         number = int(found[1])
     if number is None and isinstance(error, Exception) and _WRITER.search(str(error)):
-        detail = " ".join(str(error).split())[:200]
+        detail = one_line(error)
         return StorageError(f"cannot {verb} {str(path)!r}: {detail}; {_ROOM}")
     own = {None, *map(str, (path, _temporary(path), *path.parents))}
     if number == errno.ENOENT and filename not in own and (path.exists() or not _is_below(filename, path)):

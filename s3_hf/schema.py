@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from s3_hf.errors import ConfigError, did_you_mean
+from s3_hf.errors import ConfigError, did_you_mean, one_line
 
 SEE = "see `s3-hf run TASK --print-config`"
 
@@ -68,7 +68,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        self._nodes += self._sizes.get(event.anchor, MOST_NODES) if isinstance(event, yaml.AliasEvent) else 1
+        self._nodes += self._sizes.get(str(event.anchor), MOST_NODES) if isinstance(event, yaml.AliasEvent) else 1
         self._depth += 1
         if self._depth > MOST_LEVELS or self._nodes > MOST_NODES:
             raise yaml.YAMLError(f"it has more than {MOST_LEVELS} levels or {MOST_NODES:,} values")
@@ -103,7 +103,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read the config file {str(path)!r}: {error.strerror}; check the path") from error
     except (yaml.YAMLError, ValueError) as error:
-        detail = " ".join(str(error).split())
+        detail = one_line(error)
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):
         what = "nothing" if values is None else type(values).__name__

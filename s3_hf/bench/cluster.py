@@ -12,7 +12,7 @@ from typing import Any
 from s3_hf.bench.grid import Cell
 from s3_hf.bench.running import BenchObserver, CellResult, kept_result, raise_failures, run_cell
 from s3_hf.config import LOCAL
-from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing
+from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing, one_line
 from s3_hf.loop import Observer, Services
 from s3_hf.strategies import strategy_named
 
@@ -128,7 +128,7 @@ def _error_of(ray: Any, task: Any, name: str) -> S3Error | None:
     try:
         error: S3Error | None = ray.get(task)
     except ray.exceptions.RayError as lost:
-        detail = " ".join(str(lost).split())[:200]
+        detail = one_line(lost)
         error = ClusterError(
             f"cell {name!r} must end, but its worker was lost {RETRIES + 1} times or could not begin "
             f"({detail}); look at memory and disk of the machines, then run the same command again"

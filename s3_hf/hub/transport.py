@@ -21,10 +21,8 @@ T = TypeVar("T")
 _BROKEN = (
     httpx2.TransportError,
     LocalEntryNotFoundError,  # a download without an answer
-    ConnectionError,  # and RuntimeError: an upload without an answer
-    RuntimeError,
-    json.JSONDecodeError,  # and KeyError: an answer from something other than a Hub, such as a gateway's page
-    KeyError,
+    *(ConnectionError, RuntimeError),  # an upload without an answer
+    *(json.JSONDecodeError, KeyError),  # an answer from something other than a Hub, such as a gateway's page
 )
 
 

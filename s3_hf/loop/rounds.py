@@ -76,7 +76,10 @@ def synthesize(
 
 
 def is_over(context: RunContext, results: Sequence[RoundResult]) -> bool:
-    """Return whether the run ends after these rounds: the last one has no mistakes, or there was no gain."""
+    """Return whether the run ends after these rounds.
+
+    It does if the strategy has no further round, the last student made no mistakes, or `patience` rounds had no gain.
+    """
     config, strategy = context.config, context.strategy
     if not results or (len(results) == 1 and config.add_data):
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, one_line
 from s3_hf.files import check_place, replacing
 from s3_hf.predicting.result import Result
 from s3_hf.rows.formats import READERS, reader_of
@@ -55,7 +55,7 @@ def read_texts(path: Path, column: str, context: str | None = None) -> pa.Table:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"--file must be a readable table ({', '.join(READERS)}; also with {', '.join(COMPRESSED)}) or UTF-8 text "
-            f"file, found {str(path)!r} ({_one_line(error)}); check it"
+            f"file, found {str(path)!r} ({one_line(error)}); check it"
         ) from error
     if not table.num_rows:
         raise ConfigError(f"--file must hold rows, found none in {str(path)!r}; give a file with texts")
@@ -159,7 +159,7 @@ def write_rows(path: Path, table: pa.Table) -> None:
                 temporary.write_text(text, encoding="utf-8")
     except pa.ArrowInvalid as error:
         raise ConfigError(
-            f"{str(path)!r} must be of a format that holds every column, found CSV ({_one_line(error)}); "
+            f"{str(path)!r} must be of a format that holds every column, found CSV ({one_line(error)}); "
             "write .jsonl or .parquet"
         ) from error
 
@@ -240,11 +240,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             columns[name] = pa.array([row.get(name) for row in rows])
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({_one_line(error)}); "
+                f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({one_line(error)}); "
                 "correct the file"
             ) from error
     return pa.table(columns)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

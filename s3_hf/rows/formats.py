@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from s3_hf.errors import TaskError
+from s3_hf.errors import TaskError, one_line
 from s3_hf.rows.reading import (
     COMPRESSED,
     LONGEST_CELL,
@@ -196,7 +196,7 @@ def _batches(file: Any, where: str) -> Iterator[pa.RecordBatch]:
             yield batch
             row += len(batch)
     except (OSError, ValueError, NotImplementedError) as error:
-        detail = " ".join(str(error).split())[:200]
+        detail = one_line(error)
         raise TaskError(
             f"{where}, row {row} or one of the next {_BATCH:,}, cannot be read ({detail}); write the file anew"
         ) from error

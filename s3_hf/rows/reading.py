@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from s3_hf.errors import TaskError
+from s3_hf.errors import TaskError, one_line
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -67,7 +67,7 @@ def as_task_error(source: str, kind: str) -> Iterator[None]:
         yield
     except (DatasetGenerationError, OSError, ValueError, RuntimeError, TypeError, LookupError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
-        detail = " ".join(str(cause).split())[:300]
+        detail = one_line(cause)
         if "corresponds to no data" in detail:  # the words of `datasets` for a split without rows
             raise TaskError(
                 f"{kind} {source!r} must have rows in each split, found an empty one ({detail}); give data with rows"

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from s3_hf.config import RunConfig, parse_config
-from s3_hf.errors import RunDirError
+from s3_hf.errors import RunDirError, one_line
 from s3_hf.files import storage_errors, write_text
 from s3_hf.locking import hold
 from s3_hf.schema import parse_yaml
@@ -95,7 +95,7 @@ def open_run(path: Path) -> RunDir:
         config = parse_config(record["config"], source=str(proof))
         _check_facts(record)
     except (yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-        detail = " ".join(str(error).split())
+        detail = one_line(error)
         raise RunDirError(f"{str(proof)!r} is damaged ({detail}); restore it, or start in a new folder") from error
     return RunDir(path, config, record)
 

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-from s3_hf.errors import S3Error, TaskError
+from s3_hf.errors import S3Error, TaskError, one_line
 from s3_hf.task.checking import read_gold
 from s3_hf.task.recipe import TaskConfig
 
@@ -50,7 +50,7 @@ def prepared(builder: TaskBuilder) -> TaskBuilder:
         cause = error.__cause__ or error
         if isinstance(cause, S3Error):
             raise cause from error
-        detail = " ".join(str(cause).split())[:300]
+        detail = one_line(cause)
         raise TaskError(
             f"gold data {source!r} cannot be read ({type(cause).__name__}: {detail}); check the name and "
             "HF_ENDPOINT, or name a Hub id or folder by --gold"

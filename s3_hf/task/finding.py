@@ -15,10 +15,10 @@ from typing import Any
 from datasets.fingerprint import Hasher
 
 from s3_hf.config import RunConfig
-from s3_hf.errors import TaskError, did_you_mean
+from s3_hf.errors import TaskError, did_you_mean, one_line
 from s3_hf.records import PROVENANCE
 from s3_hf.task.builder import TaskBuilder
-from s3_hf.task.loaded import GoldOptions, Task
+from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskConfig, same_words
 
 ENTRY_POINTS = "s3_hf.tasks"
@@ -151,7 +151,7 @@ def _from_entry_point(point: EntryPoint) -> type[TaskBuilder]:
     try:
         found = point.load()
     except Exception as error:
-        detail = _one_line(error, f"{point.module.rpartition('.')[-1]}.py")
+        detail = _describe(error, f"{point.module.rpartition('.')[-1]}.py")
         raise TaskError(
             f"task {point.name!r} ({point.value}) cannot be imported ({detail}); repair its package"
         ) from error
@@ -170,7 +170,7 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        detail = _one_line(error, spec.origin or "")
+        detail = _describe(error, spec.origin or "")
         raise TaskError(f"recipe {str(path)!r} cannot be imported ({detail}); correct the file") from error
     builders = [
         item
@@ -185,13 +185,13 @@ def _from_file(path: Path) -> type[TaskBuilder]:
     return _checked_class(builders[0], str(path))
 
 
-def _one_line(error: BaseException, file: str) -> str:
+def _describe(error: BaseException, file: str) -> str:
     """Return the error as one line of text, with the last line of `file` in its traceback, or its syntax error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} in {error.filename!r}, line {error.lineno}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
     place = f", line {lines[-1]}" if lines else ""
-    return f"{type(error).__name__}{place}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}{place}: {one_line(error)}"
 
 
 def _checked_class(found: Any, where: str) -> type[TaskBuilder]:

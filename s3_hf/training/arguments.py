@@ -15,7 +15,7 @@ from transformers import Trainer, TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import ConfigError, did_you_mean
+from s3_hf.errors import ConfigError, did_you_mean, one_line
 from s3_hf.files import temporary_folder
 from s3_hf.training.job import TrainingJob
 
@@ -143,7 +143,7 @@ def _argument_errors(settings: TrainingConfig) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, KeyError, ImportError, RuntimeError, OSError) as error:
-        detail = " ".join(str(error).split())
+        detail = one_line(error)
         raise ConfigError(f"training.args {dict(settings.args)!r} cannot be used: {detail}; correct them") from error
 
 

@@ -18,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from safetensors import SafetensorError, safe_open
 from torch.nn.modules import module as torch_modules
 
-from s3_hf.errors import S3Error, StudentError
+from s3_hf.errors import S3Error, StudentError, one_line
 from s3_hf.files import storage_errors
 from s3_hf.store import NO_WEIGHTS
 
@@ -187,7 +187,7 @@ def _explained(name: str, error: Exception) -> tuple[str, str]:
         return f"a file of it is not valid JSON: {error}", "restore its files, or name another student"
     if isinstance(error, RecursionError):
         return "a file of its configuration or tokenizer is nested too deeply", "check where it comes from"
-    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    detail = one_line(error)
     if "trust_remote_code" in detail:
         return "it needs code of its own, which is never run", "name a student that `transformers` has the code of"
     if isinstance(error, OSError) and not Path(name).exists():

@@ -10,7 +10,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import release_memory
 
-from s3_hf.errors import StudentError
+from s3_hf.errors import StudentError, one_line
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def with_smaller_batches(run: Callable[[int], T], batch_size: int) -> T:
 
 def out_of_memory(error: torch.OutOfMemoryError, batch: int) -> StudentError:
     """Return the error for a batch of this many rows that does not fit."""
-    detail = " ".join(str(error).split())[:200]
+    detail = one_line(error)
     return StudentError(
         f"batches must fit the memory of the GPU, found that {batch} rows do not ({detail}); lower "
         "training.max_length or training.batch_size, or take a smaller student"

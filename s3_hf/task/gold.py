@@ -159,11 +159,11 @@ class Task:
 
     @cached_property
     def shared_contexts(self) -> int:
-        """The number of distinct contexts of the validation rows that are also among the test rows."""
+        """The number of distinct contexts of the validation rows that are also in the test split."""
         column = self.config.context
         if column is None:
             return 0
-        return len(digests(self._validation[column][:]) & digests(self.test[column][:]))
+        return len(digests(self._validation[column][:]) & digests(self.test_split[column][:]))
 
     def context_of(self, row: Mapping[str, Any]) -> Context | None:
         """Return the context of a gold row with its answer; None in a task of single texts."""
@@ -241,7 +241,7 @@ class Task:
         """The mined rows and the selection rows."""
         rows, options, config = self._validation, self.gold_options, self.config
         if options.exclude_test_contexts and config.context:
-            excluded = digests(self.test[config.context][:])
+            excluded = digests(self.test_split[config.context][:])
             kept = [number for number, text in enumerate(rows[config.context][:]) if digest_of(text) not in excluded]
             rows = rows.select(kept)
         if options.holdout:
