@@ -65,7 +65,7 @@ CHANGES = {
     "no scores": values("round-0/metrics.json", scores={}),
     "scores without metrics": values("round-0/metrics.json", scores={"mined": {}, "test": {}}),
     "scores that are empty": values(
-        "round-0/metrics.json", scores=dict.fromkeys(("mined", "test"), {"metrics": {}, "n": 1})
+        "round-0/metrics.json", scores={role: {"metrics": {}, "n": 1} for role in ("mined", "test")}
     ),
     "scores that are a number": text("round-0/metrics.json", "3"),
     "scores of an old version that are none": text("round-0/metrics.json", '{"validation": 3}'),
