@@ -62,7 +62,7 @@ def checked_url(url: str) -> str:
     try:
         parts, port = urlsplit(url), urlsplit(url).port
     except ValueError:
-        raise _wrong_url(url, "a URL must have a number from 1 to 65535 as its port") from None
+        raise _wrong_url(url, "a URL must have a host and a port from 1 to 65535") from None
     secrets = [value for name, value in parse_qsl(parts.query) if _NAMES_SECRET.search(name)]
     secrets += [parts.password] if parts.password else []
     if any(not REFERENCE.fullmatch(one) for one in secrets):
