@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import random
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from s3_hf.errors import EndpointError, SynthesisError
 from s3_hf.journal import Journal
 from s3_hf.llm import Client
 from s3_hf.synthesis import Checks, Synthesizer
+from s3_hf.synthesis.filling import AHEAD
 from s3_hf.task import load_task
 from tests.conftest import film_reply
 from tests.llm_server import Fault, LLMServer
@@ -84,19 +86,33 @@ def test_algorithm_2_keeps_the_label(films_llm, tmp_path, recipe):
 
 
 def test_order_of_arrival_changes_nothing(tmp_path, recipe):
-    def slow_first(delay):
-        def reply(payload):
-            return film_reply({**payload, "seed": payload["seed"] % 7})  # seven texts: many duplicates
+    def reply(payload):
+        return film_reply({**payload, "seed": payload["seed"] % 7})  # seven texts: many duplicates
 
-        return LLMServer(delay=delay, reply=reply)
+    def jittered(number):
+        draw = random.Random(number)
+
+        def verb(synthesizer):
+            ask = synthesizer.generate
+
+            async def generate(request):
+                completion = await ask(request)
+                await asyncio.sleep(number and draw.choice([0, 0.01, 0.1]))
+                return completion
+
+            synthesizer.generate = generate
+            return plain(synthesizer, 12)
+
+        return verb
 
     found = []
-    for number, delay in enumerate((0.0, 0.02)):
-        with slow_first(delay) as server:
-            examples, synthesizer = made(server, tmp_path, recipe, lambda s: plain(s, 8), name=f"{number}.sqlite")
-        found.append((examples, synthesizer.tally.rejected))
-    assert found[0] == found[1]
-    assert found[0][1]["duplicate"] > 0
+    with LLMServer(reply=reply) as server:
+        for number in range(4):
+            examples, synthesizer = made(server, tmp_path, recipe, jittered(number), name=f"{number}.sqlite")
+            found.append((examples, synthesizer.tally))
+        assert len({str(request.payload) for request in server.requests}) == len(server.requests) / 4
+    assert found[0] == found[1] == found[2] == found[3]
+    assert found[0][1].rejected["duplicate"] > 0 == found[0][1].waiting
     texts = [example.columns["text"] for example in found[0][0]]
     assert len(set(texts)) == len(texts)
 
@@ -188,6 +204,55 @@ def test_more_slots_than_the_window(films_llm, tmp_path, recipe):
 
     examples, _ = made(films_llm, tmp_path, recipe, narrow)
     assert [example.id for example in examples] == [f"s3-r0/seed/{number:05d}" for number in range(15)]
+
+
+def test_a_slot_that_is_answered_late_holds_up_no_other(films_llm, tmp_path, recipe):
+    at_release = []
+
+    def late(synthesizer):
+        ask, others = synthesizer.generate, []
+
+        async def generate(request):
+            completion = await ask(request)
+            if request.slot == "r0/seed/00000":
+                for _ in range(3_000):
+                    if len(others) == 39:
+                        break
+                    await asyncio.sleep(0.01)
+                at_release.extend([len(others), synthesizer.tally.waiting])
+            others.append(request.slot)
+            return completion
+
+        synthesizer.generate, synthesizer.window = generate, 4
+        return plain(synthesizer, 40)
+
+    examples, _ = made(films_llm, tmp_path, recipe, late)
+    assert at_release == [39, 39]
+    assert [example.id for example in examples] == [f"s3-r0/seed/{number:05d}" for number in range(40)]
+
+
+def test_no_more_slots_are_begun_than_may_wait(films_llm, tmp_path, recipe):
+    """The first slot is held until nothing more is asked: texts wait for it, but not without bound."""
+    at_release = []
+
+    def late(synthesizer):
+        ask = synthesizer.generate
+
+        async def generate(request):
+            completion = await ask(request)
+            if request.slot == "r0/seed/00000":
+                while synthesizer.tally.waiting < AHEAD * 2 - 1:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.2)
+                at_release.append(synthesizer.tally.waiting)
+            return completion
+
+        synthesizer.generate, synthesizer.window = generate, 2
+        return plain(synthesizer, AHEAD * 2 + 10)
+
+    examples, _ = made(films_llm, tmp_path, recipe, late)
+    assert at_release == [AHEAD * 2 - 1]
+    assert len(examples) == AHEAD * 2 + 10
 
 
 def test_system_prompt_is_sent_first(films_llm, tmp_path, recipe):
