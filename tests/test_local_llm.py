@@ -238,3 +238,58 @@ def worker_processes(parent: int, argument: str = "") -> list[psutil.Process]:
     children = psutil.Process(parent).children(recursive=True)
     lines = [(child, " ".join(child.cmdline())) for child in children]
     return [child for child, line in lines if "-m s3_hf.local.llamacpp" in line and argument in line]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:1234"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:80"}, 403),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_only_pages_of_this_machine_are_answered(server, headers, status):
+    answer = httpx2.get(f"{server.urls[0]}/v1/models", headers=headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert "does not answer" in answer.json()["error"]["message"]
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n" * 2,
+    ],
+)
+def test_a_connection_carries_one_request(server, sent):
+    assert exchange(server, sent).count(b"HTTP/1.1 200") == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Host: localhost\r\nHost: evil.example",
+        b"Host : evil.example",
+        b"Host: localhost\r\n folded: x",
+        b"Host: localhost\nHost: evil.example",
+        b"no header",
+        b"X: " + b"x" * 70_000,
+    ],
+)
+def test_a_malformed_head_is_refused(server, head):
+    assert exchange(server, b"GET /health HTTP/1.1\r\n" + head + b"\r\n\r\n").startswith(b"HTTP/1.1 403")
+
+
+def exchange(server, sent: bytes) -> bytes:
+    host, _, port = server.urls[0].removeprefix("http://").rpartition(":")
+    received = b""
+    with socket.create_connection((host, int(port))) as connection, contextlib.suppress(ConnectionResetError):
+        connection.sendall(sent)
+        while data := connection.recv(65536):
+            received += data
+    return received

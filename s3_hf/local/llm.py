@@ -152,7 +152,8 @@ def _running(
 
 def _start(gguf: Path, index: int, options: ServerOptions, folder: Path) -> _Worker:
     command = [sys.executable, "-P", "-m", "s3_hf.local.llamacpp", "--gguf", str(gguf), "--host", options.host]
-    command += ["--port", str(options.port + index if options.port else 0), "--threads", str(options.threads)]
+    command += ["--port", str(options.port + index if options.port else 0), "--socket", str(folder / f"{index}.sock")]
+    command += ["--threads", str(options.threads)]
     command += ["--slots", str(options.slots), "--context", str(options.context)]
     command += ["--gpu-layers", str(options.gpu_layers)]
     if options.verbose:
