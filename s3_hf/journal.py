@@ -37,7 +37,6 @@ CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL);
 INSERT OR IGNORE INTO spent VALUES (1, 0, 0, 0, 0.0);
 CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, llm TEXT);
-CREATE TABLE IF NOT EXISTS dialect (field TEXT PRIMARY KEY, name TEXT);
 """
 _WRITTEN_BY = "SELECT llm FROM written_by WHERE EXISTS (SELECT 1 FROM completions)"
 _GET = (
@@ -129,7 +128,8 @@ class Journal:
     def dialect(self) -> dict[str, str]:
         """Return the fields of requests that the endpoint refuses, with the names sent instead; "" leaves one out."""
         with _translated(self.path):
-            return dict(self._reader.execute("SELECT field, name FROM dialect").fetchall())
+            begun = self._reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'dialect'").fetchone()
+            return dict(self._reader.execute("SELECT field, name FROM dialect").fetchall() if begun else ())
 
     def keep_dialect(self, field: str, name: str) -> None:
         """Record the name that is sent for a refused field; this happens a few times in a run, so it may wait.
@@ -138,6 +138,7 @@ class Journal:
             StorageError: the disk is full or refuses to be written.
         """
         with _translated(self.path), contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+            db.execute("CREATE TABLE IF NOT EXISTS dialect (field TEXT PRIMARY KEY, name TEXT)")
             db.execute("INSERT OR REPLACE INTO dialect VALUES (?, ?)", (field, name))
 
     def usage(self) -> Usage:
