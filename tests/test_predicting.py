@@ -17,7 +17,7 @@ from s3_hf.errors import ConfigError, S3Error, StudentError
 from s3_hf.predicting.hosted import HostedStudent
 from s3_hf.predicting.result import Result
 from s3_hf.predicting.student import Student
-from s3_hf.predicting.tables import check_out, read_texts, with_results, write_rows
+from s3_hf.predicting.tables import check_columns, check_out, read_texts, with_results, write_rows
 from s3_hf.records import Columns
 from s3_hf.rows.formats import READERS
 from s3_hf.training import fit, predict
@@ -382,6 +382,8 @@ def test_contexts_that_are_not_given(typed, span_model, tmp_path, monkeypatch, a
         ("in.jsonl", '{"text": "x"}\n{"id": 1}\n', "string with 1 empty"),
         ("in.json", "{", "line 1, must be JSON"),
         ("in.json", "[]", "must hold rows, found none in"),
+        ("in.jsonl", '{"text": "x", "n": ' + "[" * 900 + "]" * 900 + "}", "column 'n' of .* of one kind"),
+        ("in.xlsx", "PK\x03\x04", "it is binary, such as a spreadsheet"),
         ("in.txt", "\n \n", "must hold rows, found none in"),
         ("in.csv", "", "must hold rows, found none in"),
         ("in.csv", "text\n", "must hold rows, found none in"),
@@ -428,6 +430,9 @@ def test_what_cannot_be_written(tmp_path):
     nested = pa.Table.from_pylist([{"text": "x", "words": ["x"]}])
     with pytest.raises(ConfigError, match=r"write \.jsonl or \.parquet"):
         write_rows(tmp_path / "out.csv", nested)
+    with pytest.raises(ConfigError, match=r"write \.jsonl or \.parquet"):
+        check_columns(tmp_path / "out.csv", nested)
+    check_columns(tmp_path / "out.jsonl", nested)
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -98,7 +98,7 @@ def test_rows_are_counted_in_any_order_after_what_is_asked_for_first(recipe, arg
     monkeypatch.setattr(synthesis, "Client", Held)
     monkeypatch.setattr("s3_hf.starting.running.Progress", Watching)
     with LLMServer(reply=film_reply) as server:
-        s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, **arguments)
+        s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, endpoint={"concurrency": 2}, **arguments)
     first = next(place for place, one in enumerate(seen) if one[0] == "rows")
     assert {one[0] for one in seen[:first]} == {"rationales"}
     assert {one[0] for one in seen[first:]} == {"rows"}

@@ -57,6 +57,8 @@ def predict(
     if out:
         tables.check_out(out)
     inputs = tables.read_inputs(texts or [], context, file, column, context_column)
+    if out:
+        tables.check_columns(out, inputs.table)
     if hosted:
         from s3_hf.llm.access import read_key
         from s3_hf.predicting.hosted import HostedStudent

@@ -73,7 +73,7 @@ def show(
 @tasks.command()
 def new(
     name: str = typer.Argument(help="Name of the task, its recipe, runs and repositories.", show_default=False),
-    data: str = typer.Option(help="CSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
+    data: str = typer.Option(help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
     text: str = typer.Option(help="Column that the LLM writes."),
     context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
     label: str = typer.Option(None, help="Column of the label to learn."),

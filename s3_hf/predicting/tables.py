@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -134,6 +135,20 @@ def check_out(path: Path) -> None:
     check_place(path, folder=False)
 
 
+def check_columns(path: Path, table: pa.Table) -> None:
+    """Check that a file of that name can hold the columns, before predictions are paid for.
+
+    Raises:
+        ConfigError: CSV cannot hold one of them.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if _format(path) == ".csv":
+        with _csv_errors(path):
+            pa.csv.write_csv(table, pa.MockOutputStream())
+
+
 def write_rows(path: Path, table: pa.Table) -> None:
     """Write the rows to a file, in the format that its suffix names.
 
@@ -147,16 +162,23 @@ def write_rows(path: Path, table: pa.Table) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
+    with _csv_errors(path), replacing(path) as temporary:
+        if _format(path) == ".parquet":
+            pa.parquet.write_table(table, temporary)
+        elif _format(path) == ".csv":
+            pa.csv.write_csv(_without_formulas(path, table), temporary)
+        else:
+            rows = [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
+            text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
+            temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _csv_errors(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with replacing(path) as temporary:
-            if _format(path) == ".parquet":
-                pa.parquet.write_table(table, temporary)
-            elif _format(path) == ".csv":
-                pa.csv.write_csv(_without_formulas(path, table), temporary)
-            else:
-                rows = [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
-                text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
-                temporary.write_text(text, encoding="utf-8")
+        yield
     except pa.ArrowInvalid as error:
         raise ConfigError(
             f"{str(path)!r} must be of a format that holds every column, found CSV ({one_line(error)}); "
@@ -224,6 +246,8 @@ def _texts(file: IO[bytes], where: str) -> list[str]:
         size += len(line)
         if size > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} characters")
+        if "\0" in line or line.startswith("PK\x03\x04"):
+            raise ValueError("it is binary, such as a spreadsheet")
         if line.strip():
             row = {"text": line.removesuffix("\n").removesuffix("\r")}
             found.append(check_text(f"{where}, line {number}", row)["text"])
@@ -238,7 +262,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     for name in dict.fromkeys(name for row in rows for name in row):
         try:
             columns[name] = pa.array([row.get(name) for row in rows])
-        except (pa.ArrowException, ValueError, OverflowError) as error:
+        except (pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
             raise ConfigError(
                 f"column {name!r} of {str(path)!r} must hold values of one kind, found others ({one_line(error)}); "
                 "correct the file"

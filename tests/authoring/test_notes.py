@@ -54,7 +54,7 @@ UNCLEAR = [
     "👍👍👍 !!! 12345 67890",
     "ok",
     "",
-    "It was for my brother, but it is not what he has ordered. Das ist nicht die Bestellung und ich will sie so.",
+    "The order was for my brother, but it is not his. Das ist nicht die Bestellung und ich will sie so.",
 ]
 
 
