@@ -38,7 +38,6 @@ def quickstart(
     seed: int = typer.Option(0, help="Seed of every random choice."),
 ) -> None:
     """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, predictions."""
-    from hf_localhub import add_user, running
     from s3_hf.cli import display
     from s3_hf.cli.runs import run_and_show
     from s3_hf.config import parse_config
