@@ -33,6 +33,7 @@ def hold(lock: Path, of: Path) -> BaseFileLock:
     """
     held = FileLock(lock, timeout=0, mode=0o644, thread_local=False)
     try:
+        lock.parent.stat()  # filelock would create it
         held.acquire()
     except Timeout as error:
         raise RunDirError(

@@ -148,7 +148,7 @@ def test_tasks(typed, recipe):
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a"), "one of --label and --answers"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--answers", "b"), "--answers needs --context"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b"), "found no file 't.csv'"),
-        (("tasks", "show", "movie_snippets", "--gold", "t.csv"), "by code of its own, found other gold data 't.csv'"),
+        (("tasks", "show", "movie_snippets", "--gold", "t.csv"), "by its own code, found other gold data 't.csv'"),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
@@ -227,7 +227,7 @@ def test_predictions_that_cannot_be_written_are_not_made(typed, monkeypatch, tmp
 def test_a_folder_that_is_removed_while_it_is_written_to(tmp_path):
     folder = tmp_path / "a"
     with (
-        pytest.raises(StorageError, match="no such file or directory; its folder was removed meanwhile"),
+        pytest.raises(StorageError, match="no such file or directory; its folder is missing or was removed"),
         storage_errors(folder / "b"),
     ):
         (folder / "b").write_text("x")

@@ -58,7 +58,8 @@ def results_table(results: Sequence[RoundResult], title: str) -> Table:
     roles = gold_roles(results[-1])
     heads = [f"{name} {metrics[0]}" for name in roles.values()] + [f"test {name}" for name in metrics]
     for name in ("round", "rows added", "rows", "mistakes", *heads):
-        table.add_column(name.replace("_", " "), justify="right")
+        name = name.replace("_", " ")
+        table.add_column(name, justify="right", min_width=max(map(len, (*name.split(), "100.0%"))))
     for result in results:
         scores = [_share(result, role, metrics[0]) for role in roles]
         scores += [_share(result, TEST, name) for name in metrics]
