@@ -153,7 +153,7 @@ def test_tasks(typed, recipe):
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
         (("predict", "model"), "needs texts"),
-        (("predict", "model", "--file", "nowhere.txt"), "found 'nowhere.txt'"),
+        (("predict", "model", "--file", "nowhere.txt"), "--file 'nowhere.txt' cannot be read"),
         (("llm", "serve", "--gguf", "nowhere.gguf"), "nowhere.gguf"),
     ],
 )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from s3_hf.config import RunConfig
+from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
@@ -26,6 +26,8 @@ from s3_hf.texts import digests
 
 logger = logging.getLogger(__name__)
 
+LOCAL_TIMEOUT = 1800.0
+"""Seconds that the embedded LLM has for an answer: on a busy machine it is slow and not dead."""
 WINDOW = 4
 """Slots that are asked for at once, for each request in progress: some of them wait to be asked again.
 
@@ -55,7 +57,10 @@ def client_of(
     on_status: Callable[[ClientStatus], None] | None = None,
 ) -> Client:
     """Return a client of the run's LLM; `on_status` is called with its progress."""
-    return Client(addresses.llm_model, addresses.llm_urls, config.endpoint, journal, on_status)
+    endpoint = config.endpoint
+    if config.llm == LOCAL:
+        endpoint = endpoint.model_copy(update={"timeout": max(endpoint.timeout, LOCAL_TIMEOUT)})
+    return Client(addresses.llm_model, addresses.llm_urls, endpoint, journal, on_status)
 
 
 def checks_of(task: Task, seen: set[int]) -> Checks:
