@@ -12,6 +12,7 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 
 import random
+import string
 import subprocess
 import sys
 import threading
@@ -152,7 +153,7 @@ def recipe(tmp_path_factory, gold_folder) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory) -> Path:
-    """A real BERT, one layer of 32, freshly initialised, with a word tokenizer."""
+    """A real BERT, one layer of 32, freshly initialised; its tokenizer knows the films' words and spells others."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -161,10 +162,10 @@ def tiny_student(tmp_path_factory) -> Path:
         {word for rows in (film_rows(40, 1), film_rows(60, 2)) for text in rows["text"] for word in text.split()}
     )
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {
-        word: number for number, word in enumerate([*specials, *dict.fromkeys([*words, *NEGATIVE, *POSITIVE])])
-    }
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    letters = [*string.ascii_letters, *string.digits, *string.punctuation]
+    pieces = [*words, *NEGATIVE, *POSITIVE, *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary = {piece: number for number, piece in enumerate([*specials, *dict.fromkeys(pieces)])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",

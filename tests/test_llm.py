@@ -596,7 +596,7 @@ def test_max_requests_counts_what_is_sent_and_what_is_in_flight_is_kept(journal)
     assert len(errors) == 1
     error = errors.pop()
     assert "the limit max_requests=30 is reached with 30 requests sent" in error
-    assert " were repeated, the last because it answered HTTP " in error
+    assert "; the last request that failed answered HTTP " in error
     assert made <= journal.usage().requests <= 30
 
 

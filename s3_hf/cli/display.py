@@ -72,7 +72,7 @@ def show_results(results: Sequence[RoundResult], title: str) -> None:
     """Print the table of the rounds, or a paragraph for each where the terminal is too narrow for it."""
     console = Console(highlight=False, markup=False, emoji=False)
     table = results_table(results, printable(title))
-    if console.measure(table).minimum <= console.width:
+    if sum((column.min_width or 0) + 3 for column in table.columns) < console.width:
         console.print(table)
         return
     names = [str(column.header) for column in table.columns]

@@ -194,9 +194,7 @@ class Client:
     def _reached(self) -> str | None:
         """Return a sentence about the limit that is reached, or None."""
         limit = self._limits.reached(self._paid, self._paid_before.requests + self._sent)
-        if limit is None or not self._retries:
-            return limit
-        return f"{limit} ({self._retries} were repeated, the last because it {self._reason})"
+        return f"{limit}; the last request that failed {self._reason}" if limit and self._reason else limit
 
     async def _attempt(self, endpoint: Endpoint, request: Request, attempt: int) -> Completion | Failure:
         """Send the request once, tell the endpoint's breaker how it went, record the answer, give the slot back."""
