@@ -139,14 +139,17 @@ def check_columns(path: Path, table: pa.Table) -> None:
     """Check that a file of that name can hold the columns, before predictions are paid for.
 
     Raises:
-        ConfigError: CSV cannot hold one of them.
+        ConfigError: the format cannot hold one of them.
     """
     import pyarrow as pa
     import pyarrow.csv
 
     if _format(path) == ".csv":
-        with _csv_errors(path):
+        with _format_errors(path):
             pa.csv.write_csv(table, pa.MockOutputStream())
+    elif _format(path) != ".parquet":
+        with _format_errors(path):
+            _as_json(table)
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
@@ -155,35 +158,40 @@ def write_rows(path: Path, table: pa.Table) -> None:
     In a CSV file, `'` is put before each text that a spreadsheet would run as a formula; a warning says so.
 
     Raises:
-        ConfigError: CSV cannot hold one of the columns.
+        ConfigError: the format cannot hold one of the columns.
         StorageError: the disk is full or refuses to be written.
     """
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    with _csv_errors(path), replacing(path) as temporary:
+    with _format_errors(path), replacing(path) as temporary:
         if _format(path) == ".parquet":
             pa.parquet.write_table(table, temporary)
         elif _format(path) == ".csv":
             pa.csv.write_csv(_without_formulas(path, table), temporary)
         else:
-            rows = [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
+            rows = _as_json(table)
             text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
             temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def _csv_errors(path: Path) -> Iterator[None]:
+def _format_errors(path: Path) -> Iterator[None]:
     import pyarrow as pa
 
     try:
         yield
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, RecursionError) as error:
+        others = " or ".join(each for each in (".jsonl", ".parquet") if each != _format(path))
         raise ConfigError(
-            f"{str(path)!r} must be of a format that holds every column, found CSV ({one_line(error)}); "
-            "write .jsonl or .parquet"
+            f"{str(path)!r} must be of a format that holds every column, found that it cannot ({one_line(error)}); "
+            f"write {others}"
         ) from error
+
+
+def _as_json(table: pa.Table) -> list[str]:
+    return [json.dumps(_finite(row), ensure_ascii=False, default=str) for row in table.to_pylist()]
 
 
 def _without_formulas(path: Path, table: pa.Table) -> pa.Table:
