@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from s3_hf.errors import printable
 from s3_hf.starting import Progress
 from s3_hf.starting.progress import gold_roles
 from s3_hf.store import TEST, RoundResult
+
+ANY_WIDTH = 10_000
+"""Characters of a line where no terminal limits them."""
 
 
 class BenchDisplay(Progress, BenchObserver):
@@ -58,8 +62,7 @@ def results_table(results: Sequence[RoundResult], title: str) -> Table:
     roles = gold_roles(results[-1])
     heads = [f"{name} {metrics[0]}" for name in roles.values()] + [f"test {name}" for name in metrics]
     for name in ("round", "rows added", "rows", "mistakes", *heads):
-        name = name.replace("_", " ")
-        table.add_column(name, justify="right", min_width=max(map(len, (*name.split(), "100.0%"))))
+        table.add_column(name.replace("_", " "), justify="right")
     for result in results:
         scores = [_share(result, role, metrics[0]) for role in roles]
         scores += [_share(result, TEST, name) for name in metrics]
@@ -71,14 +74,18 @@ def results_table(results: Sequence[RoundResult], title: str) -> Table:
 def show_results(results: Sequence[RoundResult], title: str) -> None:
     """Print the table of the rounds, or a paragraph for each where the terminal is too narrow for it."""
     console = Console(highlight=False, markup=False, emoji=False)
+    width = console.width if console.is_terminal or "COLUMNS" in os.environ else ANY_WIDTH
     table = results_table(results, printable(title))
-    if sum((column.min_width or 0) + 3 for column in table.columns) < console.width:
-        console.print(table)
-        return
-    names = [str(column.header) for column in table.columns]
+    for between in (" ", "\n"):
+        for column in table.columns:
+            column.header = str(column.header).replace(" ", between)
+        if Console(width=ANY_WIDTH).measure(table).maximum <= width:
+            console.print(table, soft_wrap=True)
+            return
     show_text(title)
     for cells in zip(*(column.cells for column in table.columns), strict=True):
-        show_text("\n  ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True)))
+        lines = (f"{column.header} {cell}" for column, cell in zip(table.columns, cells, strict=True))
+        show_text("\n  ".join(line.replace("\n", " ") for line in lines))
 
 
 def counts(values: Mapping[str, int]) -> str:

@@ -170,7 +170,6 @@ def test_arguments_are_checked_by_name(args, sentence):
         {"eval_strategy": False},
         {"eval_strategy": "no"},
         {"fp16": True},
-        {"dataloader_num_workers": "two"},
         {"deepspeed": "nowhere.json"},
         {"lr_scheduler_kwargs": {"cycles": 3}},
         {"lr_scheduler_type": "cosine_with_min_lr"},
