@@ -11,6 +11,7 @@ import datasets
 import pytest
 import torch
 from transformers import BertForSequenceClassification
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
@@ -177,7 +178,8 @@ def test_arguments_are_checked_by_name(args, sentence):
         {"adam_beta1": 2.0},
     ],
 )
-def test_arguments_are_checked_by_value(args):
+def test_arguments_are_checked_by_value(args, request):
+    request.addfinalizer(unset_hf_deepspeed_config)  # `transformers` keeps a configuration that could not be read
     from accelerate.state import PartialState
 
     PartialState._reset_state()

@@ -9,6 +9,7 @@ from s3_hf.errors import StudentError
 from s3_hf.files import read_json
 from s3_hf.loop import Observer
 from s3_hf.store import open_run
+from s3_hf.training.loading import CHECKED_ROWS
 from tests.conftest import in_two_processes
 from tests.test_loop import changed
 from tests.training.test_training import at_once
@@ -61,7 +62,7 @@ def test_trials_that_do_not_fit_the_memory_are_left_out(tuned_config, tmp_path, 
     at_once(monkeypatch, 16)
     loop.run(changed(tuned_config, rounds=0, training={"trials": 6}), tmp_path / "run")
     assert read_json(open_run(tmp_path / "run").round(0).tuned)["batch_size"] in (8, 16)
-    at_once(monkeypatch, 1)
+    at_once(monkeypatch, CHECKED_ROWS)
     with pytest.raises(StudentError, match="found none of 2 that does"):
         loop.run(changed(tuned_config, rounds=0, training={"trials": 2}), tmp_path / "small")
 
