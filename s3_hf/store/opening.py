@@ -20,7 +20,7 @@ from s3_hf.schema import parse_yaml
 from s3_hf.store.layout import JOURNAL, RunDir
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
-FACTS = {"strategy": str, "student": str, "llm": dict, "task": dict, "digests": dict, "versions": dict}
+FACTS = {"strategy": str, "student": str, "llm": dict, "task": dict, "digests": dict, "versions": dict, "folder": str}
 """Types of what `run.yaml` holds beside the settings."""
 LOCK = "run.lock"
 BEFORE_THE_RUN = (JOURNAL, LOCK, ".run.yaml.tmp")
