@@ -11,6 +11,7 @@ import json
 import random
 import shutil
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def watched():
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = memory("VmRSS")
     # A thread in a regular expression cannot be interrupted, so there is no gentler way.
-    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
     try:
         yield
     finally:
@@ -319,7 +320,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def full_run(tmp_path_factory):
-    return run_maker.make_full_run(tmp_path_factory.mktemp("full") / "run").root
+    return run_maker.make_full_run(tmp_path_factory.mktemp("full") / "run").path
 
 
 @pytest.mark.parametrize("file_name", MODELS, ids=lambda key: "-".join(key).replace(" ", "-"))
@@ -360,7 +361,7 @@ def test_a_card_shows_texts_as_texts(typed, tmp_path, name):
     facts["rationales"] = {"negative": [TEXTS[name]], "positive": [TEXTS[name]]}
     run.round(0).facts.write_text(json.dumps(facts))
     run_maker.add_model(run, 0)
-    code, told = refused_or_done(typed, "push", run.root, "--to", tmp_path / "hub", "--max-copies", "1")
+    code, told = refused_or_done(typed, "push", run.path, "--to", tmp_path / "hub", "--max-copies", "1")
     assert "\x1b]0;" not in told
     if code == 0:
         written = list((tmp_path / "hub").rglob("README.md"))
