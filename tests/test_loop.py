@@ -234,7 +234,8 @@ def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold
     gold = str(gold_root / "datasets" / "stanfordnlp" / "imdb")
     config = changed(films_config, task="imdb", gold=gold, gold_size=40, test_size=40, rounds=1)
     result = loop.run(config, tmp_path / "run")
-    assert result.rounds[1].added == result.rounds[0].mistakes > 0
+    grown = result.rounds[1]
+    assert grown.added + grown.synthesis.given_up == result.rounds[0].mistakes > 0
     sent = {request.payload["messages"][0]["content"].partition(" that has ")[0] for request in films_llm.requests}
     assert "Now imagine that you just watched a movie" in sent
     assert any(text.startswith(f"Write a {word} movie similar to: \n ") for text in sent for word in LABEL_WORDS)
