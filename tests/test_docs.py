@@ -35,7 +35,9 @@ WORDS = {
 def reply(payload):
     """A numbered list when asked for reasons, else a text; both belong to the label in the prompt."""
     prompt = payload["messages"][-1]["content"]
-    words = WORDS[re.search("|".join(WORDS), prompt)[0]]
+    if (label := re.search("|".join(WORDS), prompt)) is None:  # what `doctor` asks
+        return "Hello."
+    words = WORDS[label[0]]
     if "numbered list" in prompt or "consider" in prompt:
         return "\n".join(f"{number}. {word}" for number, word in enumerate(words, 1))
     return f"About the {words[payload['seed'] % len(words)]}: {review(payload).lower()}"
