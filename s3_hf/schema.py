@@ -64,7 +64,7 @@ class _BoundedLoader(yaml.SafeLoader):
     def __init__(self, stream: bytes | str) -> None:
         super().__init__(stream)
         self._nodes = self._depth = 0
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str | None, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
