@@ -19,8 +19,8 @@ SEE = "see `s3-hf run TASK --print-config`"
 _UNION = re.compile(r"((constrained-)?(str|int)|tuple\[.*)$")
 """Parts of a fault's location that name an allowed type, as pydantic writes them for a union."""
 
-MOST_BYTES, MOST_NODES, MOST_LEVELS = 1_000_000, 100_000, 30
-"""Bounds of a YAML file: its bytes, its values with aliases written out, and its levels."""
+MOST_BYTES, MOST_NODES, MOST_LEVELS, MOST_BITS = 1_000_000, 100_000, 30, 10_000
+"""Bounds of a YAML file: its bytes, its values with aliases written out, its levels, and the bits of an integer."""
 
 WIDTH = 110
 """Most characters of a comment's line."""
@@ -78,6 +78,15 @@ class _BoundedLoader(yaml.SafeLoader):
         if not isinstance(event, yaml.AliasEvent) and event.anchor:
             self._sizes[event.anchor] = self._nodes - before
         return node
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value: int = super().construct_yaml_int(node)  # type: ignore[no-untyped-call]
+        if value.bit_length() > MOST_BITS:  # Python would not print it
+            raise ValueError("it has a number of thousands of digits")
+        return value
+
+
+_BoundedLoader.add_constructor("tag:yaml.org,2002:int", _BoundedLoader.construct_yaml_int)
 
 
 def parse_yaml(text: bytes | str) -> Any:
