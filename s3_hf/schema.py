@@ -80,7 +80,7 @@ class _BoundedLoader(yaml.SafeLoader):
         return node
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        value: int = super().construct_yaml_int(node)  # type: ignore[no-untyped-call]
+        value: int = super().construct_yaml_int(node)
         if value.bit_length() > MOST_BITS:  # Python would not print it
             raise ValueError("it has a number of thousands of digits")
         return value

@@ -72,6 +72,7 @@ def test_wrapping_is_stripped(answer, text):
         ("I do not feel comfortable writing a hateful message.", "refusal"),
         ("I'm just an AI, I don't watch films.", "refusal"),
         ("As an AI language model, I have no opinion on films.", "refusal"),
+        ("I am sorry to have offended, but as a chatbot, I am not equipped to judge a film.", "refusal"),
         ("Well, as an AI I do not watch films at all.", "refusal"),
         ("What a bore.", "too short"),
         ("This is a positive review of a film.", "meta talk"),

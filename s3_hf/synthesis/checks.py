@@ -21,8 +21,9 @@ REFUSAL = re.compile(
     r"^\W*+(?:(?:i['’]?m |i am )?(?:so |very )?sorry\b[,.;]? ?(?:but )?)?i (?:can ?not|can['’]?t|won['’]?t)"
     r"(?: do (?:that|this|so))?\b\W*+$|"
     r"\b(?:against|violates?) (?:my (?:programming|guidelines)|\w+['’]s (?:use case|content) polic)|"
-    r"\bas an? (?:ai|(?:large )?language model)\b(?! \w*(?:er|or|ist)s?\b)|"
-    r"\bi(?: am|['’]m) (?:just |only )?an? (?:ai|(?:large )?language model)\b(?! \w*(?:er|or|ist)s?\b)",
+    r"\bas an? (?:ai|chatbot|virtual assistant|(?:large )?language model)\b(?! \w*(?:er|or|ist)s?\b)|"
+    r"\bi(?: am|['’]m) (?:just |only )?an? (?:ai|chatbot|virtual assistant|(?:large )?language model)\b"
+    r"(?! \w*(?:er|or|ist)s?\b)",
     re.IGNORECASE,
 )
 """Talk about helping, writing or being a model. What a customer or a critic cannot do is no refusal."""
