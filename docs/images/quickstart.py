@@ -50,7 +50,7 @@ def main(run: Path) -> None:
     rounds = sorted(run.glob("round-*"))
     tables = [pd.read_parquet(path / "predictions.parquet").set_index("id") for path in rounds]
     rows = pd.Series([json.loads((path / "round.json").read_text())["rows"] for path in rounds]).cumsum()
-    test, gold = ([table[(table["split"] == "test") == part] for table in tables] for part in (True, False))
+    test, gold = ([table[(table["role"] == "test") == part] for table in tables] for part in (True, False))
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3), layout="constrained")
     draw_scores(left, gold, ORANGE, 1, f"{len(gold[0]):,} gold validation rows, mined for mistakes")
     draw_scores(left, test, BLUE, -1, f"{len(test[0]):,} test rows")
