@@ -390,13 +390,13 @@ BYTES = {
 
 
 def tampered():
+    chance = random.Random(SEED)
     for place in PLACES:
-        for name, content in TAMPERED.items():
+        for name, content in chance.sample(sorted(TAMPERED.items()), 4):
             yield pytest.param(place, content, id=f"{place}-{name}".replace(" ", "-"))
     for place, contents in BYTES.items():
         for number, content in enumerate(contents):
             yield pytest.param(place, content, id=f"{place}-{number}")
-    chance = random.Random(SEED)
     for number in range(10):
         yield pytest.param(chance.choice(PLACES), chance.randrange(1 << 30), id=f"generated-{number}")
 
@@ -409,7 +409,7 @@ def test_a_run_directory_is_refused_or_read(typed, full_run, tmp_path, place, co
         content = mutated(random.Random(content), (run / place).read_bytes())
     (run / place).write_bytes(content if isinstance(content, bytes) else content.encode())
     refused_or_done(typed, "status", run)
-    if place != "journal.sqlite":
+    if place.startswith("round-0/"):
         refused_or_done(typed, "push", run, "--to", tmp_path / "hub", "--max-copies", "1", "--json")
 
 
