@@ -153,7 +153,19 @@ def recipe(tmp_path_factory, gold_folder) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory) -> Path:
-    """A real BERT, one layer of 32, freshly initialised; its tokenizer knows the films' words and spells others."""
+    """A real BERT, one layer of 32, freshly initialised, with a tokenizer of the films' words."""
+    return save_student(tmp_path_factory.mktemp("student"))
+
+
+@pytest.fixture(scope="session")
+def spelling_student(tmp_path_factory) -> Path:
+    """A student as `tiny_student`, whose tokenizer spells other words."""
+    letters = [*string.ascii_letters, *string.digits, *string.punctuation]
+    return save_student(tmp_path_factory.mktemp("spelling"), [*letters, *(f"##{letter}" for letter in letters)])
+
+
+def save_student(folder: Path, pieces=()) -> Path:
+    """Save a BERT and its tokenizer: of words, or with `pieces` one that splits unknown words into them."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -162,17 +174,16 @@ def tiny_student(tmp_path_factory) -> Path:
         {word for rows in (film_rows(40, 1), film_rows(60, 2)) for text in rows["text"] for word in text.split()}
     )
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    letters = [*string.ascii_letters, *string.digits, *string.punctuation]
-    pieces = [*words, *NEGATIVE, *POSITIVE, *letters, *(f"##{letter}" for letter in letters)]
-    vocabulary = {piece: number for number, piece in enumerate([*specials, *dict.fromkeys(pieces)])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    known = dict.fromkeys([*specials, *words, *NEGATIVE, *POSITIVE, *pieces])
+    vocabulary = {word: number for number, word in enumerate(known)}
+    kind = models.WordPiece if pieces else models.WordLevel
+    tokenizer = Tokenizer(kind(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
-    folder = tmp_path_factory.mktemp("student")
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     ).save_pretrained(folder)

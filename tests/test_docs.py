@@ -44,11 +44,11 @@ def reply(payload):
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory, tiny_student):
+def environment(tmp_path_factory, spelling_student):
     """What the blocks find: a Hub with the account `user`, an IMDb and a DistilBERT of test size, and an LLM."""
     place = tmp_path_factory.mktemp("services")
     tree, data = place / "tree", place / "hub"
-    shutil.copytree(tiny_student, tree / "models" / "distilbert" / "distilbert-base-uncased")
+    shutil.copytree(spelling_student, tree / "models" / "distilbert" / "distilbert-base-uncased")
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
     )

@@ -230,9 +230,10 @@ def test_baselines(films_config, films_llm, tmp_path, strategy):
         assert not films_llm.requests
 
 
-def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold_root, tmp_path):
+def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold_root, spelling_student, tmp_path):
     gold = str(gold_root / "datasets" / "stanfordnlp" / "imdb")
     config = changed(films_config, task="imdb", gold=gold, gold_size=40, test_size=40, rounds=1)
+    config = changed(config, student=str(spelling_student))
     result = loop.run(config, tmp_path / "run")
     grown = result.rounds[1]
     assert grown.added + grown.synthesis.given_up == result.rounds[0].mistakes > 0

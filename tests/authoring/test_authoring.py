@@ -390,10 +390,10 @@ def run(tmp_path, student, recipe, reply, **values):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_written_recipe_runs_as_it_is(tmp_path, tiny_student, name):
+def test_a_written_recipe_runs_as_it_is(tmp_path, spelling_student, name):
     make, columns, _ = CASES[name]
     made = written(tmp_path, name, make(tmp_path), columns)
-    done = run(tmp_path, tiny_student, made.path, label_reply if columns.label else question_reply)
+    done = run(tmp_path, spelling_student, made.path, label_reply if columns.label else question_reply)
     rows = done.round(0).rows()
     assert len(rows) == 40
     assert 0 < len(done.round(1).rows()) <= 10
@@ -405,7 +405,7 @@ def test_a_written_recipe_runs_as_it_is(tmp_path, tiny_student, name):
         assert all(row["question"].endswith("?") for row in rows)
 
 
-def test_rotten_tomatoes_as_csv(tmp_path, gold_root, tiny_student):
+def test_rotten_tomatoes_as_csv(tmp_path, gold_root, spelling_student):
     folder = gold_root / "datasets/cornell-movie-review-data/rotten_tomatoes"
     datasets.load_dataset(str(folder), split="validation").to_csv(str(tmp_path / "rotten.csv"))
     made = written(tmp_path, "rotten_tomatoes", tmp_path / "rotten.csv", Columns("text", "label"))
@@ -413,7 +413,7 @@ def test_rotten_tomatoes_as_csv(tmp_path, gold_root, tiny_student):
         "validation": 533,
         "test": 533,
     }
-    done = run(tmp_path, tiny_student, made.path, label_reply)
+    done = run(tmp_path, spelling_student, made.path, label_reply)
     assert done.round(0).rows().features["label"].names == ["0", "1"]
     assert 0 < len(done.round(1).rows()) <= 10
 
