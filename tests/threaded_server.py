@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,11 @@ class ThreadedServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
         self.address = f"http://127.0.0.1:{self.server_port}"
         self.open = set()
+
+    def handle_error(self, request, client_address):
+        """Say nothing of a client that closes while it is answered, as one does at the end of what it reads."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @contextmanager
     def serving(self):
