@@ -45,7 +45,7 @@ class Sender:
 
         Args:
             address: where to send it.
-            request: what is asked.
+            request: messages and sampling settings.
             model: to ask for; None where none is known.
             again: is called with a refusal before the request is sent in another form; False forbids that.
 

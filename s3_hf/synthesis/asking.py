@@ -28,7 +28,7 @@ class Tally:
     """Counts of one round.
 
     Attributes:
-        asking: what is asked for before the first slot, `rationales` or `names`; empty from then on.
+        asking: `rationales` or `names` while the LLM is asked for them; empty while slots are filled.
         accepted: slots that became examples.
         waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.
@@ -47,7 +47,7 @@ class Tally:
 
     @contextlib.contextmanager
     def asking_for(self, what: str) -> Iterator[None]:
-        """Note what is asked for during the block."""
+        """Set `asking` to `what` for the time of the block."""
         self.asking = what
         try:
             yield
