@@ -117,6 +117,8 @@ class TrainingConfig(Settings):
 
     epochs: Positive = 3
     """Passes over the rows; the epoch with the best score on the gold selection rows is kept."""
+    min_steps: Natural = 0
+    """Fewest optimisation steps of a training: where `epochs` give fewer, there are more epochs. 0 keeps `epochs`."""
     batch_size: Positive = 32
     """Rows of one step, on each GPU of a launch."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -87,18 +88,24 @@ def precision(settings: TrainingConfig) -> str:
     return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
 
 
-def training_arguments(job: TrainingJob, work: Path, batch: int) -> TrainingArguments:
+def training_arguments(job: TrainingJob, work: Path, batch: int, inputs: int) -> TrainingArguments:
     """Return the arguments for training; `training.args` wins over the values set here.
 
     Args:
         job: rows, settings and student.
         work: folder for checkpoints.
         batch: rows on the device at once, an even part of `training.batch_size`.
+        inputs: number of the model's inputs that the rows of the job become.
 
     Raises:
         ConfigError: a field of `training.args` is unknown or has a wrong value.
     """
-    return _on_one_gpu(_arguments(TrainingArguments, job.settings, work, job.seed, job.metric, batch))
+    metric = None if job.selection is None else job.metric
+    arguments = _on_one_gpu(_arguments(TrainingArguments, job.settings, work, job.seed, metric, batch))
+    steps = math.ceil(inputs / (job.settings.batch_size * arguments.world_size))
+    fewest = math.ceil(job.settings.min_steps / steps)
+    arguments.num_train_epochs = max(arguments.num_train_epochs, fewest)
+    return arguments
 
 
 def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArguments:
@@ -107,8 +114,9 @@ def predicting_arguments(settings: TrainingConfig, work: Path) -> TrainingArgume
 
 
 def _arguments(
-    kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str, batch: int
+    kind: type[TrainingArguments], settings: TrainingConfig, work: Path, seed: int, metric: str | None, batch: int
 ) -> TrainingArguments:
+    """Return the arguments; `metric` chooses the epoch, None keeps the last one and evaluates none."""
     _check_names(settings.args)
     values: dict[str, Any] = {
         **_common(settings, work),
@@ -133,6 +141,8 @@ def _arguments(
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"training.args.gradient_accumulation_steps must be 1 or more, found {steps!r}; correct it")
     values["gradient_accumulation_steps"] = steps * settings.batch_size // batch
+    if metric is None:
+        values |= {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
     with _argument_errors(settings):
         return kind(**values)
 

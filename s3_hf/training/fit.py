@@ -25,6 +25,8 @@ from s3_hf.training.watching import Watch
 def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) -> None:
     """Train a student and save its best epoch on `job.selection` to `out`, as safetensors, with `training.json`.
 
+    Without selection rows the last epoch is saved.
+
     Args:
         job: rows, selection rows and settings.
         out: folder to write to; only the first process writes.
@@ -80,8 +82,9 @@ def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) ->
         entry |= {name: line[f"eval_{name}"] for name in job.columns.metrics if f"eval_{name}" in line}
     for epoch, scores in watch.scores.items():
         epochs[epoch] |= scores
-    history = [{"epoch": epoch, **values} for epoch, values in sorted(epochs.items()) if job.metric in values]
-    best = max(history, key=lambda line: line[job.metric])["epoch"] if history else math.ceil(trainer.state.epoch or 0)
+    history = [{"epoch": epoch, **values} for epoch, values in sorted(epochs.items())]
+    scored = [line for line in history if job.metric in line]
+    best = max(scored, key=lambda line: line[job.metric])["epoch"] if scored else math.ceil(trainer.state.epoch or 0)
     done, lengths = trainer.state.epoch or 0, trainer.train_dataset["length"][:]
     return {
         "student": job.student_name,
@@ -91,7 +94,7 @@ def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) ->
         "metric": job.metric,
         "best_epoch": best,
         "steps": trainer.state.global_step,
-        "epochs": history,
+        "epochs": scored or history,
         "settings": job.settings.model_dump(mode="json"),
         "max_length": trainer.processing_class.model_max_length,
         **({"stride": trainer.model.config.s3_stride} if job.columns.answers else {}),

@@ -22,6 +22,9 @@ from s3_hf.training.memory import with_smaller_batches
 if TYPE_CHECKING:
     from datasets import Dataset
 
+WEIGHTS = "s3_weight"
+"""Column of the inputs with the weight of each row in the loss."""
+
 
 class StudentTrainer(Trainer):
     """A `Trainer` whose new head has a learning rate of its own, and whose evaluation batches shrink to the memory."""
@@ -36,6 +39,21 @@ class StudentTrainer(Trainer):
         # a classifier's loss is the mean of its rows, though its `forward` takes `num_items_in_batch`: else the
         # gradients of parts of a batch, and of several processes, would be added and not averaged
         self.model_accepts_loss_kwargs = False
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **more: Any) -> Any:  # noqa: FBT001, FBT002
+        """Return the model's loss, or where rows have weights, the mean of their cross-entropies times the weights."""
+        weights = inputs.pop(WEIGHTS, None)
+        if weights is None:
+            return super().compute_loss(model, inputs, return_outputs, **more)
+        outputs = model(**inputs)
+        losses = torch.nn.functional.cross_entropy(outputs.logits.float(), inputs["labels"], reduction="none")
+        loss = (weights * losses).mean()
+        return (loss, outputs) if return_outputs else loss
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the weights of the rows, too, which the model's `forward` does not take."""
+        super()._set_signature_columns_if_needed()
+        self._signature_columns = [*(self._signature_columns or ()), WEIGHTS]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimizer of `Trainer`, with the head in a parameter group of its own."""
@@ -95,25 +113,34 @@ def trainer_of(
     """
     student = model["model"] if "model" in model else model["model_init"]()
     head = head_of(student, tokenizer, job.columns)
-    selection = LongestFirst(head.encode(job.selection, targets=True))
-    references = job.selection[job.columns.target][:]
-
-    def metrics(evaluation: Any) -> dict[str, float]:
-        predicted = [prediction.value for prediction in selection.decode(evaluation.predictions)]
-        return dict(score(job.columns, predicted, references).metrics)
-
+    rows, chooses = head.encode(job.rows, targets=True).inputs, {}
+    if job.weights is not None:
+        rows = rows.add_column(WEIGHTS, [weight * len(rows) / sum(job.weights) for weight in job.weights])
+    if job.selection is not None:
+        chooses = _evaluation(job, head, job.selection)
     trainer = StudentTrainer(
         **model,
-        args=training_arguments(job, work, batch),
+        **chooses,
+        args=training_arguments(job, work, batch, len(rows)),
         data_collator=padding(tokenizer),
-        train_dataset=head.encode(job.rows, targets=True).inputs,
-        eval_dataset=selection.inputs,
+        train_dataset=rows,
         processing_class=tokenizer,
-        compute_metrics=metrics,
     )
     if job.settings.head_learning_rate is not None:
         trainer.head_rate_ratio = job.settings.head_learning_rate / job.settings.learning_rate
     return trainer, head
+
+
+def _evaluation(job: TrainingJob, head: Head, rows: Dataset) -> dict[str, Any]:
+    """Return the arguments of `Trainer` by which it scores the rows after each epoch."""
+    encoded = LongestFirst(head.encode(rows, targets=True))
+    references = rows[job.columns.target][:]
+
+    def metrics(evaluation: Any) -> dict[str, float]:
+        predicted = [prediction.value for prediction in encoded.decode(evaluation.predictions)]
+        return dict(score(job.columns, predicted, references).metrics)
+
+    return {"eval_dataset": encoded.inputs, "compute_metrics": metrics}
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:

@@ -79,6 +79,44 @@ def test_a_student_learns_and_is_found_again(tiny_student, tmp_path):
     assert [one.value for one in labelled] == [("neg", "pos")[one.value] for one in said[:4]]
 
 
+def test_without_selection_rows_the_last_epoch_is_kept(tiny_student, tmp_path):
+    fit(replace(job(tiny_student), selection=None), tmp_path / "model", tmp_path / "work")
+    facts = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert (facts["best_epoch"], facts["steps"], len(facts["epochs"])) == (3, 90, 3)
+    assert all("accuracy" not in line and "train_loss" in line for line in facts["epochs"])
+    assert not [*(tmp_path / "work").glob("checkpoint-*")]
+
+
+@pytest.mark.parametrize(("least", "steps"), [(0, 30), (30, 30), (31, 60), (100, 120)])
+def test_epochs_are_raised_to_a_least_number_of_steps(tiny_student, tmp_path, least, steps):
+    fit(job(tiny_student, epochs=1, min_steps=least), tmp_path / "model", tmp_path / "work")
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] == steps
+
+
+def test_rows_of_no_weight_teach_nothing(tiny_student, tmp_path):
+    wrong = job(tiny_student)
+    labels = [1 - label if place % 3 == 0 else label for place, label in enumerate(wrong.rows["label"])]
+    flipped = wrong.rows.remove_columns("label").add_column("label", labels).cast(wrong.rows.features)
+    trained = replace(wrong, rows=flipped, selection=None, weights=[float(place % 3 > 0) for place in range(120)])
+    fit(trained, tmp_path / "model", tmp_path / "work")
+    test = rows_of(film_rows(60, 2))
+    found = predict(tmp_path / "model", test, COLUMNS, TrainingConfig(precision="fp32"), tmp_path / "work")
+    assert sum(one.value == label for one, label in zip(found, test["label"], strict=True)) >= 54
+    same = [
+        fit(replace(job(tiny_student), weights=each), tmp_path / name, tmp_path / "work") or weights(tmp_path / name)
+        for name, each in (("alike", [0.5] * 120), ("none", None))
+    ]
+    assert all(torch.allclose(value, same[1][name], atol=1e-4) for name, value in same[0].items())
+
+
+def test_a_trained_student_is_trained_further(tiny_student, tmp_path):
+    fit(job(tiny_student), tmp_path / "first", tmp_path / "work")
+    again = replace(job(tmp_path / "first", learning_rate=1e-9, head_learning_rate=1e-9), selection=None)
+    fit(again, tmp_path / "second", tmp_path / "work")
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert torch.allclose(first["classifier.weight"], second["classifier.weight"], atol=1e-5)
+
+
 def test_the_head_learns_at_the_rate_of_the_encoder(tiny_student, tmp_path):
     fit(job(tiny_student, head_learning_rate=None), tmp_path / "model", tmp_path / "work")
     assert json.loads((tmp_path / "model" / "training.json").read_text())["settings"]["head_learning_rate"] is None
