@@ -40,7 +40,7 @@ class StudentTrainer(Trainer):
         # gradients of parts of a batch, and of several processes, would be added and not averaged
         self.model_accepts_loss_kwargs = False
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **more: Any) -> Any:  # noqa: FBT001, FBT002
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **more: Any) -> Any:
         """Return the model's loss, or where rows have weights, the mean of their cross-entropies times the weights."""
         weights = inputs.pop(WEIGHTS, None)
         if weights is None:
