@@ -4,6 +4,7 @@
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
     round-1/  (helpful.json) data.parquet round.json | …
     round-2/  empty.json
+    judging/  folds.json fold-0/model fold-1/model fold-2/model gold.json | (trial.parquet) decision.json
 
 The stage of a round is derived from the proof files that exist (`RoundDir.stage`) and never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so that a kill at any moment leaves each stage either
@@ -21,6 +22,7 @@ from s3_hf.store.facts import (
     damaged,
     parse_facts,
 )
+from s3_hf.store.judging import JudgingDir, JudgingFacts
 from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
 
@@ -30,6 +32,8 @@ __all__ = [
     "NO_WEIGHTS",
     "SELECTION",
     "TEST",
+    "JudgingDir",
+    "JudgingFacts",
     "RoundDir",
     "RoundResult",
     "RunDir",
