@@ -49,6 +49,7 @@ def run(
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
     no_rationales: bool = options.NO_RATIONALES,
+    judge: str = typer.Option(None, help="Who judges the labels of the rows: none, gold or auto. [default: auto]"),
     concurrency: int = typer.Option(
         None, help="Requests in progress at once. [default: 16]", rich_help_panel=ENDPOINT
     ),
@@ -84,6 +85,7 @@ def run(
         "gold": gold,
         "prompts": prompts,
         "holdout": holdout,
+        "judge": judge,
         "synthesis.rationales": False if no_rationales else None,
         "endpoint.api_key_env": api_key_env,
         "endpoint.concurrency": concurrency,
@@ -168,13 +170,16 @@ def status(
         step = {"round": state.next.number, "stage": state.next.stage().value} if state.next else None
         rounds = [asdict(each) for each in state.rounds]
         known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
-        display.show_json({**known, "next": step, "usage": asdict(state.usage)})
+        judging = asdict(state.judging) if state.judging else None
+        display.show_json({**known, "judging": judging, "next": step, "usage": asdict(state.usage)})
         return
     if state.rounds:
         display.show_results(state.rounds, f"{run.config.strategy} on {run.config.task}")
     for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
+    if state.judging:
+        display.show_text(state.judging.sentence)
     usage = state.usage
     cost = f", cost {usage.cost:.4f}" if usage.cost else ""
     shared = " by all runs that share its journal" if state.shared else ""

@@ -40,8 +40,8 @@ def agreement_by_origin(
 def too_few(rows: int, folds: int) -> str:
     """Return why `judge: auto` judges nothing with these gold rows."""
     if folds < 2:
-        return "Labels are not judged: `judge: auto` needs two gold rows of each label, and a label has one."
-    return f"Labels are not judged: `judge: auto` needs {LEAST_ROWS} gold rows, and there are {rows}."
+        return "Labels are not judged: judge: auto needs two gold rows of each label, and a label has one."
+    return f"Labels are not judged: judge: auto needs {LEAST_ROWS} gold rows, and there are {rows}."
 
 
 def too_weak(judge: Reliability) -> str:
@@ -51,7 +51,7 @@ def too_weak(judge: Reliability) -> str:
 
 def as_set(judge: Reliability, action: Action) -> str:
     """Return what is done with `judge: gold`."""
-    return f"Labels are judged, as `judge: gold` asks: {_students(judge)}; {_wrong(action)}{DOES[action]}."
+    return f"Labels are judged, as judge: gold asks: {_students(judge)}; {_wrong(action)}{DOES[action]}."
 
 
 def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -94,5 +95,5 @@ def row_scores(rows: Sequence[Row], student: Judged, label: str | None) -> list[
     return [float(int(np.argmax(each)) == int(row[label])) for row, each in zip(rows, values, strict=True)]
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: SupportsFloat) -> float:
     return round(float(value), 4)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s3_hf.errors import S3Error
 from s3_hf.journal import read_usage
 from s3_hf.records import Usage
-from s3_hf.store import JOURNAL, RoundDir, RoundResult, RunDir, SynthesisFacts, open_run
+from s3_hf.store import JOURNAL, JudgingFacts, RoundDir, RoundResult, RunDir, SynthesisFacts, open_run
 
 if TYPE_CHECKING:
     from s3_hf.hub import Published
@@ -63,6 +63,7 @@ class RunStatus:
         next: the round to continue with; None if there is none.
         usage: requests, tokens and cost that were paid for.
         shared: True if `usage` is that of several runs that share a journal.
+        judging: whether labels are judged, and why; None where that is not decided, or nobody is to judge.
     """
 
     rounds: tuple[RoundResult, ...]
@@ -70,6 +71,7 @@ class RunStatus:
     next: RoundDir | None
     usage: Usage
     shared: bool
+    judging: JudgingFacts | None = None
 
 
 def status_of(run: RunDir) -> RunStatus:
@@ -83,4 +85,11 @@ def status_of(run: RunDir) -> RunStatus:
     unfinished = run.round(len(rounds))
     more = len(rounds) <= run.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
     spent = read_usage(run.journal) if run.journal.exists() else sum((each.usage for each in synthesized), Usage())
-    return RunStatus(rounds, synthesized, unfinished if more else None, spent, (run.path / JOURNAL).is_symlink())
+    return RunStatus(
+        rounds,
+        synthesized,
+        unfinished if more else None,
+        spent,
+        (run.path / JOURNAL).is_symlink(),
+        run.judging.decided(),
+    )
