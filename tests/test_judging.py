@@ -1,6 +1,5 @@
 """Labels that are judged by students of the gold rows: real students, a real endpoint whose LLM errs."""
 
-import hashlib
 import json
 import random
 from collections import Counter
@@ -27,7 +26,7 @@ from s3_hf.judging.reliability import label_reliability
 from s3_hf.records import LABEL_P, Columns
 from s3_hf.schema import merge
 from s3_hf.store import open_run
-from tests.conftest import NEGATIVE, POSITIVE, film_reply, film_rows
+from tests.conftest import NEGATIVE, POSITIVE, erring_reply, film_reply
 from tests.kinds import kind_reply
 
 TEXTS, PAIRS = Columns("text", "label"), Columns("text", "label", "context")
@@ -106,46 +105,9 @@ def test_reliability_is_that_of_known_judges():
     assert gain([0] * 50 + [1] * 50, [1] * 90 + [0] * 10).helps is True
 
 
-def own_words(number):
-    """Every third text is of the other label."""
-
-    def reply(payload):
-        if "numbered list" in payload["messages"][-1]["content"]:
-            return film_reply(payload)
-        draw = random.Random(hashlib.sha256(f"{number}{payload['seed']}{payload['messages']}".encode()).hexdigest())
-        negative = ("negative" in payload["messages"][-1]["content"]) != (draw.random() < 0.35)
-        place = draw.choice(["film", "plot", "cast", "music"])
-        return f"the {place} {draw.randrange(10**9)} was {draw.choice(NEGATIVE if negative else POSITIVE)} to watch"
-
-    return reply
-
-
 def right(rows):
     words = {word: label for label, each in enumerate((NEGATIVE, POSITIVE)) for word in each}
     return [words[text.split()[-3]] == label for text, label in zip(rows["text"], rows["label"], strict=True)]
-
-
-@pytest.fixture
-def judged_config(films_config, films_llm, tmp_path, spelling_student):
-    """A run with an LLM that errs, and gold rows enough for students that know better."""
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
-    )
-    for split, size in (("validation", 90), ("test", 20)):
-        rows = datasets.Dataset.from_dict(film_rows(size, size), features=features)
-        rows.to_parquet(str(tmp_path / "gold" / "data" / f"{split}-00000-of-00001.parquet"))
-    films_llm._reply = own_words(0)
-    training = {"epochs": 1, "learning_rate": 5e-3, "head_learning_rate": 1e-2}
-    return changed(
-        films_config,
-        gold=str(tmp_path / "gold"),
-        student=str(spelling_student),
-        judge="gold",
-        seed_size=40,
-        rounds=0,
-        synthesis={"rationales": False},
-        training=training,
-    )
 
 
 def changed(config, **values):
@@ -174,7 +136,7 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
 
 
 def test_auto_acts_where_that_helps_on_held_out_gold(judged_config, films_llm, tmp_path):
-    films_llm._reply = own_words(1)
+    films_llm._reply = erring_reply(1)
     run_dir = tmp_path / "run"
     result = loop.run(changed(judged_config, judge="auto", seed_size=80, rounds=1), run_dir)
     run = open_run(run_dir)

@@ -94,7 +94,8 @@ def judging(facts: DatasetFacts) -> str:
     wrong = facts.rejected.get("label judged wrong", 0)
     if not wrong:
         return plain(facts.run.judging)
-    return f"{plain(facts.run.judging)} {counted(wrong, 'text')} with a label judged wrong {'was' if wrong == 1 else 'were'} rejected."
+    rejected = f"{counted(wrong, 'text')} with a label judged wrong {'was' if wrong == 1 else 'were'} rejected"
+    return f"{plain(facts.run.judging)} {rejected}."
 
 
 def cost(facts: DatasetFacts) -> str:
