@@ -247,8 +247,7 @@ def erring_reply(number):
             return film_reply(payload)
         draw = random.Random(hashlib.sha256(f"{number}{payload['seed']}{payload['messages']}".encode()).hexdigest())
         negative = ("negative" in payload["messages"][-1]["content"]) != (draw.random() < 0.35)
-        place = draw.choice(["film", "plot", "cast", "music"])
-        return f"the {place} {draw.randrange(10**9)} was {draw.choice(NEGATIVE if negative else POSITIVE)} to watch"
+        return f"the {draw.randrange(10**6)} was {draw.choice(NEGATIVE if negative else POSITIVE)} to watch"
 
     return reply
 
@@ -260,7 +259,11 @@ def judged_config(films_config, films_llm, tmp_path, spelling_student):
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
     )
     for split, size in (("validation", 90), ("test", 20)):
-        rows = datasets.Dataset.from_dict(film_rows(size, size), features=features)
+        draw = random.Random(split)
+        labels = [number % 2 for number in range(size)]
+        words = [draw.choice(POSITIVE if label else NEGATIVE) for label in labels]
+        texts = [f"the {draw.randrange(10**6)} was {word} to watch" for word in words]
+        rows = datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
         rows.to_parquet(str(tmp_path / "gold" / "data" / f"{split}-00000-of-00001.parquet"))
     films_llm._reply = erring_reply(0)
     training = {"epochs": 1, "learning_rate": 5e-3, "head_learning_rate": 1e-2}

@@ -114,7 +114,7 @@ def changed(config, **values):
     return parse_config(merge(config.model_dump(mode="json"), values))
 
 
-def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm, tmp_path):
+def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm, tmp_path, typed):
     result = loop.run(judged_config, tmp_path / "run")
     run = open_run(tmp_path / "run")
     rows, facts = run.round(0).rows(), result.rounds[0].synthesis
@@ -127,6 +127,13 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
     assert gold["n"] == 90
     assert gold["accuracy"] > 0.9
     assert "judge: gold" in run.judging.decided().sentence
+    assert run.judging.decided().sentence in typed("status", tmp_path / "run")[1]
+    assert json.loads(typed("status", tmp_path / "run", "--json")[1])["judging"]["acts"] is True
+    assert typed("push", tmp_path / "run", "--to", tmp_path / "hub")[0] == 0
+    card = next((tmp_path / "hub" / "datasets").rglob("README.md")).read_text()
+    wrong = facts.rejected["label judged wrong"]
+    assert f"{wrong} texts with a label judged wrong were rejected." in card
+    assert "| `s3_label_p` | probability of its label by students of the gold rows" in card
     before = run.round(0).data.read_bytes()
     for path in (run.round(0).facts, run.round(0).data):
         path.unlink()

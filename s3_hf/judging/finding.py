@@ -15,8 +15,8 @@ LEAST_AUC = 0.6
 """Least AUC, or share of answers found, from which `judge: auto` compares rows with and without judging."""
 
 DOES = {
-    "drop": "such rows are replaced by others",
-    "relabel": "such rows get the label that the students find most probable",
+    "drop": "rows whose label they find wrong are left out and asked for again",
+    "relabel": "rows whose label they find wrong get the one that they find most probable",
     "weight": "each row counts in training by the probability of its label",
 }
 """What each action does about rows whose label is judged wrong."""
@@ -51,7 +51,7 @@ def too_weak(judge: Reliability) -> str:
 
 def as_set(judge: Reliability, action: Action) -> str:
     """Return what is done with `judge: gold`."""
-    return f"Labels are judged, as judge: gold asks: {_students(judge)}; {_wrong(action)}{DOES[action]}."
+    return f"Labels are judged, as judge: gold asks: {_students(judge)}; {DOES[action]}."
 
 
 def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> str:
@@ -68,7 +68,7 @@ def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> 
         f"{gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error {100 * gained.error:.1f})"
     )
     if gained.helps:
-        return f"Labels are judged: {found}, so {_wrong(action)}{DOES[action]}."
+        return f"Labels are judged: {found}, so {DOES[action]}."
     return f"Labels are not judged: {found}, which is no clear gain, so all rows stay as they were written."
 
 
@@ -76,7 +76,3 @@ def _students(judge: Reliability) -> str:
     figure = "find the answers" if judge.auc is None else "are right"
     auc = "" if judge.auc is None else f" (AUC {judge.auc:.2f})"
     return f"cross-fitted students {figure} on {judge.accuracy:.1%} of {judge.n:,} gold rows{auc}"
-
-
-def _wrong(action: Action) -> str:
-    return "" if action == "weight" else "where they find a label wrong, "
