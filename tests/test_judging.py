@@ -19,10 +19,10 @@ from s3_hf.judging import (
     assign_folds,
     fold_count,
     gain,
+    label_reliability,
     loss_weight,
     reliability,
 )
-from s3_hf.judging.reliability import label_reliability
 from s3_hf.records import LABEL_P, Columns
 from s3_hf.schema import merge
 from s3_hf.store import open_run

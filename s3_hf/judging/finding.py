@@ -54,18 +54,21 @@ def as_set(judge: Reliability, action: Action) -> str:
     return f"Labels are judged, as judge: gold asks: {_students(judge)}; {DOES[action]}."
 
 
-def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> str:
+def compared(judge: Reliability, share: float, right: float | None, gained: Gain, action: Action) -> str:
     """Return what `judge: auto` found and decided.
 
     Args:
         judge: reliability of the students.
         share: share of the rows whose label they find wrong.
+        right: estimated share of right labels, None if it cannot be estimated.
         gained: what the action changes on held-out gold rows.
         action: what would be done.
     """
+    estimate = "" if right is None else f" (by estimate {right:.0%} of the labels are right)"
     found = (
-        f"{_students(judge)}, and disagree with {share:.1%} of the labels; the action {action!r} changes the score on "
-        f"{gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error {100 * gained.error:.1f})"
+        f"{_students(judge)}, and disagree with {share:.1%} of the labels{estimate}; the action {action!r} changes the "
+        f"score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
+        f"{100 * gained.error:.1f})"
     )
     if gained.helps:
         return f"Labels are judged: {found}, so {DOES[action]}."

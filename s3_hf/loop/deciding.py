@@ -25,6 +25,7 @@ from s3_hf.judging import (
     fold_count,
     gain,
     gold_rows,
+    label_reliability,
     row_scores,
     sample_by_label,
     too_few,
@@ -145,7 +146,9 @@ def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability
         "gain": asdict(gained),
         "scores": {"as written": _mean(before), "judged": _mean(after)},
     }
-    return JudgingFacts(gained.helps, compared(judge, 1 - sum(agrees) / len(agrees), gained, action), figures)
+    agreement = sum(agrees) / len(agrees)
+    right = label_reliability(agreement, judge, len(context.task.label_names))
+    return JudgingFacts(gained.helps, compared(judge, 1 - agreement, right, gained, action), figures)
 
 
 def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:
