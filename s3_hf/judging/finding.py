@@ -66,8 +66,8 @@ def compared(judge: Reliability, share: float, right: float | None, gained: Gain
     """
     estimate = "" if right is None else f" (by estimate {right:.0%} of the labels are right)"
     found = (
-        f"{_students(judge)}, and disagree with {share:.1%} of the labels{estimate}; the action {action!r} changes the "
-        f"score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
+        f"{_students(judge)}, and disagree with {share:.1%} of the labels{estimate}; the action {action!r} "
+        f"changes the score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
         f"{100 * gained.error:.1f})"
     )
     if gained.helps:
