@@ -129,7 +129,7 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
     assert "judge: gold" in run.judging.decided().sentence
     assert run.judging.decided().sentence in typed("status", tmp_path / "run")[1]
     assert json.loads(typed("status", tmp_path / "run", "--json")[1])["judging"]["acts"] is True
-    assert typed("push", tmp_path / "run", "--to", tmp_path / "hub")[0] == 0
+    assert typed("push", tmp_path / "run", "--max-copies", 1, "--to", tmp_path / "hub")[0] == 0
     card = next((tmp_path / "hub" / "datasets").rglob("README.md")).read_text()
     wrong = facts.rejected["label judged wrong"]
     assert f"{wrong} texts with a label judged wrong were rejected." in card

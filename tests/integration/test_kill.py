@@ -45,7 +45,7 @@ class Victim:
         path = self.home / "config.yaml"
         path.write_text(yaml.safe_dump(settings))
         run = f"{sys.executable} -m s3_hf run {self.config.task} --config {path} --run-dir {self.run_dir}"
-        return f"{run} && {sys.executable} -m s3_hf push {self.run_dir} --to {self.home / 'hub'}"
+        return f"{run} && {sys.executable} -m s3_hf push {self.run_dir} --max-copies 1 --to {self.home / 'hub'}"
 
     def start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
