@@ -158,7 +158,8 @@ def recipe():
 
 
 def make_run(path, **changes):
-    settings = {"task": str(recipe()), "strategy": "s3", "student": "someone/tiny-bert", "llm": "local"} | changes
+    settings = {"task": str(recipe()), "strategy": "s3", "student": "someone/tiny-bert", "llm": "local"}
+    settings |= {"gold_stage": "none", "verdict": False} | changes
     facts = {
         "strategy": settings["strategy"],
         "student": settings["student"],

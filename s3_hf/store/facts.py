@@ -6,7 +6,7 @@ extrapolated, the `selection` rows choose the epoch and decide on convergence, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,6 +124,14 @@ class RoundResult:
     synthesis: SynthesisFacts = field(repr=False)
     training: TrainingFacts = field(repr=False)
     model_dir: Path
+
+
+def best_round(rounds: Sequence[RoundResult]) -> RoundResult:
+    """Return the round with the best score on the selection rows, the earlier one of equals: the result of a run.
+
+    The metric is the one that chose the epochs.
+    """
+    return max(rounds, key=lambda each: each.scores[SELECTION].metrics[each.training.metric])
 
 
 def read_facts(path: Path, kind: type[Facts]) -> Facts:

@@ -4,6 +4,7 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 """
 
 from s3_hf.training.arguments import check_arguments, precision
+from s3_hf.training.calibration import calibrate, softened, temperature_of
 from s3_hf.training.fit import fit
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
@@ -14,6 +15,7 @@ from s3_hf.training.tuning import check_tuning, tune
 __all__ = [
     "OnStep",
     "TrainingJob",
+    "calibrate",
     "check_arguments",
     "check_student",
     "check_tuning",
@@ -23,6 +25,8 @@ __all__ = [
     "precision",
     "predict",
     "predict_with",
+    "softened",
+    "temperature_of",
     "tune",
     "with_smaller_batches",
 ]
