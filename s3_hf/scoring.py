@@ -115,7 +115,7 @@ def row_values(metric: str, predicted: Sequence[int | str], references: Sequence
     `macro_f1` is no mean over rows; its rows count as right or wrong, as for `accuracy`.
     """
     if metric in ("accuracy", "macro_f1"):
-        return (np.asarray(predicted) == np.asarray(references)).astype(np.float64)
+        return np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
     one = word_f1 if metric == "f1" else exact_match
     return np.array(
         [one(str(answer), true["text"]) for answer, true in zip(predicted, references, strict=True)], float
