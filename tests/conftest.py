@@ -232,6 +232,7 @@ def films_config(recipe, tiny_student, films_llm):
             "rounds": 2,
             "gold_stage": "none",
             "verdict": False,
+            "judge": "none",
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
             "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
         }

@@ -159,7 +159,7 @@ def recipe():
 
 def make_run(path, **changes):
     settings = {"task": str(recipe()), "strategy": "s3", "student": "someone/tiny-bert", "llm": "local"}
-    settings |= {"gold_stage": "none", "verdict": False} | changes
+    settings |= {"judge": "none", "gold_stage": "none", "verdict": False} | changes
     facts = {
         "strategy": settings["strategy"],
         "student": settings["student"],

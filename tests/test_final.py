@@ -64,7 +64,7 @@ def test_the_gold_stage_is_taken_as_set(films_config, tmp_path, stage):
     gold, first, both = result.verdict.arms
     assert (gold.name, first.name, both.name) == ("gold", "round-0", stage)
     assert both.steps == result.final.facts.steps >= 10
-    assert gold.steps == both.steps or not result.verdict.equal_steps
+    assert both.steps <= gold.steps <= both.steps + 5  # whole epochs
     assert gold.requests == 0 < first.requests == both.requests
 
 

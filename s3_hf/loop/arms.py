@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from s3_hf.config import TrainingConfig
 from s3_hf.files import read_json
 from s3_hf.loop.context import RunContext, training_job
+from s3_hf.loop.training import loss_weights
 from s3_hf.store import AFTER, GOLD, MIXED, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -68,13 +69,17 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
     settings, processes = settings_of(context), context.launch.processes
     base = training_job(context.config, context.task, context.addresses, material.synthetic)
     if arm == SYNTHETIC:
-        return dataclasses.replace(base, selection=material.gold, settings=settings)
+        weights = loss_weights(context, material.synthetic)
+        return dataclasses.replace(base, selection=material.gold, settings=settings, weights=weights)
     base = dataclasses.replace(base, selection=None)
     if arm == AFTER:
         start = str(material.start)
         return dataclasses.replace(base, rows=material.gold, student=start, settings=_gold_stage(settings))
-    rows = material.gold if arm == GOLD else _mixed(context, material)
-    if arm == GOLD:
+    if arm == MIXED:
+        rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
+        base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
+    else:
+        rows = material.gold
         steps = min(steps, MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes)))
     settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
     passes = steps_of(settings, len(rows), processes) // math.ceil(len(rows) / (settings.batch_size * processes))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_hf.files import read_rows, storage_errors, write_json
-from s3_hf.judging.folds import folds_of, gold_rows
+from s3_hf.judging import assign_folds, fold_count, gold_rows, inside_fold
 from s3_hf.loop.arms import TITLES, Material, job_of, total_steps, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.scoring import write_predictions
@@ -54,10 +54,12 @@ class CrossFit:
     @cached_property
     def folds(self) -> list[list[int]]:
         """The places of the gold rows of each fold; there is one fold if there are too few rows to cross-fit."""
-        fold_of = folds_of(self.context.task, self.context.config.seed)
-        ids = self.gold["s3_id"][:]
-        return [[place for place, name in enumerate(ids) if fold_of[name] == fold]
-                for fold in range(1 + max(fold_of.values()))]  # fmt: skip
+        columns = self.context.task.columns
+        count = fold_count(self.gold, columns)
+        if count < 2:
+            return [list(range(len(self.gold)))]
+        fold_of = assign_folds(self.gold, columns, self.context.config.seed)
+        return [inside_fold(self.gold, fold_of, fold) for fold in range(count)]
 
     @property
     def possible(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_hf.files import storage_errors, write_json
-from s3_hf.judging.folds import gold_rows
+from s3_hf.judging import gold_rows
 from s3_hf.loop.arms import TITLES, Material, fit_into, job_of, total_steps
 from s3_hf.loop.choosing import CrossFit, choose
 from s3_hf.loop.context import RunContext

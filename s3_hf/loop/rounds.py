@@ -11,6 +11,7 @@ from s3_hf.errors import S3Error
 from s3_hf.hub import PushOptions, check_access, check_push
 from s3_hf.loop.context import Observer, RunContext, Services, opened
 from s3_hf.loop.final import has_gold_stage, train_final
+from s3_hf.loop.deciding import judge_of
 from s3_hf.loop.results import RunResult
 from s3_hf.loop.scoring import score_student
 from s3_hf.loop.synthesis import synthesize_rows
@@ -70,7 +71,7 @@ def synthesize(
     services: Services | None = None,
     observer: Observer | None = None,
 ) -> RoundDir:
-    """Make the rows of round 0, train no student, and return the round's folder.
+    """Make the rows of round 0, train no student, and return the round's folder; labels are not judged.
 
     Arguments and errors are those of `run`.
     """
@@ -104,7 +105,7 @@ def has_converged(results: Sequence[RoundResult], metric: str, patience: int | N
 def _run_round(context: RunContext, number: int) -> RoundResult | None:
     """Run the stages of a round that have no proof yet; return None if no row of it passed the checks."""
     folder = context.run.round(number)
-    synthesize_rows(context, folder)
+    synthesize_rows(context, folder, judge_of(context, folder))
     if folder.empty.exists():
         return None
     train_student(context, folder)

@@ -11,7 +11,7 @@ import numpy as np
 
 from s3_hf.analysis import Measured, verdict_of
 from s3_hf.files import read_rows, write_json
-from s3_hf.judging.folds import gold_rows
+from s3_hf.judging import gold_rows
 from s3_hf.loop.arms import TITLES, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.final import full_job, predict_test, steps_of_arm

@@ -117,6 +117,11 @@ class Progress(Observer):
         """Show the number of rows, answers and tokens per second, repeated requests, and the expected cost."""
         self._show(_Count(done, total, "rows", _answers(status) + self._cost(done, total, status)))
 
+    def judging(self, sentence: str) -> None:
+        """Print whether labels are judged, and why."""
+        self._close_bar()
+        self.line(sentence)
+
     def trial(self, done: int, total: int) -> None:
         """Show the number of trials of the search for training settings."""
         self._show(_Count(done, total, "trials", f"search for training settings, trial {done + 1} of {total}"))

@@ -5,6 +5,7 @@
     round-1/  (helpful.json) data.parquet round.json | …
     round-2/  empty.json
     final/    choosing/ choice.json | model/ | predictions.parquet metrics.json | gold/ verdict.json | published.json
+    judging/  folds.json fold-0/model fold-1/model fold-2/model gold.json | (trial.parquet) decision.json
 
 The stage of a round is derived from the proof files that exist (`RoundDir.stage`) and never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so that a kill at any moment leaves each stage either
@@ -40,6 +41,7 @@ from s3_hf.store.final import (
     Verdict,
     VerdictArm,
 )
+from s3_hf.store.judging import JudgingDir, JudgingFacts
 from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
 
@@ -61,6 +63,8 @@ __all__ = [
     "FinalDir",
     "FinalFacts",
     "FinalResult",
+    "JudgingDir",
+    "JudgingFacts",
     "RoundDir",
     "RoundResult",
     "RunDir",

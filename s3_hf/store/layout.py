@@ -25,6 +25,7 @@ from s3_hf.store.facts import (
     read_facts,
 )
 from s3_hf.store.final import FinalDir
+from s3_hf.store.judging import JudgingDir
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,9 +44,10 @@ def has_weights(model: Path) -> bool:
 
 
 class Stage(Enum):
-    """The next stage of a round."""
+    """A stage of a round; `JUDGE`, which trains the students that judge labels, is a part of `SYNTHESIZE`."""
 
     SYNTHESIZE = "synthesize"
+    JUDGE = "judge labels"
     TRAIN = "train"
     SCORE = "score"
     DONE = "done"
@@ -182,6 +184,11 @@ class RunDir:
     def journal(self) -> Path:
         """The durable record of completions; may be a link to one that several runs share."""
         return (self.path / JOURNAL).resolve()
+
+    @property
+    def judging(self) -> JudgingDir:
+        """The folder of the students that judge labels; it need not exist yet."""
+        return JudgingDir(self.path / "judging")
 
     def round(self, number: int) -> RoundDir:
         """Return the folder of round `number`; it need not exist yet."""

@@ -6,6 +6,7 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.calibration import calibrate, softened, temperature_of
 from s3_hf.training.fit import fit
+from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
 from s3_hf.training.memory import with_smaller_batches
@@ -13,6 +14,7 @@ from s3_hf.training.predict import predict, predict_with
 from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
+    "LoadedStudent",
     "OnStep",
     "TrainingJob",
     "calibrate",
