@@ -1,6 +1,7 @@
 """The gold stage and the verdict on real parts: cross-fitting, the final student, its calibration, the comparison."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -12,7 +13,10 @@ from s3_hf.files import read_rows
 from s3_hf.loop import arms
 from s3_hf.loop.choosing import best_arm
 from s3_hf.records import Usage
+from s3_hf.scoring import calibration_error
 from s3_hf.store import ARMS, open_run
+from s3_hf.task import load_task
+from s3_hf.training import calibrate, predict, softened, temperature_of
 from tests.test_loop import changed, parquets
 
 
@@ -112,7 +116,7 @@ def measured(name, values, gold_rows=300):
 @pytest.mark.parametrize(
     ("right", "gold_rows", "words"),
     [
-        (range(900), 300, "Synthetic rows add +10.0 points (8.2 to 11.9) to your 300 gold rows."),
+        (range(900), 300, "Synthetic rows add +10.0 points (8.1 to 11.9) to your 300 gold rows."),
         (range(100, 900), 300, "add nothing that can be measured to your 300 gold rows (+0.0 points, "),
         (range(700), 300, "lower the score of your 300 gold rows (−10.0 points, "),
         (range(700), 0, "alone, without gold rows in the training, do worse than your 300 gold rows (−10.0 points"),
@@ -148,3 +152,62 @@ def test_ties_go_to_the_simpler_arm():
     wins = int(gold.sum() - after.sum())
     assert chosen(wins + 2) == "gold"
     assert chosen(wins + 30) == "after"
+
+
+def test_each_dataset_is_trained_on_with_several_seeds(films_config, tmp_path):
+    training = {"seeds": 2, "average": True}
+    config = changed(films_config, rounds=0, gold_stage="after", verdict=True, training=training)
+    result = loop.run(config, tmp_path / "run")
+    trained = result.rounds[0].training
+    assert [each.seed for each in trained.seeds] == [0, 1000, None]
+    best = max(each.selection for each in trained.seeds)
+    kept = next(each for each in trained.seeds if each.seed == trained.kept)
+    assert kept.selection == best == result.rounds[0].scores["selection"].metrics["accuracy"]
+    assert kept.test == result.rounds[0].scores["test"].metrics["accuracy"]
+    assert trained.test_spread[0] == sum(each.test for each in trained.seeds[:2]) / 2
+    assert result.verdict.seeds == 2
+    assert not list((tmp_path / "run").rglob("seeds/*/model/*.safetensors"))
+    assert loop.run(config, tmp_path / "run") == result
+
+
+def test_calibrated_weights_give_the_same_labels_with_other_probabilities(films_config, tmp_path):
+    result = loop.run(changed(films_config, rounds=0), tmp_path / "run")
+    folder, rows = result.rounds[0].model_dir, load_task(films_config.task).test
+    columns = load_task(films_config.task).columns
+
+    def predicted():
+        found = predict(folder, rows, columns, films_config.training, tmp_path / "work")
+        return [each.value for each in found], np.array([each.scores for each in found])
+
+    labels, before = predicted()
+    calibrate(folder, 2.5)
+    same, after = predicted()
+    assert same == labels
+    assert np.allclose(after, softened(np.log(before), 2.5), atol=1e-5)
+    wrong = np.array([[0.99, 0.01]] * 6 + [[0.01, 0.99]] * 4)
+    references = [0, 0, 0, 1, 1, 0, 1, 0, 1, 1]
+    temperature = temperature_of(wrong, references)
+    assert temperature > 2
+    softer = softened(np.log(wrong), temperature)
+    assert calibration_error(softer, references) < calibration_error(wrong, references)
+
+
+def test_a_run_predicts_with_its_final_student_and_may_abstain(films_config, tmp_path, typed):
+    run = tmp_path / "run"
+    loop.run(changed(films_config, rounds=0, gold_stage="after", verdict=True), run)
+    code, out, _ = typed("predict", run, "the film was great to watch", "--json")
+    assert code == 0
+    (one,) = json.loads(out)
+    assert one["label"] in ("neg", "pos")
+    code, out, _ = typed("predict", run, "the film was great to watch", "--abstain", "0.9999", "--json")
+    assert (code, json.loads(out)[0]["label"]) == (0, "")
+    assert typed("predict", run, "the film was great", "--abstain", "0.9999")[1].startswith("abstained\t")
+    code, out, _ = typed("status", run)
+    assert "S3 rows, then gold rows (as set)" in out
+    assert "Synthetic rows add" in out or "Synthetic rows lower" in out
+    state = json.loads(typed("status", run, "--json")[1])
+    assert state["next"] is None
+    assert state["verdict"]["n"] == state["final"]["facts"]["scores"]["test"]["n"] == 60
+    (run / "final" / "verdict.json").unlink()
+    assert json.loads(typed("status", run, "--json")[1])["next"] == {"round": None, "stage": "final"}
+    assert "next: the final student: s3-hf run" in typed("status", run)[1]

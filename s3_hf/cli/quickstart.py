@@ -19,6 +19,7 @@ SETTINGS = {
     "seed_size": 400,
     "rounds": 2,
     "round_size": 100,
+    "judge": "gold",
     "gold_stage": "after",
     "synthesis": {"rationales_per_example": 2},
 }

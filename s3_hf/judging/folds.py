@@ -60,7 +60,7 @@ def assign_folds(rows: Dataset, columns: Columns, seed: int) -> dict[str, int]:
     names: list[str] = rows["s3_id"][:]
     return {
         names[place]: fold
-        for fold, (_, held_out) in enumerate(splitter.split(numbers, labels, groups))
+        for fold, (_, held_out) in enumerate(splitter.split(numbers, labels, groups if columns.context else None))
         for place in sorted(int(each) for each in held_out)
     }
 

@@ -117,8 +117,9 @@ class CrossFit:
 
         context, folder = self.context, self._folder(fold)
         rows, model = self.gold.select(self.folds[fold]), StudentDir(folder / arm).model
+        work = context.run.final.path / "checkpoints"
         with storage_errors(folder):
-            found = predict(model, rows, context.task.columns, context.config.training, folder / "checkpoints")
+            found = predict(model, rows, context.task.columns, context.config.training, work)
         proof = folder / f"{arm}.parquet"
         context.launch.alone(
             lambda: write_predictions(proof, context.task, {CROSS_FITTED: rows}, {CROSS_FITTED: found}), proof

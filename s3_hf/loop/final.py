@@ -60,7 +60,6 @@ def train_final(context: RunContext, results: Sequence[RoundResult]) -> None:
     choice, crossfit = choose(context, best), CrossFit(context, best)
     _train(context, best, choice, crossfit)
     _score(context, best, choice, crossfit)
-    context.launch.alone(lambda: shutil.rmtree(final.path / "checkpoints", ignore_errors=True))
 
 
 def material_of(context: RunContext, best: RoundResult) -> Material:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.hub import PushOptions, check_access, check_push
 from s3_hf.loop.context import Observer, RunContext, Services, opened
-from s3_hf.loop.final import has_gold_stage, train_final
 from s3_hf.loop.deciding import judge_of
+from s3_hf.loop.final import has_gold_stage, train_final
 from s3_hf.loop.results import RunResult
 from s3_hf.loop.scoring import score_student
 from s3_hf.loop.synthesis import synthesize_rows
@@ -122,6 +123,8 @@ def _finish(context: RunContext, results: Sequence[RoundResult]) -> bool:
             context.observer.finished(result)
     if judges:
         give_verdict(context, results)
+    work = context.run.final.path / "checkpoints"
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
     return trains or judges
 
 

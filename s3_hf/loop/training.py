@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.judging import loss_weight
 from s3_hf.loop.context import RunContext, training_job
+from s3_hf.loop.seeds import train_seeds
 from s3_hf.records import LABEL_P
 from s3_hf.store import RoundDir, Stage, damaged
 
@@ -38,6 +39,9 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     job = dataclasses.replace(_tuned(context, job), weights=loss_weights(context, rows))
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
+    if context.config.training.seeds > 1:
+        train_seeds(context, job, folder)
+        return
     context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
     with context.launch.replacing(folder.model) as target:
         fit(job, target, work, context.observer.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +16,9 @@ from s3_hf.judging import gold_rows
 from s3_hf.loop.arms import TITLES, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.final import full_job, predict_test, steps_of_arm
+from s3_hf.loop.seeds import seed_predictions, seeded
 from s3_hf.records import Usage
-from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, best_round, damaged
+from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, best_round, damaged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +78,8 @@ def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = N
     if result is not None and result.choice.arm == arm:
         usage = Usage() if arm == GOLD else _usage(context, best.number)
         facts = result.facts
-        return Measured(arm, facts.rows, facts.gold_rows, facts.steps, usage, _values(context, final.predictions))
+        values = _of_seeds(context, arm, best, final, None)
+        return Measured(arm, facts.rows, facts.gold_rows, facts.steps, usage, values)
     folder = final.arm(arm)
     if not folder.predictions.exists():
         if not folder.model.exists():
@@ -85,12 +88,28 @@ def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = N
     context.launch.alone(lambda: [file.unlink() for file in folder.model.glob("*.safetensors")])
     rows, usage = (0, Usage()) if arm == GOLD else (best.rows, _usage(context, best.number))
     taken = steps_of_arm(arm, best, folder.training().steps)
-    return Measured(arm, rows, n, taken, usage, _values(context, folder.predictions))
+    return Measured(arm, rows, n, taken, usage, _of_seeds(context, arm, best, folder, steps))
+
+
+def _of_seeds(
+    context: RunContext, arm: str, best: RoundResult, folder: StudentDir, steps: int | None
+) -> NDArray[np.float64]:
+    """Return the values of an arm on test: seeds x rows; the student in the folder has the first seed."""
+    values = [_values(context, folder.predictions)]
+    for number in range(1, context.config.training.seeds):
+        job = full_job(context, arm, best, steps)
+        context.observer.final(f"{TITLES[arm]}, seed {number + 1} of {context.config.training.seeds}")
+        student = seeded(context, job, folder.path, number, {TEST: context.task.test})
+        context.launch.alone(lambda model=student.model: shutil.rmtree(model, ignore_errors=True))
+        values.append(_values(context, student.predictions))
+    return np.stack(values)
 
 
 def _round(context: RunContext, results: Sequence[RoundResult], result: RoundResult) -> Measured:
     usage = sum((each.synthesis.usage for each in results[: result.number + 1]), Usage())
-    values = _values(context, context.run.round(result.number).predictions)
+    folder = context.run.round(result.number)
+    paths = seed_predictions(folder.path) or [folder.predictions]
+    values = np.stack([_values(context, path) for path in paths])
     return Measured(f"round-{result.number}", result.rows, 0, result.training.steps, usage, values)
 
 
@@ -100,7 +119,7 @@ def _usage(context: RunContext, number: int) -> Usage:
 
 
 def _values(context: RunContext, path: Path) -> NDArray[np.float64]:
-    """Return the share of each test row that the predictions in a file got right: seeds x rows."""
+    """Return the share of each test row that the predictions in a file got right."""
     from s3_hf.scoring import row_values
 
     test, rows = context.task.test, read_rows(path)
@@ -109,4 +128,4 @@ def _values(context: RunContext, path: Path) -> NDArray[np.float64]:
     found = rows.select(places)
     if found["id"][:] != test["s3_id"][:]:
         raise damaged(path, "it is of other test rows")
-    return row_values(_metric(context), found["value"][:], test[context.task.columns.target][:])[None]
+    return row_values(_metric(context), found["value"][:], test[context.task.columns.target][:])

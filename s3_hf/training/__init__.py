@@ -4,6 +4,7 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 """
 
 from s3_hf.training.arguments import check_arguments, precision
+from s3_hf.training.averaging import average
 from s3_hf.training.calibration import calibrate, softened, temperature_of
 from s3_hf.training.fit import fit
 from s3_hf.training.inference import LoadedStudent
@@ -17,6 +18,7 @@ __all__ = [
     "LoadedStudent",
     "OnStep",
     "TrainingJob",
+    "average",
     "calibrate",
     "check_arguments",
     "check_student",
