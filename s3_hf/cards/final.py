@@ -22,6 +22,11 @@ def arm_title(name: str, strategy: str) -> str:
     return titles.get(name) or f"{method}, {name.replace('-', ' ')}"
 
 
+def data(final: FinalResult, method: str) -> str:
+    """Return what the final student was trained on, for a title."""
+    return {GOLD: "gold rows", SYNTHETIC: f"{method} data"}.get(final.choice.arm, f"{method} data and gold rows")
+
+
 def learned(final: FinalResult) -> str:
     """Return what the final student learned, in its order, with numbers of rows."""
     facts = final.facts
@@ -82,7 +87,7 @@ def verdict_table(verdict: Verdict, strategy: str) -> str:
     for arm in verdict.arms:
         gained = NONE
         if arm.difference:
-            mean, low, high = (f"{100 * each:+.1f}" for each in
+            mean, low, high = (f"{100 * each:+.1f}".replace("-", "−") for each in
                                (arm.difference.mean, arm.difference.low, arm.difference.high))  # fmt: skip
             gained = f"{mean} ({low} to {high})"
         lines.append(

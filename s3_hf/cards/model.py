@@ -15,7 +15,7 @@ def title(facts: ModelFacts) -> str:
     """Return task, student, strategy and round."""
     run = facts.run
     data = run.method if run.human else f"{run.method} data"
-    data = "gold rows and an LLM's" if facts.final else f"{data}, round {run.last.number}"
+    data = final.data(facts.final, run.method) if facts.final else f"{data}, round {run.last.number}"
     return plain(f"{run.task['pretty_name']}: {cut(run.student.split('/')[-1])} on {data}")
 
 
@@ -142,7 +142,7 @@ def training_data(facts: ModelFacts) -> str:
         origin = f"written by {code(run.llm)} with {run.method}"
     if run.synthetic_rows and sources:
         origin += f"; {count(run.existing_rows)} of the rows are taken unchanged from {sources}"
-    gold = f" Learned are {final.learned(facts.final)}." if facts.final else ""
+    gold = f" The model learned {final.learned(facts.final)}." if facts.final else ""
     return f"{code(facts.dataset)}{commit}, {count(run.rows)} rows; {origin}.{gold}"
 
 
@@ -190,12 +190,12 @@ def reliability(facts: ModelFacts) -> str:
     if run.human:
         return "It was trained on few rows, and its scores are not calibrated probabilities."
     text = final.calibration(facts)
-    if not run.synthetic_rows:
+    if not run.synthetic_rows or (facts.final and not facts.final.facts.rows):
         return text
     rows = "questions" if run.columns["answers"] else "texts and labels"
     others = f", except those from {codes(run.sources)}" if run.sources else ""
     return (
-        f"An LLM wrote its training {rows}{others}, and no human checked them: it may have learned the LLM's habits "
+        f"An LLM wrote its {'synthetic ' if facts.final else ''}training {rows}{others}, and no human checked them: it may have learned the LLM's habits "
         f"and biases. {text}"
     )
 

@@ -174,8 +174,9 @@ def status(
     run = open_run(run_dir)
     state = status_of(run)
     if as_json:
-        step = {"round": state.next.number, "stage": state.next.stage().value} if state.next else None
-        step = {"round": None, "stage": "final"} if state.finishing else step
+        step: dict[str, Any] | None = {"round": None, "stage": "final"} if state.finishing else None
+        if state.next:
+            step = {"round": state.next.number, "stage": state.next.stage().value}
         rounds = [asdict(each) for each in state.rounds]
         known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
         known |= {"final": _plain(state.final), "verdict": _plain(state.verdict)}
@@ -195,9 +196,9 @@ def status(
     )
     display.show_verdict(state.final, state.verdict, run.config.strategy)
     if state.next or state.finishing:
-        step = f"round {state.next.number}, {state.next.stage().value}" if state.next else "the final student"
+        what = f"round {state.next.number}, {state.next.stage().value}" if state.next else "the final student"
         display.show_text(
-            f"next: {step}: s3-hf run {shlex.quote(run.config.task)} "
+            f"next: {what}: s3-hf run {shlex.quote(run.config.task)} "
             f"--config {shlex.quote(str(run_dir / 'run.yaml'))} --run-dir {shlex.quote(str(run_dir))}"
         )
 

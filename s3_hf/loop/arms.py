@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,15 +72,16 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
         return dataclasses.replace(base, selection=material.gold, settings=settings, weights=weights)
     base = dataclasses.replace(base, selection=None)
     if arm == AFTER:
-        start = str(material.start)
-        return dataclasses.replace(base, rows=material.gold, student=start, settings=_gold_stage(settings))
-    if arm == MIXED:
-        rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
-        base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
-    else:
+        rows, settings = material.gold, _gold_stage(settings)
+        base = dataclasses.replace(base, student=str(material.start))
+    elif arm == GOLD:
         rows = material.gold
-        steps = min(steps, MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes)))
-    settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
+        most = MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes))
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, most)})
+    else:
+        rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
+        base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
     passes = steps_of(settings, len(rows), processes) // math.ceil(len(rows) / (settings.batch_size * processes))
     return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": passes}))
 
@@ -103,9 +103,9 @@ def fit_into(context: RunContext, job: TrainingJob, target: Path, what: str) -> 
 
     work = context.run.final.path / "checkpoints"
     context.observer.final(what)
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+    context.launch.remove(work)  # of a run that was killed
     fit(job, target, work, context.observer.step)
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+    context.launch.remove(work)
 
 
 def _gold_stage(settings: TrainingConfig) -> TrainingConfig:

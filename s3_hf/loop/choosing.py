@@ -7,7 +7,6 @@ were extrapolated from them, and scored on the fold. The test rows take no part.
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -101,7 +100,7 @@ class CrossFit:
                 self._train(SYNTHETIC, fold, material)
             self._train(arm, fold, material)
             self._score(arm, fold)
-        self.context.launch.alone(lambda: [shutil.rmtree(folder / arm, ignore_errors=True) for arm in ARMS])
+        self.context.launch.remove(*(folder / arm for arm in ARMS))
 
     def _folder(self, fold: int) -> Path:
         return self.context.run.final.choosing / f"fold-{fold}"

@@ -61,7 +61,7 @@ class Observer:
     def final(self, what: str) -> None:
         """After the rounds, the training of a student begins; `what` says what it learns."""
 
-    def finished(self, result: FinalResult) -> None:
+    def final_scored(self, result: FinalResult) -> None:
         """The final student is trained and scored."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -62,6 +63,11 @@ class Launch:
             work()
         else:
             _wait_for(*proofs)
+
+    def remove(self, *folders: Path) -> None:
+        """Remove folders, in the first process; those that are not there are no error."""
+        for folder in folders if self.first else ():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def together(self, work: Callable[[], object]) -> None:
         """Do work in the first process, once all have come here; the others wait until it is done."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,11 +119,10 @@ def _finish(context: RunContext, results: Sequence[RoundResult]) -> bool:
     if trains:
         train_final(context, results)
         if result := context.run.final.result():
-            context.observer.finished(result)
+            context.observer.final_scored(result)
     if judges:
         give_verdict(context, results)
-    work = context.run.final.path / "checkpoints"
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+    context.launch.remove(context.run.final.path / "checkpoints")
     return trains or judges
 
 

@@ -42,10 +42,10 @@ def seeded(context: RunContext, job: TrainingJob, folder: Path, number: int, row
     seed, work = job.seed + APART * number, folder / "checkpoints"
     student = StudentDir(folder / "seeds" / str(seed))
     if not (student.model.exists() or student.predictions.exists()):
-        context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+        context.launch.remove(work)  # of a run that was killed
         with context.launch.replacing(student.model) as target:
             fit(dataclasses.replace(job, seed=seed), target, work, context.observer.step)
-        context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+        context.launch.remove(work)
     _predict(context, student, rows, work)
     return student
 
@@ -79,7 +79,7 @@ def train_seeds(context: RunContext, job: TrainingJob, folder: RoundDir) -> None
             facts = read_json(target / "training.json")
             seeds = [dataclasses.asdict(each) for each in scores]
             write_json(target / "training.json", {**facts, "seeds": seeds, "kept": scores[best].seed})
-    context.launch.alone(lambda: [shutil.rmtree(each.model) for each in students])
+    context.launch.remove(*(each.model for each in students))
 
 
 def seed_predictions(folder: Path) -> list[Path]:

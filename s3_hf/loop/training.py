@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from typing import TYPE_CHECKING
 
 from s3_hf.files import read_json, storage_errors, write_json
@@ -42,10 +41,10 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     if context.config.training.seeds > 1:
         train_seeds(context, job, folder)
         return
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+    context.launch.remove(work)  # of a run that was killed
     with context.launch.replacing(folder.model) as target:
         fit(job, target, work, context.observer.step)
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+    context.launch.remove(work)
 
 
 def loss_weights(context: RunContext, rows: Dataset) -> list[float] | None:

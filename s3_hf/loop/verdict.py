@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -85,7 +84,8 @@ def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = N
         if not folder.model.exists():
             train(context, full_job(context, arm, best, steps), folder.model, f"{TITLES[arm]}, for the verdict")
         predict_test(context, folder.model, folder.predictions)
-    context.launch.alone(lambda: [file.unlink() for file in folder.model.glob("*.safetensors")])
+    for file in folder.model.glob("*.safetensors") if context.launch.first else ():
+        file.unlink()
     rows, usage = (0, Usage()) if arm == GOLD else (best.rows, _usage(context, best.number))
     taken = steps_of_arm(arm, best, folder.training().steps)
     return Measured(arm, rows, n, taken, usage, _of_seeds(context, arm, best, folder, steps))
@@ -100,7 +100,7 @@ def _of_seeds(
         job = full_job(context, arm, best, steps)
         context.observer.final(f"{TITLES[arm]}, seed {number + 1} of {context.config.training.seeds}")
         student = seeded(context, job, folder.path, number, {TEST: context.task.test})
-        context.launch.alone(lambda model=student.model: shutil.rmtree(model, ignore_errors=True))
+        context.launch.remove(student.model)
         values.append(_values(context, student.predictions))
     return np.stack(values)
 

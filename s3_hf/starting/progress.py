@@ -141,7 +141,7 @@ class Progress(Observer):
             + f" ({result.mistakes} mistakes)"
         )
 
-    def finished(self, result: FinalResult) -> None:
+    def final_scored(self, result: FinalResult) -> None:
         """Print the scores of the final student."""
         self._close_bar()
         rows = f"{result.facts.rows:,} synthetic and {result.facts.gold_rows:,} gold rows"
