@@ -192,11 +192,11 @@ def reliability(facts: ModelFacts) -> str:
     text = final.calibration(facts)
     if not run.synthetic_rows or (facts.final and not facts.final.facts.rows):
         return text
-    rows = "questions" if run.columns["answers"] else "texts and labels"
+    rows, kind = "questions" if run.columns["answers"] else "texts and labels", "synthetic " if facts.final else ""
     others = f", except those from {codes(run.sources)}" if run.sources else ""
     return (
-        f"An LLM wrote its {'synthetic ' if facts.final else ''}training {rows}{others}, and no human checked them: it may have learned the LLM's habits "
-        f"and biases. {text}"
+        f"An LLM wrote its {kind}training {rows}{others}, and no human checked them: it may have learned the LLM's "
+        f"habits and biases. {text}"
     )
 
 
