@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from statistics import fmean, stdev
 from typing import Any
 
 from s3_hf.cards import final
@@ -160,7 +161,7 @@ def training_settings(facts: ModelFacts) -> str:
         f"{counted(settings['epochs'], 'epoch')}, batch size {settings['batch_size']}, learning rate "
         f"{settings['learning_rate']}{head}, weight decay {settings['weight_decay']}, warm-up over "
         f"{100 * settings['warmup']:g}% of the steps, at most {training['max_length']} tokens, "
-        f"{training['precision']}, seed {facts.run.settings['seed']}{trials}."
+        f"{training['precision']}, seed {facts.run.settings['seed']}{trials}{_seeds(facts)}."
     )
 
 
@@ -197,6 +198,19 @@ def reliability(facts: ModelFacts) -> str:
     return (
         f"An LLM wrote its {kind}training {rows}{others}, and no human checked them: it may have learned the LLM's "
         f"habits and biases. {text}"
+    )
+
+
+def _seeds(facts: ModelFacts) -> str:
+    """Return how the student was chosen among those of several seeds, and their test scores."""
+    scores = [each["test"] for each in facts.training.get("seeds", ()) if each["seed"] is not None]
+    if len(scores) < 2:
+        return ""
+    kept = facts.training["kept"]
+    what = "the average of the weights" if kept is None else f"seed {kept}"
+    return (
+        f"; {what} of {len(scores)} trainings is kept, the best on the {facts.run.selection} rows, and their test "
+        f"{metric_title(facts.training['metric'])} is {percent(fmean(scores))} ± {100 * stdev(scores):.1f}"
     )
 
 

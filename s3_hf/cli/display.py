@@ -88,6 +88,20 @@ def show_results(results: Sequence[RoundResult], title: str) -> None:
         show_text("\n  ".join(line.replace("\n", " ") for line in lines))
 
 
+def show_seeds(results: Sequence[RoundResult]) -> None:
+    """Print the mean and spread over the seeds of training, for each round that has several."""
+    for result in results:
+        training = result.training
+        if training.test_spread:
+            mean, deviation = training.test_spread
+            kept = "the average of their weights" if training.kept is None else f"seed {training.kept}"
+            count = sum(each.seed is not None for each in training.seeds)
+            show_text(
+                f"round {result.number}: {count} seeds of training, test {training.metric.replace('_', ' ')} "
+                f"{mean:.1%} ± {100 * deviation:.1f}; kept is {kept}, the best on the selection rows"
+            )
+
+
 def show_verdict(final: FinalResult | None, verdict: Verdict | None, strategy: str) -> None:
     """Print how the final student was trained and how it does, a table of what was compared, and the verdict."""
     from s3_hf.cards.final import arm_title

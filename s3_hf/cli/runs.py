@@ -184,6 +184,7 @@ def status(
         return
     if state.rounds:
         display.show_results(state.rounds, f"{run.config.strategy} on {run.config.task}")
+        display.show_seeds(state.rounds)
     for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
@@ -237,6 +238,7 @@ def run_and_show(
         display.show_json(known | {"final": _plain(result.final), "verdict": _plain(result.verdict)})
     else:
         display.show_results(result.rounds, f"{result.path}")
+        display.show_seeds(result.rounds)
         display.show_verdict(result.final, result.verdict, settings.strategy)
         published = push_to is not None and result.push_error is None
         display.show_text(
