@@ -184,8 +184,8 @@ def test_calibrated_weights_give_the_same_labels_with_other_probabilities(films_
     same, after = predicted()
     assert same == labels
     assert np.allclose(after, softened(np.log(before), 2.5), atol=1e-5)
-    wrong = np.array([[0.99, 0.01]] * 6 + [[0.01, 0.99]] * 4)
-    references = [0, 0, 0, 1, 1, 0, 1, 0, 1, 1]
+    wrong = np.array(([[0.99, 0.01]] * 6 + [[0.01, 0.99]] * 4) * 60)
+    references = [0, 0, 0, 1, 1, 0, 1, 0, 1, 1] * 60
     temperature = temperature_of(wrong, references)
     assert temperature > 2
     softer = softened(np.log(wrong), temperature)

@@ -62,11 +62,12 @@ def quickstart(
             _publish_and_read_back(run_dir, hub.endpoint, add_user(data, USER))
     except LocalHubError as error:
         raise LocalError(str(error)) from error
-    display.show_text(f"\n{verdict.sentence}" if (verdict := open_run(run_dir).final.outcome()) else "")
     display.show_text(
         f"\nThe run is in {run_dir}; the Hub is in {data}, served again by: "
         f"hf-localhub serve --data {shlex.quote(str(data))}"
     )
+    if verdict := open_run(run_dir).final.outcome():
+        display.show_text(verdict.sentence)
 
 
 def _publish_and_read_back(run_dir: Path, endpoint: str, token: str) -> None:
