@@ -10,6 +10,7 @@ import pytest
 from s3_hf import loop
 from s3_hf.analysis import Measured, verdict_of
 from s3_hf.files import read_rows
+from s3_hf.hub import write_folders
 from s3_hf.loop import arms
 from s3_hf.loop.choosing import best_arm
 from s3_hf.records import Usage
@@ -17,6 +18,9 @@ from s3_hf.scoring import calibration_error
 from s3_hf.store import ARMS, open_run
 from s3_hf.task import load_task
 from s3_hf.training import calibrate, predict, softened, temperature_of
+from tests.kinds import kind_reply
+from tests.llm_server import LLMServer
+from tests.test_kinds import settings
 from tests.test_loop import changed, parquets
 
 
@@ -83,6 +87,8 @@ def test_the_arms_of_the_paper_stay_the_same(films_config, tmp_path):
     assert judged.rounds == plain.rounds
     assert judged.verdict.judged == f"round-{judged.best.number}"
     assert judged.final is None
+    longer = loop.run(changed(films_config, rounds=2, verdict=True), tmp_path / "plain")
+    assert [arm.name for arm in longer.verdict.arms] == ["gold", *(f"round-{one.number}" for one in longer.rounds)]
 
 
 def test_gold_rows_alone_need_no_gold_stage(films_config, tmp_path):
@@ -211,3 +217,19 @@ def test_a_run_predicts_with_its_final_student_and_may_abstain(films_config, tmp
     (run / "final" / "verdict.json").unlink()
     assert json.loads(typed("status", run, "--json")[1])["next"] == {"round": None, "stage": "final"}
     assert "next: the final student: s3-hf run" in typed("status", run)[1]
+
+
+@pytest.mark.parametrize("kind", ["pairs_recipe", "spans_recipe"])
+def test_pairs_and_answers_have_a_final_student_too(kind, request, tiny_student, tmp_path):
+    with LLMServer(reply=kind_reply) as server:
+        config = settings(request.getfixturevalue(kind), tiny_student, server, gold_stage="auto", verdict=True)
+        result = loop.run(changed(config, rounds=0), tmp_path / "run")
+    final, task = result.final, load_task(config.task)
+    assert len(final.choice.scores) == 4
+    assert final.choice.n == final.scores["cross-fitted"].n == len(task.mined)
+    assert set(final.scores["test"].metrics) == {*task.columns.metrics}
+    assert (final.facts.calibration is None) == (kind == "spans_recipe")
+    assert result.verdict.metric == task.columns.metrics[0]
+    write_folders(open_run(tmp_path / "run"), tmp_path / "hub")
+    (card,) = (tmp_path / "hub" / "models" / "local").glob(f"s3-{task.name}/README.md")
+    assert result.verdict.sentence in card.read_text()

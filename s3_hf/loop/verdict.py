@@ -33,6 +33,8 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
     final = context.run.final
     if (known := final.outcome()) and _names(results) <= {arm.name for arm in known.arms}:
         return
+    if known:  # of fewer rounds: gold rows alone may need other steps
+        context.launch.together(lambda: context.launch.remove(final.arm(GOLD).path))
     best = best_round(results)
     rounds = [_round(context, results, each) for each in results]
     others = [arm] if (arm := _with_both(context, best)) else []
