@@ -22,7 +22,7 @@ from s3_hf.schema import Settings, first_fault, merge, read_mapping
 LOCAL = "local"
 """Value of `llm` and `student` that selects the embedded default."""
 
-EARLIER = {"judge": "none"}
+EARLIER = {"judge": "none", "gold_stage": "none", "verdict": False}
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
 _URLS = ("http://", "https://")
@@ -141,6 +141,11 @@ class TrainingConfig(Settings):
     """Number format of training; `auto` uses bf16 where the GPU or the processor computes it natively, else fp32."""
     early_stopping: Positive | None = None
     """Stop after this many epochs without a better score on the gold selection rows; None trains all epochs."""
+    seeds: Positive = 1
+    """Times that each dataset is trained on, with seeds 1,000 apart; the student with the best score on the gold
+    selection rows is kept, and the mean and spread of all are reported."""
+    average: bool = False
+    """With several `seeds`, keep the average of their weights where it is better on the gold selection rows."""
     trials: Natural = 0
     """Trials of a search for batch size, learning rates, weight decay and epochs before the first training, scored on
     the gold selection rows (section 3.2.1); 0 uses these settings as they are."""
@@ -156,7 +161,7 @@ class RunConfig(Settings):
     The embedded LLM and student run where `llm` and `student` are `local`.
     """
 
-    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience", "verdict"})
     PATHS: ClassVar[tuple[str, ...]] = ("task", "gold", "contexts", "seed_data", "add_data", "student")
     """Settings that may be paths."""
 
@@ -202,6 +207,12 @@ class RunConfig(Settings):
     extrapolates every mistake, as in Algorithm 2."""
     patience: Positive | None = None
     """Stop after this many rounds without a better score on the gold selection rows; None runs all rounds."""
+    gold_stage: Literal["auto", "after", "mixed", "none"] = "auto"
+    """Training on gold rows after the last round: `after` trains the best round's student on them, `mixed` trains a
+    new student on all rows together, `none` ends as in the paper. `auto` chooses by cross-fitting on the gold rows
+    among gold rows alone, synthetic rows alone, `after` and `mixed`."""
+    verdict: bool = True
+    """Compare the student with one trained on the gold rows alone for as many steps, which is one more training."""
     seed: Natural = 0
     """Seed of every random choice."""
     metric: str | None = None

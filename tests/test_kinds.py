@@ -27,6 +27,9 @@ def settings(recipe, student, llm, **changes):
         "seed_size": 12,
         "rounds": 1,
         "round_size": 6,
+        "judge": "none",
+        "gold_stage": "none",
+        "verdict": False,
         "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
     }
     return parse_config({**values, **changes})

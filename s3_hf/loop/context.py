@@ -15,7 +15,7 @@ from s3_hf.errors import ConfigError
 from s3_hf.judging import check_judge
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.launch import Launch
-from s3_hf.store import RoundResult, RunDir, Stage, create_run
+from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.task import Task, task_of
 
@@ -57,6 +57,12 @@ class Observer:
 
     def scored(self, result: RoundResult) -> None:
         """A round is finished."""
+
+    def final(self, what: str) -> None:
+        """After the rounds, the training of a student begins; `what` says what it learns."""
+
+    def final_scored(self, result: FinalResult) -> None:
+        """The final student is trained and scored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from s3_hf.store.facts import (
     parse_facts,
     read_facts,
 )
+from s3_hf.store.final import FinalDir
 from s3_hf.store.judging import JudgingDir
 
 if TYPE_CHECKING:
@@ -192,6 +193,11 @@ class RunDir:
     def round(self, number: int) -> RoundDir:
         """Return the folder of round `number`; it need not exist yet."""
         return RoundDir(self.path / f"round-{number}", number)
+
+    @property
+    def final(self) -> FinalDir:
+        """The folder of the final student and of the verdict; it need not exist."""
+        return FinalDir(self.path / "final")
 
     def rounds(self) -> list[RoundDir]:
         """Return the rounds whose data is complete, in order."""

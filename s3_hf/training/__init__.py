@@ -4,6 +4,8 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 """
 
 from s3_hf.training.arguments import check_arguments, precision
+from s3_hf.training.averaging import average
+from s3_hf.training.calibration import calibrate, softened, temperature_of
 from s3_hf.training.fit import fit
 from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
@@ -16,6 +18,8 @@ __all__ = [
     "LoadedStudent",
     "OnStep",
     "TrainingJob",
+    "average",
+    "calibrate",
     "check_arguments",
     "check_student",
     "check_tuning",
@@ -25,6 +29,8 @@ __all__ = [
     "precision",
     "predict",
     "predict_with",
+    "softened",
+    "temperature_of",
     "tune",
     "with_smaller_batches",
 ]
