@@ -76,6 +76,9 @@ class SynthesisConfig(Settings):
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
     answers."""
+    zerogen_per_name: Positive | None = None
+    """Rows of each label about one name in ZeroGen, one after another; its code has 32. None asks for at least 300
+    names, or as many as the rows allow, and uses them in turn."""
     progen: ProGenConfig = ProGenConfig()
 
 
@@ -198,6 +201,9 @@ class RunConfig(Settings):
     """Stop after this many rounds without a better score on the gold selection rows; None runs all rounds."""
     seed: Natural = 0
     """Seed of every random choice."""
+    sample_seed: Natural | None = None
+    """Seed of the samples of gold and test rows and of their division (`holdout`); None takes `seed`. With a number,
+    runs of several seeds share their gold and test rows."""
     metric: str | None = None
     """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -246,6 +252,8 @@ class RunConfig(Settings):
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the rows and the student, as plain JSON values."""
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
+        if self.sample_seed is None:  # the fingerprint of a run without it stays as it was
+            del plain["sample_seed"]
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
 
     def written_by(self) -> str:

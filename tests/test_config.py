@@ -89,6 +89,12 @@ def test_fingerprint_ignores_what_changes_nothing():
     assert base.fingerprint() == same.fingerprint() != other.fingerprint()
 
 
+def test_a_seed_of_samples_that_is_not_set_leaves_the_fingerprint():
+    base = parse_config({"task": "imdb"})
+    assert "sample_seed" not in base.identity()
+    assert parse_config({"task": "imdb", "sample_seed": 0}).fingerprint() != base.fingerprint()
+
+
 def test_an_endpoint_may_move():
     at_one = parse_config({"task": "imdb", "llm": "http://127.0.0.1:1"})
     at_two = parse_config({"task": "imdb", "llm": ["http://127.0.0.1:2", "http://127.0.0.1:3"]})
