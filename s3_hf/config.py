@@ -252,8 +252,10 @@ class RunConfig(Settings):
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the rows and the student, as plain JSON values."""
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
-        if self.sample_seed is None:  # the fingerprint of a run without it stays as it was
+        if self.sample_seed is None:  # without a meaning of its own, a setting leaves the fingerprint as it was
             del plain["sample_seed"]
+        if self.strategy != "zerogen":
+            del plain["synthesis"]["zerogen_per_name"]
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
 
     def written_by(self) -> str:

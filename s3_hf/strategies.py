@@ -111,14 +111,14 @@ async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
 
     The prompts and the cut of an answer at its closing quotation mark are those of ZeroGen's code. Departures from it:
     a prompt is a user turn of a chat, sampled with the run's temperature and top-p, whose answer may end before the
-    longest length; rows about a name are not consecutive unless `synthesis.zerogen_per_name` says how many, and a small
-    dataset has up to 300 names, with fewer rows about each than 32; names may be longer; a recipe may word the prompts for its LLM (`movie_snippets` does); labels
-    alternate and each row draws its own context, since 32 rows for each context would leave a small dataset few
-    contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest answer and the fewest
-    words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain the answer as
-    consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not entities found
-    by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the epoch, not a
-    tenth of the synthetic rows; and all other checks of this package apply.
+    longest length; a small dataset has up to 300 names with fewer rows about each than 32, which are not consecutive
+    unless `synthesis.zerogen_per_name` says how many; names may be longer; a recipe may word the prompts for its LLM
+    (`movie_snippets` does); labels alternate and each row draws its own context, since 32 rows for each context would
+    leave a small dataset few contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest
+    answer and the fewest words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain
+    the answer as consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not
+    entities found by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the
+    epoch, not a tenth of the synthetic rows; and all other checks of this package apply.
     """
     per_name, names = synthesizer.settings.zerogen_per_name, None
     if per_name is None:
