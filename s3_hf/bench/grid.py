@@ -18,8 +18,13 @@ from s3_hf.errors import ConfigError
 from s3_hf.schema import merge
 from s3_hf.strategies import Strategy, progen_sizes, strategy_named
 
-DEFAULTS: Mapping[str, Any] = {"synthesis": {"top_up": True}}
-"""Settings of all cells unless the bench file has others."""
+DEFAULTS: Mapping[str, Any] = {
+    "judge": "none",
+    "gold_stage": "none",
+    "verdict": False,
+    "synthesis": {"top_up": True},
+}
+"""Settings of all cells unless the bench file has others: methods as in the paper, on equal numbers of rows."""
 SEED_SHARE = Fraction(2, 3)
 REFERENCE = "arm:"
 """Prefix of a `seed_data` or `add_data` that names another arm, whose rows are taken."""

@@ -24,14 +24,14 @@ class CellResult:
         student: Hub id, folder or `local`.
         size: wanted rows as the bench file has them; None for all gold rows.
         seed: seed of every random choice.
-        rows: rows that the last student was trained on.
+        rows: synthetic rows that the last student was trained on, or the gold rows of a cell without an LLM.
         wanted: rows that it should be trained on; None for all gold rows.
         rounds: number of the last round.
         scores: role of gold rows to the last student's scores.
         requests: LLM requests that the cell needs by itself, whichever cell paid for them; tokens likewise.
         prompt_tokens: tokens of the prompts.
         completion_tokens: tokens of the answers.
-        flops: floating-point operations of all trainings.
+        flops: floating-point operations of the trainings of all rounds and of the gold stage.
         row_flops: the same of one row in one epoch, by the mean length of the last student's rows.
         synthesis_seconds: wall-clock time as measured.
         training_seconds: wall-clock time as measured.
@@ -63,10 +63,10 @@ class CellResult:
 
 
 def measured(cell: Cell, result: RunResult) -> CellResult:
-    """Return the measurements of a cell, whose student is that of the last round."""
-    last, rounds = result.rounds[-1], result.rounds
+    """Return the measurements of a cell: its student is that of the gold stage, or without one, of the last round."""
+    last, rounds, final = result.rounds[-1], result.rounds, result.final
     usage = sum((each.synthesis.usage for each in rounds), Usage())
-    trained = [each.training for each in rounds]
+    trained = [each.training for each in (*rounds, *([final] if final else []))]
     return CellResult(
         task=cell.task,
         arm=cell.arm,
@@ -76,7 +76,7 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
         rows=last.rows,
         wanted=cell.rows,
         rounds=last.number,
-        scores=last.scores,
+        scores=final.scores if final else last.scores,
         requests=usage.requests,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
@@ -84,5 +84,5 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
         row_flops=float(FLOPS_PER_TOKEN_AND_PARAMETER * trained[-1].parameters * trained[-1].tokens.mean),
         synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
         training_seconds=sum(each.seconds for each in trained),
-        epochs=last.training.epochs,
+        epochs=trained[-1].epochs,
     )
