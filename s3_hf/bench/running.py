@@ -167,7 +167,7 @@ def run_cell(
             _note_spending(cell, folder)
         record = measured(cell, result)
         if not keep_models:
-            for file in path.glob("round-*/model/*.safetensors"):
+            for file in path.rglob("model/*.safetensors"):
                 file.unlink()
         write_json(path / "cell.json", asdict(record))
 
