@@ -74,7 +74,7 @@ def payloads(server):
 
 
 def folder_of(films, arm, seed=0):
-    (found,) = (films.folder / "cells").glob(f"films-{arm.replace('-', '_')}-*-seed{seed}")
+    (found,) = (films.folder / "cells").glob(f"films-{arm.translate(str.maketrans('-+', '__'))}-*-seed{seed}")
     return found
 
 
@@ -241,6 +241,21 @@ def test_rows_of_other_arms(films, films_llm):
     assert films.run() == results
     with pytest.raises(RunDirError, match=r"and patience=None, found \d and 1; set them back"):
         films.run(settings=films.values["settings"] | {"patience": 1})
+
+
+def test_a_cell_with_a_gold_stage_has_the_scores_of_its_final_student(films, films_llm):
+    given = {"seed_data": "arm:s3", "add_data": "arm:s3", "gold_stage": "after"}
+    arms = {"s3": {}, "s3+gold": {"strategy": "s3", "rounds": 1, "settings": given}}
+    plain, final = films.run(arms=arms, seeds=[0])
+    assert (plain.rows, final.rows) == (24, 24)
+    assert final.requests == 0
+    folder = folder_of(films, "s3+gold")
+    assert final.test == read_json(folder / "final" / "metrics.json")["scores"]["test"]["metrics"]
+    outcomes = read_outcomes(folder, final.rounds)
+    assert {name: each.score for name, each in outcomes.metrics.items()} == pytest.approx(final.test)
+    assert final.flops > 0
+    assert not list(films.folder.rglob("*.safetensors"))
+    assert not (folder_of(films, "s3") / "final").exists()
 
 
 def test_goldgen_in_its_literal_form_extrapolates_each_gold_row_once(films):

@@ -126,7 +126,7 @@ def _notes(results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
     yield (
         "Rows are what the last student of an arm was trained on. LLM requests and tokens are what an arm needs by "
         "itself (rows of another arm or file cost it nothing), training FLOPs are 6 × parameters × input tokens seen "
-        "in all rounds and the gold stage, without those of a search, of judges and of choosing; in brackets are those "
+        "in all rounds and the gold stage, without those of a search, of judges and of choosing; in brackets those "
         "of a row in an epoch. Time is that of synthesis and training as measured, which is short where another arm "
         "had paid for the same completions. All are means over seeds."
     )
