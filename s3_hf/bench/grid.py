@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import re
@@ -93,8 +92,9 @@ def _cells(bench: Bench, before: Mapping[str, Cell], task: str, arm: str, studen
         sizes = (None,)
     elif not sizes:
         raise ConfigError(f"arm {arm!r} on task {task!r} needs 'sizes', found none; add them")
-    layers = (bench.settings, entry.settings, method.settings, entry.arms.get(arm, {}), bench.flags)
-    settings = functools.reduce(merge, layers, {})
+    settings: dict[str, Any] = {}
+    for layer in (bench.settings, entry.settings, method.settings, entry.arms.get(arm, {}), bench.flags):
+        settings = merge(settings, layer)
     for size in sizes:
         values = merge(DEFAULTS, settings)
         values |= {"task": entry.recipe or task, "strategy": strategy.name, "student": student, "seed": seed}
