@@ -22,6 +22,9 @@ from s3_hf.schema import Settings, first_fault, merge, read_mapping
 LOCAL = "local"
 """Value of `llm` and `student` that selects the embedded default."""
 
+EARLIER = {"judge": "none", "gold_stage": "none", "verdict": False}
+"""What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
+
 _URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
@@ -68,6 +71,9 @@ class SynthesisConfig(Settings):
     """Labels of the rows: `balanced` gives each label the same count, `uniform` draws them, as in Algorithm 1."""
     per_error: Positive = 1
     """Examples written for each mistake; Algorithm 2 writes one."""
+    candidates: Positive = 1
+    """Texts asked for in each row's place, of which the best is kept: likely to have its label, and close to the gold
+    row that it extrapolates or else unlike the rows before."""
     attempts: Positive = 4
     """Most requests for one row before it is given up."""
     top_up: bool = False
@@ -138,6 +144,11 @@ class TrainingConfig(Settings):
     """Number format of training; `auto` uses bf16 where the GPU or the processor computes it natively, else fp32."""
     early_stopping: Positive | None = None
     """Stop after this many epochs without a better score on the gold selection rows; None trains all epochs."""
+    seeds: Positive = 1
+    """Times that each dataset is trained on, with seeds 1,000 apart; the student with the best score on the gold
+    selection rows is kept, and the mean and spread of all are reported."""
+    average: bool = False
+    """With several `seeds`, keep the average of their weights where it is better on the gold selection rows."""
     trials: Natural = 0
     """Trials of a search for batch size, learning rates, weight decay and epochs before the first training, scored on
     the gold selection rows (section 3.2.1); 0 uses these settings as they are."""
@@ -153,7 +164,7 @@ class RunConfig(Settings):
     The embedded LLM and student run where `llm` and `student` are `local`.
     """
 
-    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience"})
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience", "verdict"})
     PATHS: ClassVar[tuple[str, ...]] = ("task", "gold", "contexts", "seed_data", "add_data", "student")
     """Settings that may be paths."""
 
@@ -199,6 +210,12 @@ class RunConfig(Settings):
     extrapolates every mistake, as in Algorithm 2."""
     patience: Positive | None = None
     """Stop after this many rounds without a better score on the gold selection rows; None runs all rounds."""
+    gold_stage: Literal["auto", "after", "mixed", "none"] = "auto"
+    """Training on gold rows after the last round: `after` trains the best round's student on them, `mixed` trains a
+    new student on all rows together, `none` ends as in the paper. `auto` chooses by cross-fitting on the gold rows
+    among gold rows alone, synthetic rows alone, `after` and `mixed`."""
+    verdict: bool = True
+    """Compare the student with one trained on the gold rows alone for as many steps, which is one more training."""
     seed: Natural = 0
     """Seed of every random choice."""
     sample_seed: Natural | None = None
@@ -208,6 +225,12 @@ class RunConfig(Settings):
     """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
     """F1 score below which an answer is a mistake; None takes every answer that is no exact match."""
+    judge: Literal["none", "gold", "auto"] = "auto"
+    """Who judges the labels of synthetic rows: nobody (`none`, as in the paper), students cross-fitted on gold rows
+    (`gold`), or these students only where that helps on held-out gold rows (`auto`)."""
+    judge_action: Literal["drop", "relabel", "weight"] = "drop"
+    """What is done about a label that is judged wrong: `drop` asks for another text, `relabel` takes the judge's one,
+    `weight` weighs all rows in training by the probability of their labels."""
     synthesis: SynthesisConfig = SynthesisConfig()
     endpoint: LLMConfig = LLMConfig()
     training: TrainingConfig = TrainingConfig()
@@ -289,4 +312,5 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     """
     values = read_mapping(path)
     recorded = values.get("config") if "fingerprint" in values else None  # `run.yaml` holds more than settings
-    return parse_config(merge(recorded if isinstance(recorded, dict) else values, overrides or {}), source=str(path))
+    base = {**EARLIER, **recorded} if isinstance(recorded, dict) else values
+    return parse_config(merge(base, overrides or {}), source=str(path))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 PROVENANCE = ("s3_id", "s3_round", "s3_origin", "s3_parent", "s3_rationales", "s3_model", "s3_prompt")
 """Columns of a synthetic row besides those of the gold dataset."""
+LABEL_P = "s3_label_p"
+"""Column of the probability that a row's label or answer is right; it is there where labels were judged."""
+OWN_COLUMNS = (*PROVENANCE, LABEL_P)
+"""Names that a column of a gold dataset must not have."""
 HUMAN = "human"
 """The `origin` of a row that is a gold row itself."""
 
@@ -139,7 +143,8 @@ class Example:
     `origin` is `seed`, `error` (extrapolated from a mistake), `gold` (extrapolated from any gold row, GoldGen),
     `feedback` (of a later round of ProGen), `given` (from an existing dataset) or `human` (a gold row itself).
     `parent` is the id, never the text, of the gold row that was extrapolated or has the context. `rationales` are
-    the reasons in the prompt, or with ZeroGen's prompts the name that the text is about.
+    the reasons in the prompt, or with ZeroGen's prompts the name that the text is about. `label_p` is the probability
+    that its label or answer is right, None where it was not judged.
     """
 
     id: str
@@ -150,9 +155,10 @@ class Example:
     rationales: tuple[str, ...] = ()
     model: str = ""
     prompt: str = ""
+    label_p: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """Return the row of the published dataset: the columns of the gold dataset, then `PROVENANCE`."""
+        """Return the row of the published dataset: the gold dataset's columns, then `PROVENANCE` and `LABEL_P`."""
         provenance = (
             self.id,
             self.round,
@@ -162,7 +168,19 @@ class Example:
             self.model,
             self.prompt,
         )
-        return {**self.columns, **dict(zip(PROVENANCE, provenance, strict=True))}
+        return {**self.columns, **dict(zip(PROVENANCE, provenance, strict=True)), LABEL_P: self.label_p}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says of a row: the probability, in [0, 1], of the label or answer that the row is to have.
+
+    `label` is the id of that label, None in a task with answers. `accepted` is False if the row must not be used.
+    """
+
+    p: float
+    label: int | None
+    accepted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
+from numpy.typing import NDArray
 
 from s3_hf.errors import ConfigError, RunDirError, did_you_mean
 from s3_hf.records import Columns, Mistake, Prediction, Scores
@@ -28,6 +29,9 @@ ANSWERS = datasets.Features(
         },
     }
 )
+
+BINS = 15
+"""Bins of the expected calibration error."""
 
 
 class Accuracy(evaluate.Metric):
@@ -103,6 +107,34 @@ def score(columns: Columns, predicted: Sequence[int | str], references: Sequence
     metrics = evaluate.combine([METRICS[name](keep_in_memory=True) for name in columns.metrics])
     values: dict[str, float] = metrics.compute(predictions=list(predicted), references=list(references))
     return Scores(values, len(references))
+
+
+def row_values(metric: str, predicted: Sequence[int | str], references: Sequence[Any]) -> NDArray[np.float64]:
+    """Return what each row adds to a metric, from 0 to 1: whether it is right, or for `f1` its word F1 score.
+
+    `macro_f1` is no mean over rows; its rows count as right or wrong, as for `accuracy`.
+    """
+    if metric in ("accuracy", "macro_f1"):
+        return np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
+    one = word_f1 if metric == "f1" else exact_match
+    return np.array(
+        [one(str(answer), true["text"]) for answer, true in zip(predicted, references, strict=True)], float
+    )
+
+
+def calibration_error(probabilities: NDArray[np.float64], references: Sequence[int]) -> float:
+    """Return the expected calibration error of the most probable labels, in `BINS` bins with equally many rows.
+
+    It is the mean, over rows, of the distance between confidence and share of right rows in a bin, from 0 to 1.
+
+    Args:
+        probabilities: rows x labels.
+        references: label ids.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == np.asarray(references)
+    bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
+    return float(sum(abs(confidence[each].sum() - right[each].sum()) for each in bins) / len(confidence))
 
 
 def mistakes(

@@ -230,6 +230,9 @@ def films_config(recipe, tiny_student, films_llm):
             "student": str(tiny_student),
             "seed_size": 24,
             "rounds": 2,
+            "gold_stage": "none",
+            "verdict": False,
+            "judge": "none",
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
             "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
         }

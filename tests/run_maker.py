@@ -1,17 +1,21 @@
 """A run directory as the loop leaves it, made of real parts but without an LLM or training."""
 
+import shutil
 import tempfile
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import datasets
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from s3_hf.analysis import Measured, verdict_of
 from s3_hf.config import RunConfig
 from s3_hf.files import RowWriter, write_json
-from s3_hf.records import Example
+from s3_hf.records import Example, Usage
 from s3_hf.store import create_run
 
 LABELS = ("negative", "positive")
@@ -143,6 +147,30 @@ def add_model(run, number, accuracy=0.75):
     write_json(folder.metrics, {"scores": found, "mistakes": 150})
 
 
+def add_final(run):
+    """Copy the student of round 1 as the final one, with the facts of its stages, as the loop writes them."""
+    final, shares = run.final, {"accuracy": 0.82, "macro_f1": 0.82}
+    shutil.copytree(run.round(1).model, final.model)
+    scores = {arm: [0.8, 0.79, 0.81] for arm in ("gold", "synthetic", "after", "mixed")}
+    choice = {"arm": "after", "round": 1, "by": "cross-fitting", "metric": "accuracy", "scores": scores, "n": 600}
+    write_json(final.choice, choice)
+    facts = {
+        "rows": 6,
+        "gold_rows": 600,
+        "steps": 157,
+        "scores": {"test": {"metrics": shares, "n": 2000}, "cross-fitted": {"metrics": shares, "n": 600}},
+        "calibration": {"temperature": 1.4, "rows": 600, "before": 0.08, "after": 0.02},
+    }
+    write_json(final.metrics, facts)
+    values = np.arange(2000) % 10
+    measured = [
+        Measured("gold", 0, 600, 171, Usage(), (values < 7)[None].astype(float)),
+        Measured("round-0", 4, 0, 3, Usage(5), (values < 6)[None].astype(float)),
+        Measured("after", 6, 600, 157, Usage(8), (values < 8)[None].astype(float)),
+    ]
+    write_json(final.verdict, asdict(verdict_of(measured, "after", "accuracy")))
+
+
 @cache
 def recipe():
     """A recipe file over a folder of four gold rows, in a place that lasts as long as this process."""
@@ -158,7 +186,8 @@ def recipe():
 
 
 def make_run(path, **changes):
-    settings = {"task": str(recipe()), "strategy": "s3", "student": "someone/tiny-bert", "llm": "local"} | changes
+    settings = {"task": str(recipe()), "strategy": "s3", "student": "someone/tiny-bert", "llm": "local"}
+    settings |= {"judge": "none", "gold_stage": "none", "verdict": False} | changes
     facts = {
         "strategy": settings["strategy"],
         "student": settings["student"],

@@ -30,6 +30,7 @@ from s3_hf.cards.metadata import size_category
 from s3_hf.cards.shared import interval
 from s3_hf.config import RunConfig
 from s3_hf.records import Quality, Scores, Usage
+from s3_hf.store import Calibration, ChoiceFacts, Difference, FinalFacts, FinalResult, Verdict, VerdictArm
 
 GOLDEN = Path(__file__).parent / "golden"
 TASK = {
@@ -133,6 +134,50 @@ MODEL = ModelFacts(
     sample="Slow, odd, and all the better for it.",
     revision="a" * 40,
 )
+VERDICT = Verdict(
+    "Synthetic rows add +2.6 points (0.9 to 4.4) to your 600 gold rows.",
+    "accuracy",
+    2000,
+    "after",
+    (
+        VerdictArm("gold", 0, 600, 171, 0, 0.0, 0.7865, 0.769, 0.804),
+        VerdictArm("round-2", 631, 0, 57, 655, 0.21, 0.761, 0.743, 0.779, Difference(-0.0255, -0.044, -0.006)),
+        VerdictArm("after", 631, 600, 157, 655, 0.21, 0.8125, 0.795, 0.829, Difference(0.026, 0.009, 0.044)),
+    ),
+)
+FINAL = FinalResult(
+    ChoiceFacts(
+        "after",
+        2,
+        "cross-fitting",
+        "accuracy",
+        {
+            "gold": (0.78, 0.77, 0.79),
+            "synthetic": (0.75, 0.74, 0.76),
+            "after": (0.8, 0.81, 0.79),
+            "mixed": (0.79, 0.8, 0.78),
+        },
+        {"gold": 0.01, "synthetic": 0.013, "mixed": 0.008},
+        600,
+    ),
+    FinalFacts(
+        631,
+        600,
+        157,
+        {"test": scores(0.8125, 2000), "cross-fitted": scores(0.8, 600)},
+        Calibration(1.62, 600, 0.0871, 0.0214),
+    ),
+    None,
+    Path("model"),
+)
+FINAL_MODEL = dataclasses.replace(
+    MODEL,
+    repo="user/s3-imdb",
+    training=TRAINING
+    | {"best_epoch": 6, "epochs": [{"epoch": 1, "train_loss": 0.41}, {"epoch": 2, "train_loss": 0.2}]},
+    final=FINAL,
+    verdict=VERDICT,
+)
 HUMAN = dataclasses.replace(RUN, strategy="gold", llm="", endpoint="", rounds=ROUNDS[:1])
 PLAIN = dataclasses.replace(RUN, strategy="zerogen", rounds=ROUNDS[:1])
 
@@ -220,6 +265,7 @@ def given(**settings):
     [
         ("dataset_card", dataset_card(DATASET)),
         ("model_card", model_card(MODEL)),
+        ("final_card", model_card(FINAL_MODEL)),
         ("dataset_card_spans", dataset_card(SPAN_DATASET)),
         ("model_card_spans", model_card(SPAN_MODEL)),
     ],

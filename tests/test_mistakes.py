@@ -82,7 +82,7 @@ def typed(typed, monkeypatch, tmp_path):
         (("push", "ok.csv"), "must be a run directory"),
         (("predict", "model", "x"), "safetensors weights"),
         (("predict", "broken", "x"), "is not valid JSON"),
-        (("predict", "damaged", "x"), "found the run directory 'damaged'; name the model of one of its rounds"),
+        (("predict", "damaged", "x"), "is damaged"),
         (("predict", "ok.csv", "x"), "found 'ok.csv'"),
         (("predict", "model", "--file", "empty.csv"), "must hold rows"),
         (

@@ -16,7 +16,7 @@ from s3_hf.authoring.languages import recognise
 from s3_hf.authoring.lengths import measure_lengths
 from s3_hf.authoring.notes import notes_on
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
-from s3_hf.records import PROVENANCE, Columns
+from s3_hf.records import OWN_COLUMNS, Columns
 from s3_hf.rows.reading import shorten
 from s3_hf.rows.sources import open_split, split_names
 from s3_hf.rows.splitting import count_shared
@@ -211,7 +211,7 @@ def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
     features = {name: datasets.Value("string") for name in (id_column, *carried) if name} | required
     declared = used[0].features
     if declared is not None:
-        own = {name: feature for name, feature in declared.items() if name not in PROVENANCE}
+        own = {name: feature for name, feature in declared.items() if name not in OWN_COLUMNS}
         features = {
             name: features.get(name, feature)
             for name, feature in own.items()

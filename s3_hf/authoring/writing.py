@@ -19,7 +19,7 @@ from s3_hf.authoring.languages import NAMES
 from s3_hf.authoring.literals import feature, filled, literal, mapping, sequence
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
-from s3_hf.records import PROVENANCE, Columns
+from s3_hf.records import OWN_COLUMNS, Columns
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 
@@ -129,7 +129,7 @@ def _check(task: NewTask) -> None:
     named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]
     if len(set(named)) < len(named):
         raise ConfigError(f"each flag must name another column, found {', '.join(named)}; correct them")
-    own = next((name for name in named if name in PROVENANCE), None)
+    own = next((name for name in named if name in OWN_COLUMNS), None)
     if own:
         raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
 

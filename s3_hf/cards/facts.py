@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3_hf.records import Quality, Scores, Usage
+from s3_hf.store import TEST, FinalResult, Verdict
 
 GOLD = "gold"
 """The strategy whose rows are the gold rows themselves: human-labelled, not synthetic."""
@@ -175,7 +176,8 @@ class ModelFacts:
 
     `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
     `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
-    has one, `new_version` the id of the next round's model if there is one.
+    has one, `new_version` the id of the final student or of the next round's model if there is one. On the card of the
+    final student, `final` says how it was trained, and `verdict` what the synthetic rows are worth.
     """
 
     repo: str
@@ -186,3 +188,10 @@ class ModelFacts:
     context: str | None = None
     revision: str | None = None
     new_version: str | None = None
+    final: FinalResult | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def test(self) -> Scores | None:
+        """Scores of this model on the test rows."""
+        return self.final.scores[TEST] if self.final else self.run.last.test

@@ -9,6 +9,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 from s3_hf.cards.facts import SHARES, DatasetFacts, ModelFacts, RunFacts
 from s3_hf.cards.markup import is_hub_id
 from s3_hf.cards.shared import TITLES, interval, terms
+from s3_hf.records import Scores
 
 OTHER_LICENSE = "gold-data-and-llm-terms"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -46,10 +47,10 @@ def model_metadata(facts: ModelFacts) -> ModelCardData:
         pipeline_tag=run.task["task_category"],
         base_model=run.student if is_hub_id(run.student) else None,
         datasets=[facts.dataset],
-        metrics=[_METRIC_IDS.get(name, name) for name in run.metrics if run.last.test] or None,
+        metrics=[_METRIC_IDS.get(name, name) for name in run.metrics if facts.test] or None,
         tags=["s3-hf", run.strategy],
         model_name=facts.repo.rsplit("/", 1)[-1],
-        eval_results=_eval_results(run) or None,
+        eval_results=_eval_results(run, facts.test) or None,
         new_version=facts.new_version,
     )
 
@@ -66,8 +67,8 @@ def _license(run: RunFacts, *, weights: bool) -> dict[str, Any]:
     return {"license": "other", "license_name": OTHER_LICENSE, "license_details": details}
 
 
-def _eval_results(run: RunFacts) -> list[EvalResult]:
-    task, test = run.task, run.last.test
+def _eval_results(run: RunFacts, test: Scores | None) -> list[EvalResult]:
+    task = run.task
     if test is None:
         return []
     return [

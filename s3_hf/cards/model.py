@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from statistics import fmean, stdev
 from typing import Any
 
+from s3_hf.cards import final
 from s3_hf.cards.facts import ModelFacts
 from s3_hf.cards.markup import NONE, code, codes, count, counted, cut, is_hub_id, linked, percent, plain, table
 from s3_hf.cards.shared import S3_PAPER, gold_source, interval_text, metric_title
@@ -14,12 +16,13 @@ def title(facts: ModelFacts) -> str:
     """Return task, student, strategy and round."""
     run = facts.run
     data = run.method if run.human else f"{run.method} data"
-    return plain(f"{run.task['pretty_name']}: {cut(run.student.split('/')[-1])} on {data}, round {run.last.number}")
+    data = final.data(facts.final, run.method) if facts.final else f"{data}, round {run.last.number}"
+    return plain(f"{run.task['pretty_name']}: {cut(run.student.split('/')[-1])} on {data}")
 
 
 def summary(facts: ModelFacts) -> str:
     """Return what the model does, what it was trained on, and its test score."""
-    run, sources, scores = facts.run, facts.run.sources, facts.run.last.test
+    run, sources, scores = facts.run, facts.run.sources, facts.test
     duty = f"label {'a pair of texts' if run.columns['context'] else 'a text'} as {codes(run.task['labels'], ' or ')}"
     if run.columns["answers"]:
         duty = "find the answer to a question in a text"
@@ -31,12 +34,16 @@ def summary(facts: ModelFacts) -> str:
         )
         origin = f", {parts} taken unchanged from {codes(sources)}"
     rows = f"{count(run.rows)} {kind}examples{origin} ({code(facts.dataset)})"
+    if facts.final:
+        rows = f"{final.learned(facts.final)} ({code(facts.dataset)})"
     text = f"{linked(run.student)} fine-tuned to {duty}, on {rows}."
     if scores is None:
         return text
     metric = run.headline[0]
     exactly = "exactly " if run.columns["answers"] else ""
-    alone = "" if run.human or sources else " without having been trained on a single human-labelled one"
+    alone = (
+        "" if run.human or sources or facts.final else " without having been trained on a single human-labelled one"
+    )
     return (
         f"{text}\nIt is {exactly}right on **{percent(scores.metrics[metric])}** of {count(scores.n)} "
         f"human-labelled test rows (95% confidence interval {interval_text(scores, metric)}){alone}."
@@ -63,6 +70,8 @@ def score_table(facts: ModelFacts) -> str:
     columns = [("split", "l"), ("rows", "r"), (metric_title(first), "r"), ("95% confidence interval", "c")]
     columns += [(metric_title(name), "r") for name in others]
     parts = {"test": run.last.test, run.selection: run.last.selection}
+    if facts.final:
+        parts = dict(facts.final.scores)
     lines = [
         [
             part,
@@ -81,6 +90,11 @@ def splits(facts: ModelFacts) -> str:
     """Return what the gold rows behind the scores were used for."""
     run, held_out = facts.run, facts.run.task["held_out"]
     link = f" ({gold_source(run)})" if is_hub_id(run.task["source"]) else ""
+    if facts.final:
+        return (
+            f"All of these rows are human-labelled{link}: only the test scores estimate how the model does on new "
+            f"texts. Intervals are Wilson's.{final.cross_fitted(facts)}"
+        )
     chose = f"The {run.selection} rows chose the training epoch"
     if run.human:
         use = f"{f'{chose}; other' if held_out else 'The'} validation rows are the training data"
@@ -129,7 +143,8 @@ def training_data(facts: ModelFacts) -> str:
         origin = f"written by {code(run.llm)} with {run.method}"
     if run.synthetic_rows and sources:
         origin += f"; {count(run.existing_rows)} of the rows are taken unchanged from {sources}"
-    return f"{code(facts.dataset)}{commit}, {count(run.rows)} rows; {origin}."
+    gold = f" The model learned {final.learned(facts.final)}." if facts.final else ""
+    return f"{code(facts.dataset)}{commit}, {count(run.rows)} rows; {origin}.{gold}"
 
 
 def training_settings(facts: ModelFacts) -> str:
@@ -146,7 +161,7 @@ def training_settings(facts: ModelFacts) -> str:
         f"{counted(settings['epochs'], 'epoch')}, batch size {settings['batch_size']}, learning rate "
         f"{settings['learning_rate']}{head}, weight decay {settings['weight_decay']}, warm-up over "
         f"{100 * settings['warmup']:g}% of the steps, at most {training['max_length']} tokens, "
-        f"{training['precision']}, seed {facts.run.settings['seed']}{trials}."
+        f"{training['precision']}, seed {facts.run.settings['seed']}{trials}{_seeds(facts)}."
     )
 
 
@@ -154,9 +169,10 @@ def epoch_table(facts: ModelFacts) -> str:
     """Return the loss of each epoch, and its scores on the rows that chose the epoch."""
     run = facts.run
     columns = [("epoch", "r"), ("training loss", "r")]
-    columns += [(f"{run.selection} {metric_title(name)}", "r") for name in run.headline]
+    shown = [name for name in run.headline if all(name in epoch for epoch in facts.training["epochs"])]
+    columns += [(f"{run.selection} {metric_title(name)}", "r") for name in shown]
     lines = [
-        [str(epoch["epoch"]), _loss(epoch), *(percent(epoch[name]) for name in run.headline)]
+        [str(epoch["epoch"]), _loss(epoch), *(percent(epoch[name]) for name in shown)]
         for epoch in facts.training["epochs"]
     ]
     return table(columns, lines)
@@ -174,14 +190,27 @@ def reliability(facts: ModelFacts) -> str:
     run = facts.run
     if run.human:
         return "It was trained on few rows, and its scores are not calibrated probabilities."
-    text = "Its scores are not calibrated probabilities."
-    if not run.synthetic_rows:
+    text = final.calibration(facts)
+    if not run.synthetic_rows or (facts.final and not facts.final.facts.rows):
         return text
-    rows = "questions" if run.columns["answers"] else "texts and labels"
+    rows, kind = "questions" if run.columns["answers"] else "texts and labels", "synthetic " if facts.final else ""
     others = f", except those from {codes(run.sources)}" if run.sources else ""
     return (
-        f"An LLM wrote its training {rows}{others}, and no human checked them: it may have learned the LLM's habits "
-        f"and biases. {text}"
+        f"An LLM wrote its {kind}training {rows}{others}, and no human checked them: it may have learned the LLM's "
+        f"habits and biases. {text}"
+    )
+
+
+def _seeds(facts: ModelFacts) -> str:
+    """Return how the student was chosen among those of several seeds, and their test scores."""
+    scores = [each["test"] for each in facts.training.get("seeds", ()) if each["seed"] is not None]
+    if len(scores) < 2:
+        return ""
+    kept = facts.training["kept"]
+    what = "the average of the weights" if kept is None else f"seed {kept}"
+    return (
+        f"; {what} of {len(scores)} trainings is kept, the best on the {facts.run.selection} rows, and their test "
+        f"{metric_title(facts.training['metric'])} is {percent(fmean(scores))} ± {100 * stdev(scores):.1f}"
     )
 
 

@@ -12,7 +12,7 @@ from functools import cache, partial
 import jinja2
 from huggingface_hub import CardData, DatasetCard, ModelCard
 
-from s3_hf.cards import dataset, markup, method, model, shared
+from s3_hf.cards import dataset, final, markup, method, model, shared
 from s3_hf.cards.facts import DatasetFacts, ModelFacts
 from s3_hf.cards.metadata import dataset_metadata, model_metadata
 from s3_hf.errors import HubError
@@ -60,7 +60,7 @@ def _rendered(
 @cache
 def _environment() -> jinja2.Environment:
     environment = template_environment("s3_hf.model_cards")
-    environment.globals |= {"dataset": dataset, "method": method, "model": model, "shared": shared}
+    environment.globals |= {"dataset": dataset, "final": final, "method": method, "model": model, "shared": shared}
     environment.filters |= {
         each.__name__: each
         for each in (

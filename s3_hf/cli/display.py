@@ -16,7 +16,7 @@ from s3_hf.bench import BenchObserver, Cell, CellResult
 from s3_hf.errors import printable
 from s3_hf.starting import Progress
 from s3_hf.starting.progress import gold_roles
-from s3_hf.store import TEST, RoundResult
+from s3_hf.store import TEST, FinalResult, RoundResult, Verdict
 
 ANY_WIDTH = 10_000
 """Characters of a line where no terminal limits them."""
@@ -86,6 +86,45 @@ def show_results(results: Sequence[RoundResult], title: str) -> None:
     for cells in zip(*(column.cells for column in table.columns), strict=True):
         lines = (f"{column.header} {cell}" for column, cell in zip(table.columns, cells, strict=True))
         show_text("\n  ".join(line.replace("\n", " ") for line in lines))
+
+
+def show_seeds(results: Sequence[RoundResult]) -> None:
+    """Print the mean and spread over the seeds of training, for each round that has several."""
+    for result in results:
+        training = result.training
+        if training.test_spread:
+            mean, deviation = training.test_spread
+            kept = "the average of their weights" if training.kept is None else f"seed {training.kept}"
+            count = sum(each.seed is not None for each in training.seeds)
+            show_text(
+                f"round {result.number}: {count} seeds of training, test {training.metric.replace('_', ' ')} "
+                f"{mean:.1%} ± {100 * deviation:.1f}; kept is {kept}, the best on the selection rows"
+            )
+
+
+def show_verdict(final: FinalResult | None, verdict: Verdict | None, strategy: str) -> None:
+    """Print how the final student was trained and how it does, a table of what was compared, and the verdict."""
+    from s3_hf.cards.final import arm_title
+
+    if final is not None:
+        figures = ", ".join(
+            f"{name.replace('_', ' ')} {value:.1%}" for name, value in final.scores[TEST].metrics.items()
+        )
+        how = "as set" if final.choice.by == "setting" else f"chosen by {final.choice.by}"
+        show_text(
+            f"final student: {arm_title(final.choice.arm, strategy)} ({how}), {figures} on test: {final.model_dir}"
+        )
+    if verdict is None:
+        return
+    for arm in verdict.arms:
+        difference = arm.difference
+        gained = f", {100 * difference.mean:+.1f} points to gold alone" if difference else ""
+        steps = "" if arm.steps is None else f", {arm.steps:,} steps"
+        show_text(
+            f"  {arm_title(arm.name, strategy)}: {verdict.metric.replace('_', ' ')} {arm.score:.1%} "
+            f"({arm.low:.1%} to {arm.high:.1%}){gained}{steps}, {arm.requests:,} requests"
+        )
+    show_text(verdict.sentence)
 
 
 def counts(values: Mapping[str, int]) -> str:

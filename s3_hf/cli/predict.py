@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    model: str = typer.Argument(help="Model folder or Hub id.", show_default=False),
+    model: str = typer.Argument(help="Model folder, folder of a run, or Hub id.", show_default=False),
     texts: list[str] = typer.Argument(
         None, help="Texts to label, or questions to answer; - reads lines of standard input."
     ),
@@ -46,12 +46,16 @@ def predict(
     hosted: str = typer.Option(
         None, metavar="[URL]", help="Call the model on Inference Providers, or the endpoint at URL."
     ),
+    abstain: float = typer.Option(
+        0.0, min=0.0, max=1.0, help="Leave the label or answer empty where its score is below this."
+    ),
     api_key_env: str = options.API_KEY_ENV,
     as_json: bool = options.JSON,
 ) -> None:
     """Label texts or answer questions with a trained student, on this machine or where it is served."""
     from s3_hf.cli import display
     from s3_hf.predicting import tables
+    from s3_hf.predicting.result import abstaining
 
     url = _endpoint(hosted)
     if out:
@@ -68,6 +72,7 @@ def predict(
         from s3_hf.predicting.student import Student
 
         results = Student(model).predict(inputs.texts, inputs.contexts)
+    results = abstaining(results, abstain)
     if out:
         tables.write_rows(out, tables.with_results(inputs.table, results))
     elif as_json:
@@ -75,7 +80,7 @@ def predict(
         display.show_json([{"text": text, one.kind: one.value, "score": one.score} for text, one in pairs])
     else:
         for text, one in zip(inputs.texts, results, strict=True):
-            display.show_text(f"{one.value}\t{one.score:.3f}\t{text}")
+            display.show_text(f"{'abstained' if one.score < abstain else one.value}\t{one.score:.3f}\t{text}")
 
 
 def _endpoint(hosted: str | None) -> str | None:

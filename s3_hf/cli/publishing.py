@@ -46,7 +46,7 @@ def push(
     replace: bool = options.REPLACE,
     as_json: bool = options.JSON,
 ) -> None:
-    """Publish each round's dataset and model to the Hub (HF_ENDPOINT), or write them as folders."""
+    """Publish each round's dataset and model and the final model to HF_ENDPOINT, or write them as folders."""
     import tempfile
     from dataclasses import asdict
 

@@ -19,6 +19,8 @@ SETTINGS = {
     "seed_size": 400,
     "rounds": 2,
     "round_size": 100,
+    "judge": "gold",
+    "gold_stage": "after",
     "synthesis": {"rationales_per_example": 2},
 }
 USER = "quickstart"
@@ -37,10 +39,11 @@ def quickstart(
     ),
     seed: int = typer.Option(0, help="Seed of every random choice."),
 ) -> None:
-    """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, predictions."""
+    """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, a verdict."""
     from s3_hf.cli import display
     from s3_hf.cli.runs import run_and_show
     from s3_hf.config import parse_config
+    from s3_hf.store import open_run
 
     try:
         from hf_localhub import add_user, running
@@ -50,7 +53,7 @@ def quickstart(
         raise LocalError(f"{needed}; {installing('local')}") from error
     display.show_text(
         "S3 on movie_snippets: SmolLM2-135M writes 400 sentences with rationales, MiniLM learns from them, and "
-        "its errors on 600 human-rated sentences become 100 more, twice."
+        "its errors on 600 human-rated sentences become 100 more, twice. Last it learns those 600 too."
     )
     run_and_show(parse_config({**SETTINGS, "seed": seed}), run_dir)
     data = run_dir / "local-hub"
@@ -59,6 +62,7 @@ def quickstart(
             _publish_and_read_back(run_dir, hub.endpoint, add_user(data, USER))
     except LocalHubError as error:
         raise LocalError(str(error)) from error
+    display.show_text(f"\n{verdict.sentence}" if (verdict := open_run(run_dir).final.outcome()) else "")
     display.show_text(
         f"\nThe run is in {run_dir}; the Hub is in {data}, served again by: "
         f"hf-localhub serve --data {shlex.quote(str(data))}"
@@ -71,11 +75,10 @@ def _publish_and_read_back(run_dir: Path, endpoint: str, token: str) -> None:
     from s3_hf.store import open_run
 
     published = push_run(open_run(run_dir), USER, token=token, endpoint=endpoint)
-    for one in sorted(published, key=lambda one: (one.round, one.kind)):
+    for one in published:
         display.show_text(f"published {one.kind:8}{one.url}")
-    last = max(one.round for one in published)
-    dataset, model = (next(one.repo for one in published if (one.kind, one.round) == (kind, last))
-                      for kind in ("dataset", "model"))  # fmt: skip
+    dataset = [one.repo for one in published if one.kind == "dataset"][-1]
+    model = published[-1].repo
     # A consumer is a process of its own that knows the Hub by HF_ENDPOINT alone.
     home = {
         "HF_ENDPOINT": endpoint,

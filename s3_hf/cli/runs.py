@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from s3_hf.cli import options
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
+    from s3_hf.store import FinalResult, Verdict
 
 ENDPOINT = "LLM endpoint"
 
@@ -49,6 +50,12 @@ def run(
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
     no_rationales: bool = options.NO_RATIONALES,
+    gold_stage: str = typer.Option(
+        None, help="Training on gold rows at the end: auto, after, mixed or none. [default: auto]"
+    ),
+    no_verdict: bool = typer.Option(
+        False, "--no-verdict", help="Do not train on the gold rows alone to see what the synthetic rows add."
+    ),
     concurrency: int = typer.Option(
         None, help="Requests in progress at once. [default: 16]", rich_help_panel=ENDPOINT
     ),
@@ -84,6 +91,8 @@ def run(
         "gold": gold,
         "prompts": prompts,
         "holdout": holdout,
+        "gold_stage": gold_stage,
+        "verdict": False if no_verdict else None,
         "synthesis.rationales": False if no_rationales else None,
         "endpoint.api_key_env": api_key_env,
         "endpoint.concurrency": concurrency,
@@ -165,13 +174,17 @@ def status(
     run = open_run(run_dir)
     state = status_of(run)
     if as_json:
-        step = {"round": state.next.number, "stage": state.next.stage().value} if state.next else None
+        step: dict[str, Any] | None = {"round": None, "stage": "final"} if state.finishing else None
+        if state.next:
+            step = {"round": state.next.number, "stage": state.next.stage().value}
         rounds = [asdict(each) for each in state.rounds]
         known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
+        known |= {"final": _plain(state.final), "verdict": _plain(state.verdict)}
         display.show_json({**known, "next": step, "usage": asdict(state.usage)})
         return
     if state.rounds:
         display.show_results(state.rounds, f"{run.config.strategy} on {run.config.task}")
+        display.show_seeds(state.rounds)
     for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
@@ -182,11 +195,17 @@ def status(
         f"spent{shared}: {usage.requests:,} requests, {usage.prompt_tokens:,} prompt and "
         f"{usage.completion_tokens:,} completion tokens{cost}"
     )
-    if state.next:
+    display.show_verdict(state.final, state.verdict, run.config.strategy)
+    if state.next or state.finishing:
+        what = f"round {state.next.number}, {state.next.stage().value}" if state.next else "the final student"
         display.show_text(
-            f"next: round {state.next.number}, {state.next.stage().value}: s3-hf run {shlex.quote(run.config.task)} "
+            f"next: {what}: s3-hf run {shlex.quote(run.config.task)} "
             f"--config {shlex.quote(str(run_dir / 'run.yaml'))} --run-dir {shlex.quote(str(run_dir))}"
         )
+
+
+def _plain(facts: FinalResult | Verdict | None) -> dict[str, Any] | None:
+    return asdict(facts) if facts else None
 
 
 def run_and_show(
@@ -214,9 +233,13 @@ def run_and_show(
     if not first_process():  # of a launch, where the others train along and print nothing
         return
     if as_json:
-        display.show_json({"run_dir": result.path, "rounds": [asdict(each) for each in result.rounds]})
+        rounds = [asdict(each) for each in result.rounds]
+        known = {"run_dir": result.path, "rounds": rounds, "best": result.best.number}
+        display.show_json(known | {"final": _plain(result.final), "verdict": _plain(result.verdict)})
     else:
         display.show_results(result.rounds, f"{result.path}")
+        display.show_seeds(result.rounds)
+        display.show_verdict(result.final, result.verdict, settings.strategy)
         published = push_to is not None and result.push_error is None
         display.show_text(
             f"published under {push_to}" if published else f"publish it: s3-hf push {shlex.quote(str(result.path))}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from s3_hf.files import replacing
 from s3_hf.hub.names import Repository, RepoType
-from s3_hf.hub.repositories import PushOptions, RunRepositories
+from s3_hf.hub.repositories import PushOptions, RunRepositories, once
 from s3_hf.hub.telling import doing
 from s3_hf.store import RunDir
 
@@ -16,16 +17,21 @@ from s3_hf.store import RunDir
 class Published:
     """A published repository: `url` is its address or its folder, `commit` its head on a Hub.
 
-    Where the push is a pull request, `commit` is the pull request's head and `pull_request` its address.
+    `round` is None for the final student. Where the push is a pull request, `commit` is the pull request's head and
+    `pull_request` its address.
     """
 
     kind: RepoType
-    round: int
+    round: int | None
     repo: str
     url: str
     commit: str | None = None
     changed: bool = True
     pull_request: str | None = None
+
+    def order(self) -> tuple[float, str]:
+        """Return a key that sorts by round, the dataset before the model, the final student last."""
+        return math.inf if self.round is None else self.round, self.kind
 
 
 def write_folders(
@@ -34,7 +40,7 @@ def write_folders(
     namespace: str = "local",
     options: PushOptions | None = None,
 ) -> list[Published]:
-    """Write each round's repositories as `to/datasets/NAMESPACE/NAME` and `to/models/NAMESPACE/NAME`.
+    """Write all repositories of a run as `to/datasets/NAMESPACE/NAME` and `to/models/NAMESPACE/NAME`.
 
     `load_dataset(FOLDER)` and `from_pretrained(FOLDER)` read them. Each folder appears whole, in place of
     an earlier one.
@@ -51,4 +57,5 @@ def write_folders(
             repositories.write(repository, temporary, commit)
         return Published(repository.type, repository.round, repository.id, str(folder)), None
 
-    return [each for number in repositories.rounds() for each in repositories.walk(number, visit)]
+    kept = once(visit)
+    return [each for number in repositories.parts() for each in repositories.walk(number, kept)]

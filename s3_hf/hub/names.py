@@ -25,10 +25,13 @@ RepoType = Literal["dataset", "model"]
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """The dataset or model repository of a round; `id` is `NAMESPACE/NAME`."""
+    """The dataset or model repository of a round, or that of the final student, whose round is None.
+
+    `id` is `NAMESPACE/NAME`.
+    """
 
     type: RepoType
-    round: int
+    round: int | None
     id: str
 
     def folder(self, to: Path) -> Path:
@@ -42,7 +45,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class RunNames:
-    """The names of a run's repositories: `s3-imdb-round2` and `s3-imdb-round2-distilbert-base-uncased`.
+    """The names of a run's repositories: `s3-imdb-round2`, `s3-imdb-round2-distilbert-base-uncased` and `s3-imdb`.
 
     They begin with `head`, which is STRATEGY-TASK unless the user chose a name. The longest is cut to `LONGEST`
     characters, at the end of the student and then of the head.
@@ -76,6 +79,10 @@ class RunNames:
     def model(self, number: int) -> Repository:
         """Return the model repository of round `number`."""
         return Repository("model", number, self._id(f"-round{number}-{self.student}"))
+
+    def final(self) -> Repository:
+        """Return the model repository of the final student."""
+        return Repository("model", None, self._id(""))
 
     def collection(self) -> str:
         """Return the title of the collection of the repositories."""

@@ -15,7 +15,7 @@ from s3_hf.hub.folders import write_folders
 from s3_hf.hub.names import Repository, RepoType
 from s3_hf.hub.push import replaceable
 from s3_hf.hub.remote import Changes, Remote
-from s3_hf.hub.repositories import PushOptions, RunRepositories
+from s3_hf.hub.repositories import PushOptions, RunRepositories, once
 from s3_hf.hub.secrets import without_login
 from s3_hf.hub.telling import doing
 from s3_hf.hub.transport import hub_errors, persistently, secrets_of
@@ -28,11 +28,13 @@ logger = logging.getLogger(__name__)
 class PushPreview:
     """What a push would change in one repository; `new` is true if the Hub does not have it yet.
 
+    `round` is None for the final student.
+
     `new` and `changes` are None where there was no token to compare with the Hub.
     """
 
     kind: RepoType
-    round: int
+    round: int | None
     repo: str
     folder: str
     new: bool | None = None
@@ -76,10 +78,11 @@ def preview_push(
                 remote = Remote(api, repository.type, repository.id, replaceable(run, options))
                 return _compared(remote, repository.round, folder)
 
-        return [each for number in repositories.rounds() for each in repositories.walk(number, visit)]
+        kept = once(visit)
+        return [each for number in repositories.parts() for each in repositories.walk(number, kept)]
 
 
-def _compared(remote: Remote, number: int, folder: Path) -> tuple[PushPreview, str | None]:
+def _compared(remote: Remote, number: int | None, folder: Path) -> tuple[PushPreview, str | None]:
     """Return what a push of the folder would change, and the repository's head if that would stay."""
     api, repo, kind = remote.api, remote.repo, remote.kind
     try:

@@ -19,7 +19,7 @@ from s3_hf.hub.account import account_for, connected
 from s3_hf.hub.folders import Published
 from s3_hf.hub.names import Repository, RunNames, collection_description
 from s3_hf.hub.remote import Remote
-from s3_hf.hub.repositories import PushOptions, RunRepositories
+from s3_hf.hub.repositories import PushOptions, RunRepositories, Visit, once
 from s3_hf.hub.secrets import without_login
 from s3_hf.hub.telling import doing, size_text
 from s3_hf.hub.transport import hub_errors, persistently, secrets_of
@@ -36,10 +36,11 @@ def push_run(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> list[Published]:
-    """Push every round's dataset and model to the Hub, each in one commit, and link them to each other.
+    """Push the final student and every round's dataset and model to the Hub, each in one commit, and link them.
 
-    Pushing again makes no commit where nothing changed, and finishes what an interrupted push began. Rounds
-    go from the last to the first, so that `new_version` never names a model that is not there. Each step is logged.
+    Pushing again makes no commit where nothing changed, and finishes what an interrupted push began. The final
+    student comes first and round 0 last, so that `new_version` never names a model that is not there. Each step is
+    logged.
 
     Args:
         run: the run; rounds that are not complete are left out.
@@ -58,8 +59,9 @@ def push_run(
         account = account_for(api, namespace, foreign=options.create_pr)
         repositories = RunRepositories.checked(run, account.namespace, options, secrets_of(api, run.config))
         hub = _Hub(api, repositories, options, account.user)
-        check_owners(api, run, repositories.names, options, hub.repositories.rounds())
-        published = [each for number in reversed(hub.repositories.rounds()) for each in hub.push_round(number)]
+        parts, visit = hub.repositories.parts(), once(hub.push)
+        check_owners(api, run, repositories.names, options, parts)
+        published = [each for number in reversed(parts) for each in hub.push_round(number, visit)]
         if not options.create_pr:
             hub.collect(published)
     return published[::-1]
@@ -74,17 +76,19 @@ def check_push(run: RunDir, namespace: str | None, options: PushOptions | None =
     options, api = options or PushOptions(), connected()
     with hub_errors(api):
         owner = account_for(api, namespace, foreign=options.create_pr).namespace
-        check_owners(api, run, RunNames.of(run, owner, options.name), options, range(run.config.rounds + 1))
+        rounds = range(run.config.rounds + 1)
+        parts = [*rounds, *([None] if run.config.gold_stage != "none" and run.facts["llm"] else [])]
+        check_owners(api, run, RunNames.of(run, owner, options.name), options, parts)
 
 
-def check_owners(api: HfApi, run: RunDir, names: RunNames, options: PushOptions, rounds: Iterable[int]) -> None:
-    """Return if the repositories of these rounds are new, or this run's.
+def check_owners(api: HfApi, run: RunDir, names: RunNames, options: PushOptions, parts: Iterable[int | None]) -> None:
+    """Return if the repositories of these rounds, and for None that of the final student, are new, or this run's.
 
     Raises:
         HubError: one is another run's.
     """
-    for number in rounds:
-        for each in (names.dataset(number), names.model(number)):
+    for number in parts:
+        for each in (names.final(),) if number is None else (names.dataset(number), names.model(number)):
             remote = Remote(api, each.type, each.id, replaceable(run, options))
             persistently(remote.check_owner, api)
 
@@ -115,13 +119,17 @@ class _Hub:
     options: PushOptions
     user: str
 
-    def push_round(self, number: int) -> list[Published]:
-        """Push the dataset, then the model that names its commit, then record both; return the model first."""
-        pushed = self.repositories.walk(number, self._push)[::-1]
+    def push_round(self, number: int | None, visit: Visit[Published]) -> list[Published]:
+        """Push the dataset, then the model that names its commit, then record both; return the model first.
+
+        For None that is the final student.
+        """
+        pushed = self.repositories.walk(number, visit)[::-1]
         if self.options.create_pr:
             return pushed
         proof = {each.kind: {"repo": each.repo, "commit": each.commit, "url": each.url} for each in reversed(pushed)}
-        target = self.repositories.run.round(number).published
+        run = self.repositories.run
+        target = run.final.published if number is None else run.round(number).published
         if not target.exists() or read_json(target) != proof:
             write_json(target, proof)
         return pushed
@@ -129,7 +137,7 @@ class _Hub:
     def collect(self, published: Sequence[Published]) -> None:
         """Link the repositories in one collection; a Hub without collections only costs a warning."""
         try:
-            self._collect(sorted(published, key=lambda each: (each.round, each.kind)))
+            self._collect(sorted(published, key=Published.order))
         except HfHubHTTPError as error:
             status = error.response.status_code
             logger.warning("no collection links the repositories: the Hub answered %s", status)
@@ -151,7 +159,7 @@ class _Hub:
                 add = partial(self.api.add_collection_item, collection.slug, each.repo, each.kind, exists_ok=True)
                 persistently(add, self.api)
 
-    def _push(self, repository: Repository, dataset_commit: str | None) -> tuple[Published, str]:
+    def push(self, repository: Repository, dataset_commit: str | None) -> tuple[Published, str]:
         """Create the repository unless it exists, and commit its files; return it and its head."""
         repo, kind, api = repository.id, repository.type, self.api
         temporary = Path(tempfile.gettempdir())
@@ -166,7 +174,8 @@ class _Hub:
                     private = self.options.private or None
                     persistently(partial(api.create_repo, repo, repo_type=kind, private=private, exist_ok=True), api)
                 remote = Remote(api, kind, repo, replaceable(self.repositories.run, self.options))
-                message = f"Round {repository.round}, made with s3-hf"
+                part = "Final student" if repository.round is None else f"Round {repository.round}"
+                message = f"{part}, made with s3-hf"
                 done = persistently(partial(self._commit, remote, folder, message), api)
         changed, url = done.before != done.after, repository.url(api.endpoint)
         return Published(kind, repository.round, repo, url, done.after, changed, done.pull_request), done.after

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import get_token
 
@@ -16,13 +16,17 @@ from s3_hf.hub.audit import MAX_COPIES, Audit, audit
 from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_rows, write_texts
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, round_reports, run_facts, training_facts
 from s3_hf.hub.names import Repository, RunNames
+from s3_hf.hub.privacy import without_paths
 from s3_hf.hub.secrets import Secrets
 from s3_hf.hub.telling import doing
-from s3_hf.store import NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
+from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_weights
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Visit = Callable[[Repository, str | None], tuple[T, str | None]]
+"""Takes a repository and the commit of its dataset, which is None for a dataset itself and where it is not on a Hub;
+returns a result and the repository's commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,9 @@ class RunRepositories:
                 "run it until the first round is complete"
             )
         for each in rounds:
-            _check_model(run, each)
+            _check_place(run, each.data)
+            _check_model(run, each.model)
+        _check_model(run, run.final.model)
         with doing("comparing the rows with the gold data"):
             audited = audit(run, run.union(rounds[-1].number))
         for each in rounds:
@@ -82,18 +88,20 @@ class RunRepositories:
             )
         return cls(run, names, options.license, audited, secrets or Secrets.of(run.config, get_token()))
 
-    def rounds(self) -> list[int]:
-        """Return the numbers of the rounds whose rows are complete."""
-        return [each.number for each in self.run.rounds()]
+    def parts(self) -> list[int | None]:
+        """Return the numbers of the rounds whose rows are complete, then None if there is a final student."""
+        final = [None] if self._final() else []
+        return [*(each.number for each in self.run.rounds()), *final]
 
-    def walk(self, number: int, visit: Callable[[Repository, str | None], tuple[T, str | None]]) -> list[T]:
+    def walk(self, number: int | None, visit: Visit[T]) -> list[T]:
         """Visit the repositories of a round, its dataset before its model, and return what the visits returned.
 
-        Args:
-            number: the round.
-            visit: takes a repository and the commit of the round's dataset, which is None for the dataset itself
-                and where it is not on a Hub; returns a result and the repository's commit.
+        For None that is the final student, after the dataset of its round, whose result is left out: `once` keeps the
+        dataset from being visited again with its round.
         """
+        if number is None:
+            final, dataset = self.names.final(), self.names.dataset(self.run.final.chosen().round)
+            return [visit(final, visit(dataset, None)[1])[0]]
         dataset = self.names.dataset(number)
         result, commit = visit(dataset, None)
         model = self._model(number)
@@ -105,6 +113,9 @@ class RunRepositories:
         Raises:
             HubError: a file must not be published.
         """
+        if repository.round is None:
+            self._write_final(folder, dataset_commit)
+            return
         run, number = self.run, repository.round
         rows, record = run.union(number), provenance(run, number)
         facts = run_facts(run, number, rows, self.license)
@@ -117,12 +128,35 @@ class RunRepositories:
             write_texts(folder, dataset_card(data), record, self.secrets)
             return
         copy_model(run.round(number).model, folder)
-        dataset, later = self.names.dataset(number).id, self._model(number + 1)
+        dataset, later = self.names.dataset(number).id, self._final() or self._model(number + 1)
         training = training_facts(run, number)
         card = model_facts(facts, repository.id, dataset, rows, training)
         card = replace(card, revision=dataset_commit, new_version=later.id if later else None)
         trained_on = {"dataset": {"repo": dataset, "revision": dataset_commit}, "training": training}
         write_texts(folder, model_card(card), record | trained_on, self.secrets)
+
+    def _write_final(self, folder: Path, dataset_commit: str | None) -> None:
+        """Write the model, the card and the record of the final student to the new `folder`."""
+        run, final = self.run, self.run.final.result()
+        assert final is not None
+        number, verdict = final.choice.round, run.final.outcome()
+        rows, dataset = run.union(number), self.names.dataset(number).id
+        copy_model(final.model_dir, folder)
+        training: dict[str, Any] = without_paths(asdict(final.training))
+        card = model_facts(run_facts(run, number, rows, self.license), self.names.final().id, dataset, rows, training)
+        card = replace(card, revision=dataset_commit, final=final, verdict=verdict)
+        record = provenance(run, number) | {
+            "dataset": {"repo": dataset, "revision": dataset_commit},
+            "training": training,
+            "final": asdict(final.facts) | {"choice": asdict(final.choice)},
+            "verdict": asdict(verdict) if verdict else None,
+        }
+        write_texts(folder, model_card(card), record, self.secrets)
+
+    def _final(self) -> Repository | None:
+        """Return the repository of the final student if it is scored and has its weights, else None."""
+        final = self.run.final
+        return self.names.final() if final.complete and has_weights(final.model) else None
 
     def _model(self, number: int) -> Repository | None:
         """Return the model repository of a round whose student is scored and has its weights, else None."""
@@ -132,20 +166,40 @@ class RunRepositories:
         return None
 
 
-def _check_model(run: RunDir, folder: RoundDir) -> None:
-    """Return if the rows and the model of a round may be published; warn of files that will be left out.
+def once(visit: Visit[T]) -> Visit[T]:
+    """Return a visit that remembers what it returned for a repository, and does not visit it again."""
+    visited: dict[Repository, tuple[T, str | None]] = {}
+
+    def remembering(repository: Repository, commit: str | None) -> tuple[T, str | None]:
+        if repository not in visited:
+            visited[repository] = visit(repository, commit)
+        return visited[repository]
+
+    return remembering
+
+
+def _check_place(run: RunDir, path: Path) -> None:
+    """Return if the rows or the model at `path` are no link.
 
     Raises:
-        HubError: the weights are damaged, or the rows or the model are links.
+        HubError: they are.
     """
-    for path in (folder.data, folder.model):
-        if path.exists() and path.resolve() != run.path.resolve() / path.relative_to(run.path):
-            raise HubError(
-                f"{str(path)!r} must stand in the run directory to be published, found a link to "
-                f"{str(path.resolve())!r}; put a copy in its place"
-            )
-    if not has_weights(folder.model):
+    if path.exists() and path.resolve() != run.path.resolve() / path.relative_to(run.path):
+        raise HubError(
+            f"{str(path)!r} must stand in the run directory to be published, found a link to "
+            f"{str(path.resolve())!r}; put a copy in its place"
+        )
+
+
+def _check_model(run: RunDir, model: Path) -> None:
+    """Return if a model may be published; warn of files that will be left out.
+
+    Raises:
+        HubError: the weights are damaged, or the model is a link.
+    """
+    _check_place(run, model)
+    if not has_weights(model):
         return
-    check_weights(folder.model)
-    if stray := ", ".join(map(repr, stray_files(folder.model))):
-        logger.warning("left out of what is published, since s3-hf did not write it in %s: %s", folder.model, stray)
+    check_weights(model)
+    if stray := ", ".join(map(repr, stray_files(model))):
+        logger.warning("left out of what is published, since s3-hf did not write it in %s: %s", model, stray)

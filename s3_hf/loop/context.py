@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError
+from s3_hf.judging import check_judge
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.launch import Launch
-from s3_hf.store import RoundResult, RunDir, Stage, create_run
+from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.task import Task, task_of
 
@@ -45,6 +46,9 @@ class Observer:
         how many rows there will be.
         """
 
+    def judging(self, sentence: str) -> None:
+        """It is decided whether labels are judged; `sentence` has what was found and what is done."""
+
     def trial(self, done: int, total: int) -> None:
         """`done` of `total` trials of the search for training settings are finished."""
 
@@ -53,6 +57,12 @@ class Observer:
 
     def scored(self, result: RoundResult) -> None:
         """A round is finished."""
+
+    def final(self, what: str) -> None:
+        """After the rounds, the training of a student begins; `what` says what it learns."""
+
+    def final_scored(self, result: FinalResult) -> None:
+        """The final student is trained and scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,7 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
             f"the context {task.columns.context!r}; use another strategy"
         )
+    check_judge(config, task, trains=trains)
     if trains:
         _check_training(config, addresses, task)
     return task

@@ -8,6 +8,8 @@ days.
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,14 +24,18 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The role of this process; `first` is True in the first process of a launch, and in one without a launch."""
+    """The role of this process; `first` is True in the first process of a launch, and in one without a launch.
+
+    `processes` train together.
+    """
 
     first: bool
+    processes: int = 1
 
     @classmethod
     def current(cls) -> Launch:
         """Return the role of the calling process."""
-        return cls(first_process())
+        return cls(first_process(), int(os.environ.get("WORLD_SIZE", "1")))
 
     @contextlib.contextmanager
     def opening(self, run_dir: Path) -> Iterator[None]:
@@ -57,6 +63,22 @@ class Launch:
             work()
         else:
             _wait_for(*proofs)
+
+    def remove(self, *folders: Path) -> None:
+        """Remove folders, in the first process; those that are not there are no error."""
+        for folder in folders if self.first else ():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def together(self, work: Callable[[], object]) -> None:
+        """Do work in the first process, once all have come here; the others wait until it is done."""
+        if self.processes > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+        if self.first:
+            work()
+        if self.processes > 1:
+            PartialState().wait_for_everyone()
 
     @contextlib.contextmanager
     def replacing(self, path: Path) -> Iterator[Path]:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from s3_hf.errors import S3Error
 from s3_hf.journal import read_usage
 from s3_hf.records import Usage
-from s3_hf.store import JOURNAL, RoundDir, RoundResult, RunDir, SynthesisFacts, open_run
+from s3_hf.store import (
+    JOURNAL,
+    FinalResult,
+    RoundDir,
+    RoundResult,
+    RunDir,
+    SynthesisFacts,
+    Verdict,
+    best_round,
+    open_run,
+)
 
 if TYPE_CHECKING:
     from s3_hf.hub import Published
@@ -23,11 +33,20 @@ class RunResult:
         path: folder of the run.
         rounds: everything measured in each round.
         push_error: why the last push of `push_to` failed; None if it did not.
+        final: the student that the gold stage trained; None without one.
+        verdict: what the synthetic rows add to the gold rows; None with `verdict: false`.
     """
 
     path: Path
     rounds: tuple[RoundResult, ...]
     push_error: S3Error | None = None
+    final: FinalResult | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def best(self) -> RoundResult:
+        """The round with the best score on the selection rows, the earlier one of equals."""
+        return best_round(self.rounds)
 
     def push(
         self,
@@ -63,6 +82,9 @@ class RunStatus:
         next: the round to continue with; None if there is none.
         usage: requests, tokens and cost that were paid for.
         shared: True if `usage` is that of several runs that share a journal.
+        finishing: True if the rounds are done, and the final student or the verdict is not.
+        final: the student that the gold stage trained; None without one.
+        verdict: what the synthetic rows add to the gold rows; None without one.
     """
 
     rounds: tuple[RoundResult, ...]
@@ -70,6 +92,9 @@ class RunStatus:
     next: RoundDir | None
     usage: Usage
     shared: bool
+    finishing: bool = False
+    final: FinalResult | None = None
+    verdict: Verdict | None = None
 
 
 def status_of(run: RunDir) -> RunStatus:
@@ -83,4 +108,16 @@ def status_of(run: RunDir) -> RunStatus:
     unfinished = run.round(len(rounds))
     more = len(rounds) <= run.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
     spent = read_usage(run.journal) if run.journal.exists() else sum((each.usage for each in synthesized), Usage())
-    return RunStatus(rounds, synthesized, unfinished if more else None, spent, (run.path / JOURNAL).is_symlink())
+    folder, wants = run.final, run.config.gold_stage != "none"
+    final, verdict = folder.result(), folder.outcome()
+    done = (final is not None or not wants) and (verdict is not None or not run.config.verdict)
+    return RunStatus(
+        rounds,
+        synthesized,
+        unfinished if more else None,
+        spent,
+        (run.path / JOURNAL).is_symlink(),
+        folder.path.exists() and not done and not more,
+        final,
+        verdict,
+    )

@@ -10,10 +10,13 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.hub import PushOptions, check_access, check_push
 from s3_hf.loop.context import Observer, RunContext, Services, opened
+from s3_hf.loop.deciding import judge_of
+from s3_hf.loop.final import has_gold_stage, train_final
 from s3_hf.loop.results import RunResult
 from s3_hf.loop.scoring import score_student
 from s3_hf.loop.synthesis import synthesize_rows
 from s3_hf.loop.training import train_student
+from s3_hf.loop.verdict import give_verdict
 from s3_hf.store import SELECTION, RoundDir, RoundResult
 
 logger = logging.getLogger(__name__)
@@ -56,7 +59,10 @@ def run(
             context.observer.scored(result)
             if push_to is not None:
                 push_error = _publish(context, push_to, push_options)
-        return RunResult(context.run.path, tuple(results), push_error)
+        if _finish(context, results) and push_to is not None:
+            push_error = _publish(context, push_to, push_options)
+        final = context.run.final
+        return RunResult(context.run.path, tuple(results), push_error, final.result(), final.outcome())
 
 
 def synthesize(
@@ -65,7 +71,7 @@ def synthesize(
     services: Services | None = None,
     observer: Observer | None = None,
 ) -> RoundDir:
-    """Make the rows of round 0, train no student, and return the round's folder.
+    """Make the rows of round 0, train no student, and return the round's folder; labels are not judged.
 
     Arguments and errors are those of `run`.
     """
@@ -99,12 +105,25 @@ def has_converged(results: Sequence[RoundResult], metric: str, patience: int | N
 def _run_round(context: RunContext, number: int) -> RoundResult | None:
     """Run the stages of a round that have no proof yet; return None if no row of it passed the checks."""
     folder = context.run.round(number)
-    synthesize_rows(context, folder)
+    synthesize_rows(context, folder, judge_of(context, folder))
     if folder.empty.exists():
         return None
     train_student(context, folder)
     score_student(context, folder)
     return context.run.result(number)
+
+
+def _finish(context: RunContext, results: Sequence[RoundResult]) -> bool:
+    """Train the final student and give the verdict, as the settings say; return whether there is one of them."""
+    trains, judges = has_gold_stage(context), context.config.verdict and context.strategy.asks_llm
+    if trains:
+        train_final(context, results)
+        if result := context.run.final.result():
+            context.observer.final_scored(result)
+    if judges:
+        give_verdict(context, results)
+    context.launch.remove(context.run.final.path / "checkpoints")
+    return trains or judges
 
 
 def _publish(context: RunContext, namespace: str, options: PushOptions | None) -> S3Error | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import StudentError
@@ -51,19 +52,36 @@ def scored_rows(task: Task) -> dict[str, Dataset]:
 def _write(context: RunContext, folder: RoundDir, predictions: Mapping[str, Sequence[Prediction]]) -> None:
     from s3_hf.scoring import mistakes, score
 
-    columns = context.task.columns
-    learned = columns.label or columns.answers
-    writer = RowWriter(folder.predictions, _features(context.task))
-    scores = {}
-    for role, rows in scored_rows(context.task).items():
-        references = rows[learned][:]
-        for prediction, reference in zip(predictions[role], references, strict=True):
-            label = reference if columns.label else reference["text"]
-            writer.write({"role": role, "label": label, **asdict(prediction)})
-        scores[role] = score(columns, [each.value for each in predictions[role]], references)
-    writer.commit()
+    columns, rows = context.task.columns, scored_rows(context.task)
+    write_predictions(folder.predictions, context.task, rows, predictions)
+    scores = {
+        role: score(columns, [each.value for each in predictions[role]], rows[role][columns.target][:])
+        for role in rows
+    }
     wrong = mistakes(context.task.mined, predictions[MINED], columns, context.config.mistake_f1)
     write_json(folder.metrics, asdict(ScoringFacts(scores, len(wrong))))
+
+
+def write_predictions(
+    path: Path, task: Task, rows: Mapping[str, Dataset], predictions: Mapping[str, Sequence[Prediction]]
+) -> None:
+    """Write a Parquet file with `role`, `id`, `label`, `value` and `scores` of each prediction.
+
+    Args:
+        path: where it appears when it is complete.
+        task: the task.
+        rows: gold rows by role.
+        predictions: a prediction for each row, in the same order.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    columns, writer = task.columns, RowWriter(path, _features(task))
+    for role, each in rows.items():
+        for prediction, reference in zip(predictions[role], each[columns.target][:], strict=True):
+            label = reference if columns.label else reference["text"]
+            writer.write({"role": role, "label": label, **asdict(prediction)})
+    writer.commit()
 
 
 def _features(task: Task) -> Any:

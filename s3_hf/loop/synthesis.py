@@ -6,23 +6,29 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
+from s3_hf.judging import GoldJudge
 from s3_hf.llm import Client, ClientStatus
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.context import Addresses, RunContext
+from s3_hf.loop.judging import Judging
 from s3_hf.loop.progen import rows_to_show
-from s3_hf.records import Example, Feedback
+from s3_hf.records import LABEL_P, Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
 from s3_hf.synthesis import Checks, Generate, Synthesizer, Tally
 from s3_hf.task import Task, existing_examples
 from s3_hf.texts import digests
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +41,11 @@ WINDOW = 4
 """
 
 
-def synthesize_rows(context: RunContext, folder: RoundDir) -> None:
+def synthesize_rows(context: RunContext, folder: RoundDir, judge: GoldJudge | None = None) -> None:
     """Leave the round's rows in `folder.data`; `folder.partial` has those made before a stop.
 
-    A round after the seed whose rows were all rejected leaves `folder.empty` only.
+    A round after the seed whose rows were all rejected leaves `folder.empty` only. Labels are judged by `judge`; None
+    judges none.
 
     Raises:
         SynthesisError: no row of the seed passed the checks.
@@ -47,7 +54,18 @@ def synthesize_rows(context: RunContext, folder: RoundDir) -> None:
     if folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
         return
     context.observer.stage(folder.number, Stage.SYNTHESIZE)
-    context.launch.alone(lambda: _make(context, folder), folder.facts, folder.empty)
+    context.launch.alone(lambda: _make(context, folder, judge), folder.facts, folder.empty)
+
+
+def write_trial(context: RunContext, folder: RoundDir, path: Path) -> None:
+    """Write the rows that the round would have without a judge to the Parquet file `path`; there may be none.
+
+    Raises:
+        S3Error: as `synthesize_rows`.
+    """
+    rows = _Rows(context.task, folder, path, judged=False)
+    _collected(context, folder, rows, None)
+    rows.commit(empty=True)
 
 
 def client_of(
@@ -80,9 +98,9 @@ def checks_of(task: Task, seen: set[int]) -> Checks:
 class _Rows:
     """Writes the rows of one round as they arrive and counts their labels and origins."""
 
-    def __init__(self, task: Task, folder: RoundDir) -> None:
+    def __init__(self, task: Task, folder: RoundDir, path: Path, *, judged: bool) -> None:
         self._task, self._folder = task, folder
-        self._writer = RowWriter(folder.data, task.features)
+        self._writer = RowWriter(path, _features(task, judged=judged))
         self.labels: Counter[str] = Counter(dict.fromkeys(task.label_names, 0))
         self.origins: Counter[str] = Counter()
 
@@ -104,25 +122,24 @@ class _Rows:
         else:
             self._writer.discard()
 
-    def commit(self) -> None:
-        if self.count:
+    def commit(self, *, empty: bool = False) -> None:
+        if self.count or empty:
             self._writer.commit()
             self._folder.partial.unlink(missing_ok=True)
         else:
             self._writer.discard()
 
 
-def _make(context: RunContext, folder: RoundDir) -> None:
+def _features(task: Task, *, judged: bool) -> Features:
+    from datasets import Features, Value
+
+    return Features({**task.features, LABEL_P: Value("float32")}) if judged else task.features
+
+
+def _make(context: RunContext, folder: RoundDir, judge: GoldJudge | None) -> None:
     began = time.monotonic()
-    if not folder.number and context.config.add_data:
-        for _ in _added(context, 1):  # read to the end, so that a fault in them is found before the seed is paid for
-            pass
-    rows = _Rows(context.task, folder)
-    try:
-        synthesizer = run_coroutine(_collect(context, folder.number, rows))
-    except (S3Error, KeyboardInterrupt) as error:
-        rows.stop(error)
-        raise
+    rows = _Rows(context.task, folder, folder.data, judged=judge is not None)
+    synthesizer = _collected(context, folder, rows, judge)
     rows.commit()
     if not rows.count and not folder.number:
         raise SynthesisError("round 0 must add rows, found none that passed the checks; try another LLM")
@@ -148,7 +165,20 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
     )
 
 
-async def _collect(context: RunContext, number: int, rows: _Rows) -> Synthesizer:
+def _collected(context: RunContext, folder: RoundDir, rows: _Rows, judge: GoldJudge | None) -> Synthesizer:
+    """Add each example of the round to `rows`; a stop keeps those so far in `folder.partial`."""
+    if not folder.number and context.config.add_data:
+        for _ in _added(context, 1):  # read to the end, so that a fault in them is found before the seed is paid for
+            pass
+    try:
+        with Judging.opened(context, judge) as judging:
+            return run_coroutine(_collect(context, folder.number, rows, judging))
+    except (S3Error, KeyboardInterrupt) as error:
+        rows.stop(error)
+        raise
+
+
+async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judging) -> Synthesizer:
     """Add each example of the round to `rows`; the journal is open for this time."""
     config, observer = context.config, context.observer
     tally, wanted = Tally(), None
@@ -162,7 +192,9 @@ async def _collect(context: RunContext, number: int, rows: _Rows) -> Synthesizer
     with Journal(context.run.journal, config.written_by() if context.strategy.asks_llm else None) as journal:
         async with client_of(config, context.addresses, journal, show) as client:
             synthesizer = _synthesizer(context, number, client.generate, tally)
-            examples, wanted = _examples(context, synthesizer, number)
+            synthesizer.judge = judging.judgement if judging.judge else None
+            synthesizer.embed = judging.vector if judging.encoder else None
+            examples, wanted = _examples(context, synthesizer, number, judging)
             try:
                 async for example in examples:
                     rows.add(example)
@@ -204,15 +236,18 @@ def _seen(context: RunContext, number: int) -> set[int]:
     return set().union(*(context.task.row_digests(rows) for rows in earlier))
 
 
-def _examples(context: RunContext, synthesizer: Synthesizer, number: int) -> tuple[AsyncIterator[Example], int | None]:
+def _examples(
+    context: RunContext, synthesizer: Synthesizer, number: int, judging: Judging
+) -> tuple[AsyncIterator[Example], int | None]:
     """Return the examples of a round as they come, and how many are wanted, None if the method decides."""
     config, strategy = context.config, context.strategy
     if number == 0:
         if config.seed_data:
-            return _stream(_existing(context, _files(context, config.seed_data, 0), 0)), None
+            given = _existing(context, _files(context, config.seed_data, 0), 0)
+            return judging.existing(given, synthesizer.tally), None
         return strategy.seed(synthesizer, config.seed_size), config.seed_size
     if number == 1 and config.add_data:
-        return _stream(_added(context, number)), None
+        return judging.existing(_added(context, number), synthesizer.tally), None
     feedback = _feedback(context, number)
     source = len(feedback.mistakes) * config.synthesis.per_error
     size = config.size_of_round(number)
@@ -259,8 +294,3 @@ def _files(context: RunContext, source: str, number: int) -> list[str]:
         wanted = "added rows to its seed" if number else "a seed"
         raise TaskError(f"given run {source!r} must have {wanted}, found {len(rounds)} rounds; name another one")
     return [str(each.data) for each in chosen]
-
-
-async def _stream(examples: Iterable[Example]) -> AsyncIterator[Example]:
-    for example in examples:
-        yield example

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from typing import TYPE_CHECKING
 
 from s3_hf.files import read_json, storage_errors, write_json
+from s3_hf.judging import loss_weight
 from s3_hf.loop.context import RunContext, training_job
+from s3_hf.loop.seeds import train_seeds
+from s3_hf.records import LABEL_P
 from s3_hf.store import RoundDir, Stage, damaged
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from s3_hf.training import TrainingJob
 
 
@@ -31,13 +35,23 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     job = training_job(context.config, context.task, context.addresses, rows)
     if context.config.training.watch:
         job = dataclasses.replace(job, watched={"train": rows, "test": context.task.test})
-    job = _tuned(context, job)
+    job = dataclasses.replace(_tuned(context, job), weights=loss_weights(context, rows))
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+    if context.config.training.seeds > 1:
+        train_seeds(context, job, folder)
+        return
+    context.launch.remove(work)  # of a run that was killed
     with context.launch.replacing(folder.model) as target:
         fit(job, target, work, context.observer.step)
-    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+    context.launch.remove(work)
+
+
+def loss_weights(context: RunContext, rows: Dataset) -> list[float] | None:
+    """Return the weight of each row in the loss where the run weighs rows by the probability of their labels."""
+    if context.config.judge_action != "weight" or LABEL_P not in rows.column_names:
+        return None
+    return [loss_weight(p) for p in rows[LABEL_P][:]]
 
 
 def _tuned(context: RunContext, job: TrainingJob) -> TrainingJob:

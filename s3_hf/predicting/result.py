@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ResultKind = Literal["label", "answer"]
@@ -12,9 +13,15 @@ ResultKind = Literal["label", "answer"]
 class Result:
     """The most probable label of a text, or the answer to a question.
 
-    `value` is the label's name, or the answer's text; `score` is its probability, from 0 to 1.
+    `value` is the label's name, or the answer's text; `score` is its probability, from 0 to 1. An empty label, or an
+    empty answer, is none: see `abstaining`.
     """
 
     kind: ResultKind
     value: str
     score: float
+
+
+def abstaining(results: Iterable[Result], least: float) -> list[Result]:
+    """Return the results, with an empty value where the score is below `least`."""
+    return [one if one.score >= least else replace(one, value="") for one in results]

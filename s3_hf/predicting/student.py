@@ -12,6 +12,7 @@ from s3_hf.errors import ConfigError, StudentError
 from s3_hf.files import temporary_folder
 from s3_hf.predicting.result import Result
 from s3_hf.records import Columns
+from s3_hf.store import RunDir, best_round, open_run
 from s3_hf.training import load_student, predict_with
 
 
@@ -19,7 +20,7 @@ class Student:
     """A student from a folder or the Hub; its config decides whether it classifies texts or pairs, or finds answers.
 
     Args:
-        name: folder or Hub id.
+        name: folder or Hub id; the folder of a run stands for its final student, else for that of its best round.
 
     Raises:
         StudentError: there is no such model, or it is of another kind.
@@ -27,10 +28,7 @@ class Student:
 
     def __init__(self, name: str) -> None:
         if (Path(name) / "run.yaml").is_file():
-            raise StudentError(
-                f"a model folder was wanted, found the run directory {name!r}; name the model of one of its rounds, "
-                f"such as {str(Path(name) / 'round-0' / 'model')!r}"
-            )
+            name = str(_model_of(open_run(Path(name))))
         self._name = name
         self._model, self._tokenizer = load_student(name)
         self._answers = type(self._model).__name__.endswith("ForQuestionAnswering")
@@ -62,3 +60,16 @@ class Student:
             return [Result("answer", str(one.value), max(one.scores)) for one in predictions]
         names = self._model.config.id2label
         return [Result("label", str(names[one.value]), max(one.scores)) for one in predictions]
+
+
+def _model_of(run: RunDir) -> Path:
+    """Return the folder of a run's final student, or of its best round's.
+
+    Raises:
+        StudentError: no round is finished.
+    """
+    if run.final.complete:
+        return run.final.model
+    if not (rounds := run.results()):
+        raise StudentError(f"a run must have a finished round to predict, found none in {str(run.path)!r}; run it on")
+    return best_round(rounds).model_dir

@@ -15,7 +15,7 @@ from typing import Any, Self
 from s3_hf.config import RunConfig
 from s3_hf.llm import ClientStatus
 from s3_hf.loop import Observer
-from s3_hf.store import MINED, SELECTION, TEST, RoundResult, Stage
+from s3_hf.store import MINED, SELECTION, TEST, FinalResult, RoundResult, Stage
 
 LINE_SECONDS, BAR_SECONDS = 10.0, 0.1
 """Time between two lines, also where nothing happens, and shortest time between two updates of a bar."""
@@ -92,9 +92,16 @@ class Progress(Observer):
 
     def stage(self, number: int, stage: Stage) -> None:
         """Show the number of the round and the name of the stage."""
+        self._begin(f"round {number}: {stage.value}")
+
+    def final(self, what: str) -> None:
+        """Show what the student learns that is trained now."""
+        self._begin(f"final: {what}")
+
+    def _begin(self, title: str) -> None:
         with self._lock:
             self._close_bar()
-            self._title = f"round {number}: {stage.value}"
+            self._title = title
             self._began = self._heard = self._shown = time.monotonic()
             self._count = _Count()
             if self._has_bars:
@@ -109,6 +116,11 @@ class Progress(Observer):
     def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
         """Show the number of rows, answers and tokens per second, repeated requests, and the expected cost."""
         self._show(_Count(done, total, "rows", _answers(status) + self._cost(done, total, status)))
+
+    def judging(self, sentence: str) -> None:
+        """Print whether labels are judged, and why."""
+        self._close_bar()
+        self.line(sentence)
 
     def trial(self, done: int, total: int) -> None:
         """Show the number of trials of the search for training settings."""
@@ -128,6 +140,12 @@ class Progress(Observer):
             )
             + f" ({result.mistakes} mistakes)"
         )
+
+    def final_scored(self, result: FinalResult) -> None:
+        """Print the scores of the final student."""
+        self._close_bar()
+        rows = f"{result.facts.rows:,} synthetic and {result.facts.gold_rows:,} gold rows"
+        self.line(f"final: {rows} ({result.choice.arm}), {_figures(result.scores[TEST].metrics)} on test")
 
     def _show(self, count: _Count) -> None:
         """Keep the count, and show it unless one was shown just before."""

@@ -4,6 +4,8 @@
     round-0/  data.parquet round.json | (tuned.json) model/ | predictions.parquet metrics.json | published.json
     round-1/  (helpful.json) data.parquet round.json | …
     round-2/  empty.json
+    final/    choosing/ choice.json | model/ | predictions.parquet metrics.json | gold/ verdict.json | published.json
+    judging/  folds.json fold-0/model fold-1/model fold-2/model gold.json | (trial.parquet) decision.json
 
 The stage of a round is derived from the proof files that exist (`RoundDir.stage`) and never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so that a kill at any moment leaves each stage either
@@ -16,27 +18,66 @@ from s3_hf.store.facts import (
     TEST,
     RoundResult,
     ScoringFacts,
+    SeedScore,
     SynthesisFacts,
     TrainingFacts,
+    best_round,
     damaged,
     parse_facts,
 )
+from s3_hf.store.final import (
+    AFTER,
+    ARMS,
+    CROSS_FITTED,
+    GOLD,
+    MIXED,
+    SYNTHETIC,
+    Calibration,
+    ChoiceFacts,
+    Difference,
+    FinalDir,
+    FinalFacts,
+    FinalResult,
+    StudentDir,
+    Verdict,
+    VerdictArm,
+)
+from s3_hf.store.judging import JudgingDir, JudgingFacts
 from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
 
 __all__ = [
+    "AFTER",
+    "ARMS",
+    "CROSS_FITTED",
+    "GOLD",
     "JOURNAL",
     "MINED",
+    "MIXED",
     "NO_WEIGHTS",
     "SELECTION",
+    "SYNTHETIC",
     "TEST",
+    "Calibration",
+    "ChoiceFacts",
+    "Difference",
+    "FinalDir",
+    "FinalFacts",
+    "FinalResult",
+    "JudgingDir",
+    "JudgingFacts",
     "RoundDir",
     "RoundResult",
     "RunDir",
     "ScoringFacts",
+    "SeedScore",
     "Stage",
+    "StudentDir",
     "SynthesisFacts",
     "TrainingFacts",
+    "Verdict",
+    "VerdictArm",
+    "best_round",
     "create_run",
     "damaged",
     "has_weights",

@@ -6,9 +6,10 @@ extrapolated, the `selection` rows choose the epoch and decide on convergence, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,12 +61,22 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedScore:
+    """Scores of the student of one seed; `seed` is None for the average of the weights of all seeds."""
+
+    seed: int | None
+    selection: float
+    test: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFacts:
     """How the student of a round was trained; the content of `model/training.json`.
 
     `epochs` has a mapping for each epoch: its number as `epoch`, `train_loss`, each metric on the selection rows and,
     with `training.watch`, on the training and test rows as `train_METRIC` and `test_METRIC`. `steps` is None where an
-    earlier version of this package trained the student.
+    earlier version of this package trained the student. With `training.seeds` above 1, `seeds` has the scores of each
+    seed by the metric, and `kept` is the seed of this student, None for the average of all weights.
     """
 
     student: str
@@ -84,6 +95,14 @@ class TrainingFacts:
     samples_per_second: float = field(compare=False)
     steps: int | None = None
     stride: int | None = None
+    seeds: tuple[SeedScore, ...] = ()
+    kept: int | None = None
+
+    @property
+    def test_spread(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the test scores over the seeds; None with one seed."""
+        scores = [each.test for each in self.seeds if each.seed is not None]
+        return (fmean(scores), stdev(scores)) if len(scores) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +143,14 @@ class RoundResult:
     synthesis: SynthesisFacts = field(repr=False)
     training: TrainingFacts = field(repr=False)
     model_dir: Path
+
+
+def best_round(rounds: Sequence[RoundResult]) -> RoundResult:
+    """Return the round with the best score on the selection rows, the earlier one of equals: the result of a run.
+
+    The metric is the one that chose the epochs.
+    """
+    return max(rounds, key=lambda each: each.scores[SELECTION].metrics[each.training.metric])
 
 
 def read_facts(path: Path, kind: type[Facts]) -> Facts:

@@ -24,6 +24,8 @@ from s3_hf.store.facts import (
     parse_facts,
     read_facts,
 )
+from s3_hf.store.final import FinalDir
+from s3_hf.store.judging import JudgingDir
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,9 +44,10 @@ def has_weights(model: Path) -> bool:
 
 
 class Stage(Enum):
-    """The next stage of a round."""
+    """A stage of a round; `JUDGE`, which trains the students that judge labels, is a part of `SYNTHESIZE`."""
 
     SYNTHESIZE = "synthesize"
+    JUDGE = "judge labels"
     TRAIN = "train"
     SCORE = "score"
     DONE = "done"
@@ -182,9 +185,19 @@ class RunDir:
         """The durable record of completions; may be a link to one that several runs share."""
         return (self.path / JOURNAL).resolve()
 
+    @property
+    def judging(self) -> JudgingDir:
+        """The folder of the students that judge labels; it need not exist yet."""
+        return JudgingDir(self.path / "judging")
+
     def round(self, number: int) -> RoundDir:
         """Return the folder of round `number`; it need not exist yet."""
         return RoundDir(self.path / f"round-{number}", number)
+
+    @property
+    def final(self) -> FinalDir:
+        """The folder of the final student and of the verdict; it need not exist."""
+        return FinalDir(self.path / "final")
 
     def rounds(self) -> list[RoundDir]:
         """Return the rounds whose data is complete, in order."""

@@ -2,13 +2,17 @@
 
 from s3_hf.synthesis.asking import Generate, Tally
 from s3_hf.synthesis.checks import Checks
+from s3_hf.synthesis.choosing import WRONG_LABEL, Embed, Judge
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow
 from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
+    "WRONG_LABEL",
     "Checks",
+    "Embed",
     "Generate",
+    "Judge",
     "Plan",
     "Pool",
     "Rationales",

@@ -104,8 +104,8 @@ async def gather_all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     return results
 
 
-async def gather_answered(awaitables: Iterable[Awaitable[Completion]], *, required: bool) -> list[Completion]:
-    """Return the completions in order, without those of requests that the endpoint refuses.
+async def gather_answered(awaitables: Iterable[Awaitable[T]], *, required: bool) -> list[T]:
+    """Return the results in order, without those of requests that the endpoint refuses.
 
     Raises:
         RequestError: `required` is set and all requests are refused.

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from s3_hf.errors import RequestError, S3Error, SynthesisError
 from s3_hf.records import Example
-from s3_hf.synthesis.asking import Asker, Tally
+from s3_hf.synthesis.asking import Asker, Tally, gather_answered
 from s3_hf.synthesis.checks import Checks
+from s3_hf.synthesis.choosing import WRONG_LABEL, Candidate, Chooser
 from s3_hf.synthesis.composing import Composer, prompt_id
 from s3_hf.synthesis.plan import Plan, Rationales
 
@@ -28,17 +29,7 @@ What waits is a text of each slot, so that memory stays bounded.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A text that passed the checks of one text, and the number of its attempt."""
-
-    text: str
-    attempt: int
-    rationales: tuple[str, ...]
-    model: str
-
-
-Attempt = asyncio.Task[_Candidate | None]
+Attempt = asyncio.Task[list[Candidate] | None]
 
 
 @dataclass
@@ -51,6 +42,7 @@ class SlotFiller:
     composer: Composer
     checks: Checks
     asker: Asker
+    chooser: Chooser
     window: int
     template: str
     rationales: Rationales
@@ -82,12 +74,12 @@ class SlotFiller:
                 del begun[0]
                 if isinstance(attempt.exception(), S3Error):
                     continue
-                if (candidate := attempt.result()) is None:
+                if (candidates := attempt.result()) is None:
                     yield plan, None
-                elif self._accepted(plan, candidate):
+                elif (candidate := self._accepted(plan, candidates)) is not None:
                     yield plan, self._example(plan, candidate)
                 else:
-                    begun.appendleft((plan, self._start(plan, candidate.attempt + 1)))
+                    begun.appendleft((plan, self._start(plan, candidates[0].attempt + 1)))
         finally:
             for attempt in self._running:
                 attempt.cancel()
@@ -123,52 +115,76 @@ class SlotFiller:
             if not (tally.accepted or tally.waiting) and tally.given_up >= HOPELESS:
                 self.stopped = self.stopped or _hopeless(tally)
 
-    async def _attempt(self, plan: Plan, first: int) -> _Candidate | None:
-        """Ask from attempt `first` on until a text passes the checks of one text; None when attempts run out.
+    async def _attempt(self, plan: Plan, first: int) -> list[Candidate] | None:
+        """Ask from attempt `first` on until texts pass the checks of one text; None when attempts run out.
 
         A text that was accepted in an earlier slot is a duplicate for certain; the others are decided in slot order.
         """
-        tally, settings = self.asker.tally, self.composer.planner.settings
+        settings = self.composer.planner.settings
         for attempt in range(first, settings.attempts):
             if self.stopped:
                 raise self.stopped.with_traceback(None)
-            slot = plan.slot if attempt == 0 else f"{plan.slot}~{attempt}"
-            request, drawn = self.composer.example(plan, self.template, slot, self.rationales)
+            asked = (self._candidate(plan, attempt, number) for number in range(settings.candidates))
             try:
-                completion = await self.asker.ask(request)
+                found = await gather_answered(asked, required=True)
             except RequestError:
                 return None
-            if settings.thinking_tokens and completion.finish_reason == "length":
-                tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
-                continue
-            text = self.checks.text_of(completion, self.template, plan)
-            if isinstance(text, str) and not self.checks.seen_before(text, plan):
-                return _Candidate(text, attempt, drawn, completion.model)
-            tally.rejected["duplicate" if isinstance(text, str) else text.reason] += 1
+            if candidates := [each for each in found if each is not None]:
+                return candidates
         return None
 
-    def _accepted(self, plan: Plan, candidate: _Candidate) -> bool:
-        """Count the candidate of the earliest slot as accepted or as a duplicate; return which it is."""
+    async def _candidate(self, plan: Plan, attempt: int, number: int) -> Candidate | None:
+        """Ask for text `number` of an attempt, and return it if it passes the checks of one text and the judge.
+
+        Raises:
+            RequestError: the endpoint refuses the request.
+        """
+        tally, planner = self.asker.tally, self.composer.planner
+        slot = plan.slot + (f"+{number}" if number else "") + (f"~{attempt}" if attempt else "")
+        request, drawn = self.composer.example(plan, self.template, slot, self.rationales)
+        completion = await self.asker.ask(request)
+        if planner.settings.thinking_tokens and completion.finish_reason == "length":
+            tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
+            return None
+        text = self.checks.text_of(completion, self.template, plan)
+        if not isinstance(text, str) or self.checks.seen_before(text, plan):
+            tally.rejected["duplicate" if isinstance(text, str) else text.reason] += 1
+            return None
+        columns = planner.task.example_columns(f"s3-{plan.slot}", text, plan.label, plan.context)
+        candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns)
+        if candidate is None:
+            tally.rejected[WRONG_LABEL] += 1
+        return candidate
+
+    def _accepted(self, plan: Plan, candidates: list[Candidate]) -> Candidate | None:
+        """Count the candidates of the earliest slot, and return the best one; None if all are duplicates."""
         tally = self.asker.tally
         tally.waiting -= 1
-        if self.checks.duplicate(candidate.text, plan):
-            tally.rejected["duplicate"] += 1
-            return False
+        fresh = [each for each in candidates if not self.checks.seen_before(each.text, plan)]
+        for reason, count in (("duplicate", len(candidates) - len(fresh)), ("not chosen", len(fresh) - 1)):
+            if count > 0:
+                tally.rejected[reason] += count
+        if not fresh:
+            return None
+        best = self.chooser.best(plan, fresh)
+        self.checks.duplicate(best.text, plan)  # records it
         tally.accepted += 1
-        return True
+        return best
 
-    def _example(self, plan: Plan, candidate: _Candidate) -> Example:
-        planner = self.composer.planner
+    def _example(self, plan: Plan, candidate: Candidate) -> Example:
+        planner, judgement = self.composer.planner, candidate.judgement
         name = f"s3-{plan.slot}"
+        label = plan.label if judgement is None else judgement.label
         return Example(
             id=name,
-            columns=planner.task.example_columns(name, candidate.text, plan.label, plan.context),
+            columns=planner.task.example_columns(name, candidate.text, label, plan.context),
             origin=plan.origin,
             round=planner.round,
             parent=plan.parent,
             rationales=candidate.rationales,
             model=candidate.model,
             prompt=prompt_id(self.template),
+            label_p=None if judgement is None else judgement.p,
         )
 
 

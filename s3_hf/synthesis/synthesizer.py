@@ -11,6 +11,7 @@ from s3_hf.config import SynthesisConfig
 from s3_hf.records import Example
 from s3_hf.synthesis.asking import Asker, Generate, Tally
 from s3_hf.synthesis.checks import Checks
+from s3_hf.synthesis.choosing import Chooser, Embed, Judge
 from s3_hf.synthesis.composing import Composer, prompt_id
 from s3_hf.synthesis.filling import SlotFiller
 from s3_hf.synthesis.names import collect_names
@@ -39,6 +40,8 @@ class Synthesizer:
         known_rationales: rationales of an earlier round, and those that `rationales` found in this one.
         prompts: templates sent in this round, by `prompt_id`.
         tally: counts of this round, which are up to date at any time.
+        judge: judges the label or answer of a text that passed the checks; None judges none.
+        embed: returns the vector of a text, by which the best of several texts is chosen.
     """
 
     task: Task
@@ -52,6 +55,8 @@ class Synthesizer:
     known_rationales: Rationales = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict, init=False)
     tally: Tally = field(default_factory=Tally)
+    judge: Judge | None = None
+    embed: Embed | None = None
 
     @cached_property
     def planner(self) -> Planner:
@@ -142,6 +147,10 @@ class Synthesizer:
                 yield example
 
     @cached_property
+    def _chooser(self) -> Chooser:
+        return Chooser(self.judge, self.embed, self.settings.candidates)
+
+    @cached_property
     def _asker(self) -> Asker:
         return Asker(self.generate, self.tally)
 
@@ -172,5 +181,5 @@ class Synthesizer:
         self, plans: Iterable[Plan], template: str, rationales: Rationales
     ) -> AsyncIterator[tuple[Plan, Example | None]]:
         self.prompts[prompt_id(template)] = template
-        filler = SlotFiller(self.composer, self.checks, self._asker, self.window, template, rationales)
+        filler = SlotFiller(self.composer, self.checks, self._asker, self._chooser, self.window, template, rationales)
         return filler.fill(plans)

@@ -16,7 +16,7 @@ from datasets.fingerprint import Hasher
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError, did_you_mean, one_line
-from s3_hf.records import PROVENANCE
+from s3_hf.records import OWN_COLUMNS
 from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskConfig, same_words
@@ -115,8 +115,8 @@ def _faults(config: TaskConfig) -> Iterator[str]:
     if config.answers and not config.context:
         yield "'context' must name the column with the text that answers are found in, found None; name it"
     for name in config.gold_features():
-        if name in PROVENANCE:
-            yield f"its columns must not be named {', '.join(PROVENANCE)}, found {name!r}; leave it out or rename it"
+        if name in OWN_COLUMNS:
+            yield f"its columns must not be named {', '.join(OWN_COLUMNS)}, found {name!r}; leave it out or rename it"
     yield from _label_faults(config)
     if config.prompts is None:
         yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"

@@ -4,7 +4,10 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 """
 
 from s3_hf.training.arguments import check_arguments, precision
+from s3_hf.training.averaging import average
+from s3_hf.training.calibration import calibrate, softened, temperature_of
 from s3_hf.training.fit import fit
+from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
 from s3_hf.training.memory import with_smaller_batches
@@ -12,8 +15,11 @@ from s3_hf.training.predict import predict, predict_with
 from s3_hf.training.tuning import check_tuning, tune
 
 __all__ = [
+    "LoadedStudent",
     "OnStep",
     "TrainingJob",
+    "average",
+    "calibrate",
     "check_arguments",
     "check_student",
     "check_tuning",
@@ -23,6 +29,8 @@ __all__ = [
     "precision",
     "predict",
     "predict_with",
+    "softened",
+    "temperature_of",
     "tune",
     "with_smaller_batches",
 ]

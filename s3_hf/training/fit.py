@@ -50,7 +50,7 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
     trainer, head = trainer_of(job, work, tokenizer, batch, model=model)
     if on_step:
         trainer.add_callback(_Progress(on_step))
-    if job.settings.early_stopping:
+    if job.settings.early_stopping and job.selection is not None:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
     watch = Watch(job, head, trainer)
     trainer.add_callback(watch)

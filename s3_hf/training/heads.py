@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from s3_hf.records import Prediction
+from s3_hf.records import Columns, Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,6 +34,10 @@ class Head(Protocol):
     auto_model: ClassVar[Any]
     architecture: ClassVar[str]
     """Ending of the name of its model class."""
+
+    @property
+    def columns(self) -> Columns:
+        """Names of the columns that it reads."""
 
     def encode(self, rows: Dataset, *, targets: bool) -> EncodedRows:
         """Return the rows as inputs, with `targets` also with the labels or answers to learn."""

@@ -1,0 +1,82 @@
+"""What a run found about its labels, and what it does about them, in words and figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from s3_hf.judging.judge import Action
+from s3_hf.judging.reliability import Gain, Reliability, label_reliability
+
+LEAST_ROWS = 60
+"""Fewest gold rows from which `judge: auto` trains students."""
+LEAST_AUC = 0.6
+"""Least AUC, or share of answers found, from which `judge: auto` compares rows with and without judging."""
+
+DOES = {
+    "drop": "such rows are replaced by others",
+    "relabel": "such rows get the label that the students find most probable",
+    "weight": "each row counts in training by the probability of its label",
+}
+"""What each action does about rows whose label is judged wrong."""
+
+
+def agreement_by_origin(
+    origins: Sequence[str], agrees: Sequence[bool], judge: Reliability, labels: int
+) -> dict[str, dict[str, Any]]:
+    """Return for each origin: rows, share on which label and judge agree, estimated share of right labels."""
+    rows, agreeing = Counter(origins), Counter(each for each, good in zip(origins, agrees, strict=True) if good)
+    return {
+        origin: {
+            "rows": count,
+            "agreement": round(agreeing[origin] / count, 4),
+            "reliability": label_reliability(agreeing[origin] / count, judge, labels),
+        }
+        for origin, count in rows.items()
+    }
+
+
+def too_few(rows: int, folds: int) -> str:
+    """Return why `judge: auto` judges nothing with these gold rows."""
+    if folds < 2:
+        return "Labels are not judged: `judge: auto` needs two gold rows of each label, and a label has one."
+    return f"Labels are not judged: `judge: auto` needs {LEAST_ROWS} gold rows, and there are {rows}."
+
+
+def too_weak(judge: Reliability) -> str:
+    """Return why `judge: auto` judges nothing with these students."""
+    return f"Labels are not judged: {_students(judge)}, which is too little to judge by."
+
+
+def as_set(judge: Reliability, action: Action) -> str:
+    """Return what is done with `judge: gold`."""
+    return f"Labels are judged, as `judge: gold` asks: {_students(judge)}; {_wrong(action)}{DOES[action]}."
+
+
+def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> str:
+    """Return what `judge: auto` found and decided.
+
+    Args:
+        judge: reliability of the students.
+        share: share of the rows whose label they find wrong.
+        gained: what the action changes on held-out gold rows.
+        action: what would be done.
+    """
+    found = (
+        f"{_students(judge)}, and disagree with {share:.1%} of the labels; the action {action!r} changes the score on "
+        f"{gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error {100 * gained.error:.1f})"
+    )
+    if gained.helps:
+        return f"Labels are judged: {found}, so {_wrong(action)}{DOES[action]}."
+    return f"Labels are not judged: {found}, which is no clear gain, so all rows stay as they were written."
+
+
+def _students(judge: Reliability) -> str:
+    figure = "find the answers" if judge.auc is None else "are right"
+    auc = "" if judge.auc is None else f" (AUC {judge.auc:.2f})"
+    return f"cross-fitted students {figure} on {judge.accuracy:.1%} of {judge.n:,} gold rows{auc}"
+
+
+def _wrong(action: Action) -> str:
+    return "" if action == "weight" else "where they find a label wrong, "

@@ -1,0 +1,88 @@
+"""Students of the gold rows as judges: is a row's label, or its answer, right?
+
+Each student is trained on all folds of the gold rows but one. A row that was written like a gold row, or about its
+context, is judged by the one student that did not train on that gold row; all other rows by the mean of all students.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from s3_hf.records import Judgement
+
+Row = Mapping[str, Any]
+Judged = Callable[[Sequence[Row]], Sequence[Sequence[float]]]
+"""Returns for each row a student's probability of each label, or in a task with answers one number: the F1 score of
+the student's answer with that of the row."""
+Action = Literal["drop", "relabel", "weight"]
+
+DIGITS = 3
+"""Decimals of a probability, so that the order of computation changes no decision."""
+RIGHT = 0.5
+"""Least probability of a right label among two, and least F1 score of a right answer."""
+LIGHTEST = 0.05
+"""Least weight of a row in training."""
+
+
+@dataclass(frozen=True)
+class GoldJudge:
+    """Cross-fitted students of the gold rows.
+
+    Attributes:
+        students: the student of each fold, which was trained on the other folds.
+        folds: the fold of each gold row, by its `s3_id`.
+        label: column of the label; None in a task with answers.
+        action: what is done about a label that is judged wrong.
+    """
+
+    students: tuple[Judged, ...]
+    folds: Mapping[str, int]
+    label: str | None
+    action: Action = "drop"
+
+    def judge(self, rows: Sequence[Row], parents: Sequence[str | None]) -> list[Judgement]:
+        """Return a judgement of each row.
+
+        Args:
+            rows: rows with the columns of the gold dataset.
+            parents: for each row the `s3_id` of the gold row that it was written like or about, if any.
+        """
+        return [self.judgement(row, values) for row, values in zip(rows, self._values(rows, parents), strict=True)]
+
+    def judgement(self, row: Row, values: np.ndarray) -> Judgement:
+        """Return the judgement of a row from the probability of each label, or the F1 score of its answer."""
+        if self.label is None:
+            p = float(values[0])
+            return Judgement(p, None, accepted=self.action != "drop" or p >= RIGHT)
+        label, best = int(row[self.label]), int(values.argmax())
+        right = bool(values[label] >= values[best])
+        if self.action == "relabel":
+            label = label if right else best
+        return Judgement(float(values[label]), label, accepted=right or self.action != "drop")
+
+    def _values(self, rows: Sequence[Row], parents: Sequence[str | None]) -> list[np.ndarray]:
+        found: list[list[Sequence[float]]] = [[] for _ in rows]
+        for fold, student in enumerate(self.students):
+            judged = [place for place, parent in enumerate(parents) if self.folds.get(parent or "", fold) == fold]
+            if judged:
+                for place, values in zip(judged, student([rows[place] for place in judged]), strict=True):
+                    found[place].append(values)
+        return [np.round(np.mean(values, axis=0), DIGITS) for values in found]
+
+
+def applied(
+    rows: Sequence[Row], judgements: Sequence[Judgement], label: str | None, action: Action
+) -> tuple[list[Row], list[float] | None]:
+    """Return the rows that an action leaves, with their labels, and with `weight` their weights in training."""
+    pairs = [(row, each) for row, each in zip(rows, judgements, strict=True) if each.accepted]
+    kept = [{**row, label: each.label} if label else row for row, each in pairs]
+    return kept, [loss_weight(each.p) for _, each in pairs] if action == "weight" else None
+
+
+def loss_weight(p: float | None) -> float:
+    """Return the weight in training of a row whose label is right with probability `p`; None was not judged."""
+    return 1.0 if p is None else min(1.0, max(LIGHTEST, p))

@@ -1,0 +1,130 @@
+"""One training of the final stage: a student learns gold rows, synthetic rows or both, and nothing chooses its epoch.
+
+Arms are compared at equal optimisation steps: gold rows alone and the mixed rows are learned in as many steps as the
+synthetic rows and then the gold rows take together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3_hf.config import TrainingConfig
+from s3_hf.files import read_json
+from s3_hf.loop.context import RunContext, training_job
+from s3_hf.loop.training import loss_weights
+from s3_hf.store import AFTER, GOLD, MIXED, SYNTHETIC
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s3_hf.training import TrainingJob
+
+GOLD_STEPS = 100
+"""Fewest optimisation steps of a training on gold rows, since a few epochs of a few hundred rows undertrain."""
+MOST_PASSES = 20
+"""Most passes of gold rows alone, however many steps the synthetic rows take: further ones cost and bring nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Material:
+    """What the arms learn: synthetic rows, gold rows, and the `start` of the gold stage, a student of the former."""
+
+    synthetic: Dataset
+    gold: Dataset
+    start: Path
+
+
+def settings_of(context: RunContext) -> TrainingConfig:
+    """Return the training settings, with those that a search in round 0 chose."""
+    settings, tuned = context.config.training, context.run.round(0).tuned
+    return settings.model_copy(update=read_json(tuned)) if settings.trials and tuned.exists() else settings
+
+
+def steps_of(settings: TrainingConfig, rows: int, processes: int) -> int:
+    """Return the optimisation steps of a training on this many rows: whole epochs, at least `min_steps`."""
+    passes = math.ceil(rows / (settings.batch_size * processes))
+    return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
+
+
+def total_steps(context: RunContext, material: Material) -> int:
+    """Return the steps on the synthetic rows and then on the gold rows together."""
+    settings, processes = settings_of(context), context.launch.processes
+    stage = _gold_stage(settings)
+    return steps_of(settings, len(material.synthetic), processes) + steps_of(stage, len(material.gold), processes)
+
+
+def job_of(context: RunContext, arm: str, material: Material, steps: int) -> TrainingJob:
+    """Return the training of an arm.
+
+    Args:
+        context: the run.
+        arm: one of `ARMS`; `synthetic` is trained as a round is, and the gold rows of the material choose its epoch.
+        material: what it learns.
+        steps: optimisation steps of the arms that learn gold rows alone or mixed rows.
+    """
+    settings, processes = settings_of(context), context.launch.processes
+    base = training_job(context.config, context.task, context.addresses, material.synthetic)
+    if arm == SYNTHETIC:
+        weights = loss_weights(context, material.synthetic)
+        return dataclasses.replace(base, selection=material.gold, settings=settings, weights=weights)
+    base = dataclasses.replace(base, selection=None)
+    if arm == AFTER:
+        rows, settings = material.gold, _gold_stage(settings)
+        base = dataclasses.replace(base, student=str(material.start))
+    elif arm == GOLD:
+        rows = material.gold
+        most = MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes))
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, most)})
+    else:
+        rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
+        base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
+    passes = steps_of(settings, len(rows), processes) // math.ceil(len(rows) / (settings.batch_size * processes))
+    return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": passes}))
+
+
+def train(context: RunContext, job: TrainingJob, model: Path, what: str) -> None:
+    """Leave the trained student at `model`, which must not exist.
+
+    Raises:
+        StudentError: the student cannot be loaded, or the GPU has too little memory.
+        StorageError: the disk is full.
+    """
+    with context.launch.replacing(model) as target:
+        fit_into(context, job, target, what)
+
+
+def fit_into(context: RunContext, job: TrainingJob, target: Path, what: str) -> None:
+    """Train a student in all processes; the first one writes it to `target`, whose parent is there."""
+    from s3_hf.training import fit
+
+    work = context.run.final.path / "checkpoints"
+    context.observer.final(what)
+    context.launch.remove(work)  # of a run that was killed
+    fit(job, target, work, context.observer.step)
+    context.launch.remove(work)
+
+
+def _gold_stage(settings: TrainingConfig) -> TrainingConfig:
+    return settings.model_copy(update={"min_steps": max(settings.min_steps, GOLD_STEPS)})
+
+
+def _mixed(context: RunContext, material: Material) -> Dataset:
+    """Return all rows of the material, with the columns that a student reads."""
+    from datasets import concatenate_datasets
+
+    columns = context.task.columns
+    names = [name for name in (columns.context, columns.text, columns.target) if name]
+    return concatenate_datasets([rows.select_columns(names) for rows in (material.synthetic, material.gold)])
+
+
+TITLES = {
+    GOLD: "gold rows alone",
+    SYNTHETIC: "synthetic rows",
+    AFTER: "gold rows after the synthetic ones",
+    MIXED: "synthetic and gold rows together",
+}
+"""What each arm learns, for progress."""

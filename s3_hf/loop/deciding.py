@@ -1,0 +1,180 @@
+"""Whether the labels of a run are judged: as set, or with `judge: auto` where that helps on held-out gold rows.
+
+With `auto` the first rows are written without a judge. For each fold of the gold rows, a student learns these rows as
+they are, and another one what the fold's judge, which has not seen the fold, makes of them, in as many steps. Both are
+scored on the fold. Then the stage is done again from the journal, with the judge or without it.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.files import read_rows, write_json
+from s3_hf.judging import (
+    LEAST_AUC,
+    LEAST_ROWS,
+    GoldJudge,
+    Reliability,
+    agreement_by_origin,
+    applied,
+    as_set,
+    compared,
+    fold_count,
+    gain,
+    gold_rows,
+    row_scores,
+    sample_by_label,
+    too_few,
+    too_weak,
+)
+from s3_hf.loop.context import RunContext
+from s3_hf.loop.judging import (
+    GOLD_STEPS,
+    fitted,
+    fold_rows,
+    loaded_judge,
+    student_of,
+    trained_judge,
+    without_selection,
+)
+from s3_hf.loop.synthesis import write_trial
+from s3_hf.records import HUMAN
+from s3_hf.store import JudgingFacts, RoundDir, Stage
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TRIAL_ROWS = 1_500
+"""Most rows that are learned with and without judging."""
+FEWEST = 2
+"""Fewest accepted rows that a student can learn."""
+
+
+def judge_of(context: RunContext, folder: RoundDir) -> GoldJudge | None:
+    """Return the judge of the rows of a round that are still to be made; None if they are not judged.
+
+    All processes of a launch call it together; only the first one, which makes the rows, gets the judge.
+
+    Raises:
+        S3Error: the rows to decide on cannot be made, or a student not be trained.
+    """
+    if context.config.judge == "none" or folder.stage() is not Stage.SYNTHESIZE or folder.empty.exists():
+        return None
+    if not _makes_rows(context, folder.number):
+        return None
+    decided = context.run.judging.decided() or _decide(context, folder)
+    if decided is None or not decided.acts:
+        return None
+    trained_judge(context, folder.number)
+    return loaded_judge(context) if context.launch.first else None
+
+
+def _makes_rows(context: RunContext, number: int) -> bool:
+    """Return whether a round has rows other than the gold rows themselves."""
+    config = context.config
+    given = (config.seed_data, config.add_data)[number] if number < 2 else None
+    return context.strategy.asks_llm or given is not None
+
+
+def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
+    """Decide whether labels are judged, store that and tell it; return None if there are no rows to judge."""
+    judging, gold = context.run.judging, gold_rows(context.task)
+    facts: JudgingFacts | None
+    folds = fold_count(gold, context.task.columns)
+    if context.config.judge == "auto" and (len(gold) < LEAST_ROWS or folds < FEWEST):
+        facts = JudgingFacts(acts=False, sentence=too_few(len(gold), folds))
+    else:
+        facts = _measured(context, folder, trained_judge(context, folder.number))
+    if facts is not None:
+        context.launch.alone(lambda: write_json(judging.decision, asdict(facts)), judging.decision)
+    context.launch.alone(lambda: judging.trial.unlink(missing_ok=True))
+    if facts is None:
+        return None
+    context.observer.judging(facts.sentence)
+    return judging.decided()
+
+
+def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> JudgingFacts | None:
+    """Return what is decided with students of this reliability."""
+    figures: dict[str, Any] = {"gold": asdict(judge)}
+    if context.config.judge == "gold":
+        return JudgingFacts(True, as_set(judge, context.config.judge_action), figures)
+    if judge.separates < LEAST_AUC:
+        return JudgingFacts(acts=False, sentence=too_weak(judge), figures=figures)
+    rows = _trial(context, folder)
+    if not len(rows):
+        return None
+    label = context.task.columns.label
+    places = sample_by_label(range(len(rows)), rows, label, TRIAL_ROWS, context.config.seed)
+    found = _compare(context, folder.number, rows.select(places), judge)
+    return JudgingFacts(found["gain"]["mean"] > found["gain"]["error"], found.pop("sentence"), figures | found)
+
+
+def _trial(context: RunContext, folder: RoundDir) -> Dataset:
+    """Return the rows to decide on, which are not judged: those of earlier rounds, or else those of this round."""
+    from datasets import concatenate_datasets
+
+    run = context.run
+    earlier = [run.round(number).rows() for number in range(folder.number)]
+    written = [rows.filter(lambda row: row["s3_origin"] != HUMAN) for rows in earlier]
+    if any(len(rows) for rows in written):
+        return concatenate_datasets([rows for rows in written if len(rows)])
+    if not run.judging.trial.exists():
+        context.observer.stage(folder.number, Stage.SYNTHESIZE)
+        context.launch.alone(lambda: write_trial(context, folder, run.judging.trial), run.judging.trial)
+    return read_rows(run.judging.trial)
+
+
+def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability) -> dict[str, Any]:
+    """Return the sentence and the figures of a comparison of the rows with and without judging."""
+    gold = gold_rows(context.task)
+    before: list[float] = []
+    after: list[float] = []
+    for fold in range(fold_count(gold, context.task.columns)):
+        as_written, as_judged = _fold_scores(context, number, rows, fold)
+        before += as_written
+        after += as_judged
+    found: dict[str, Any] = {}
+    if context.launch.first:
+        gained = gain(before, after)
+        agrees = [
+            each.accepted
+            for each in replace(loaded_judge(context), action="drop").judge(rows.to_list(), rows["s3_parent"][:])
+        ]
+        by_origin = agreement_by_origin(rows["s3_origin"][:], agrees, judge, len(context.task.label_names))
+        share = 1 - sum(agrees) / len(agrees)
+        found = {"sentence": compared(judge, share, gained, context.config.judge_action), "origins": by_origin}
+        found |= {"gain": asdict(gained)}
+        found |= {"score": {name: _mean(each) for name, each in (("as written", before), ("judged", after))}}
+    return found or {"sentence": "", "gain": {"mean": 0.0, "error": 0.0}}
+
+
+def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:
+    """Return the scores of the fold's gold rows by a student of the rows, and by one of the rows once judged."""
+    from datasets import Dataset
+
+    judging, columns, settings = context.run.judging, context.task.columns, context.config.training
+    held_out = fold_rows(context, gold_rows(context.task), fold)
+    names = {row["s3_id"] for row in held_out}
+    kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
+    own = GoldJudge((student_of(judging.model(fold), columns),), {}, columns.label, context.config.judge_action)
+    judged, weights = applied(kept, own.judge(kept, [None] * len(kept)), columns.label, context.config.judge_action)
+    if len(judged) < FEWEST:
+        return [0.0], [0.0]
+    steps = max(GOLD_STEPS, settings.min_steps, settings.epochs * math.ceil(len(kept) / settings.batch_size))
+    scores: list[list[float]] = []
+    for part, each in ((kept, None), (judged, weights)):
+        context.observer.stage(number, Stage.JUDGE)
+        data = Dataset.from_list([dict(row) for row in part], features=rows.features)
+        model = fitted(context, without_selection(context, data, each, steps))
+        if context.launch.first:
+            scores.append(row_scores(held_out, student_of(model, columns), columns.label))
+    context.launch.alone(lambda: shutil.rmtree(judging.work, ignore_errors=True))
+    return (scores[0], scores[1]) if scores else ([], [])
+
+
+def _mean(values: list[float]) -> float:
+    return round(sum(values) / len(values), 4)

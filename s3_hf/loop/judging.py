@@ -1,0 +1,237 @@
+"""The students that judge labels: trained once per run on the folds of the gold rows, and asked while rows arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s3_hf.files import read_json, write_json
+from s3_hf.judging import (
+    GoldJudge,
+    Judged,
+    Reliability,
+    Row,
+    assign_folds,
+    gold_rows,
+    inside_fold,
+    outside_fold,
+    reliability,
+    sample_by_label,
+)
+from s3_hf.loop.context import RunContext, training_job
+from s3_hf.records import Columns, Example, Judgement
+from s3_hf.store import Stage
+from s3_hf.synthesis import WRONG_LABEL, Tally
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from s3_hf.training import LoadedStudent, TrainingJob
+
+GOLD_STEPS = 100
+"""Fewest optimisation steps of a student that judges."""
+GOLD_ROWS = 2_000
+"""Most gold rows that such a student is trained on, and most of its fold that it is measured on."""
+AT_ONCE = 64
+"""Existing rows judged at once."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Judges rows and embeds texts in a thread of its own, so that requests to the LLM go on meanwhile.
+
+    Attributes:
+        judge: judges labels; None judges none.
+        encoder: the pretrained student, whose vectors compare several texts; None where one is asked for.
+        thread: one thread.
+    """
+
+    judge: GoldJudge | None
+    encoder: LoadedStudent | None
+    thread: ThreadPoolExecutor
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, context: RunContext, judge: GoldJudge | None) -> Iterator[Judging]:
+        """Yield the judging of a round."""
+        encoder = None
+        if context.config.synthesis.candidates > 1 and context.strategy.asks_llm:
+            from s3_hf.training import LoadedStudent
+
+            encoder = LoadedStudent.pretrained(
+                training_job(context.config, context.task, context.addresses, context.task.mined)
+            )
+        with ThreadPoolExecutor(1, "s3-hf judge") as thread:
+            yield cls(judge, encoder, thread)
+
+    async def judgement(self, row: Mapping[str, Any], parent: str | None) -> Judgement:
+        """Return the judgement of one row, computed by itself, so that it does not depend on the order of arrival."""
+        assert self.judge is not None
+        (judgement,) = await self._in_thread(self.judge.judge, [row], [parent])
+        return judgement
+
+    async def vector(self, text: str) -> np.ndarray:
+        """Return the vector of a text."""
+        assert self.encoder is not None
+        return await self._in_thread(self.encoder.vector, text)
+
+    async def existing(self, examples: Iterable[Example], tally: Tally) -> AsyncIterator[Example]:
+        """Yield the examples with their judgements; rows whose label is judged wrong are dropped and counted."""
+        remaining = iter(examples)
+        while part := list(islice(remaining, AT_ONCE)):
+            if self.judge is None:
+                judgements: Sequence[Judgement | None] = [None] * len(part)
+            else:
+                rows, parents = [each.columns for each in part], [each.parent for each in part]
+                judgements = await self._in_thread(self.judge.judge, rows, parents)
+            for example, judgement in zip(part, judgements, strict=True):
+                if judgement is None:
+                    yield example
+                elif judgement.accepted:
+                    yield _judged(example, judgement, self.judge.label if self.judge else None)
+                else:
+                    tally.rejected[WRONG_LABEL] += 1
+
+    async def _in_thread(self, work: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
+
+
+def _judged(example: Example, judgement: Judgement, label: str | None) -> Example:
+    columns = {**example.columns, label: judgement.label} if label else example.columns
+    return dataclasses.replace(example, columns=columns, label_p=judgement.p)
+
+
+def trained_judge(context: RunContext, number: int) -> Reliability:
+    """Train the students that judge, where they are not trained yet, and return how reliable they are on gold rows.
+
+    All processes of a launch call it together. Each student has the last epoch of a training on the other folds.
+
+    Args:
+        context: the run.
+        number: round that the observer is told of.
+
+    Raises:
+        StudentError: the student cannot be trained.
+        StorageError: the disk is full.
+    """
+    judging, task = context.run.judging, context.task
+    rows = gold_rows(task)
+    if not judging.folds.exists():
+        folds = assign_folds(rows, task.columns, context.config.seed) if context.launch.first else {}
+        context.launch.alone(lambda: write_json(judging.folds, folds), judging.folds)
+    folds = read_json(judging.folds)
+    for fold in range(_count(folds)):
+        places = sample_by_label(
+            outside_fold(rows, folds, fold), rows, task.columns.label, GOLD_ROWS, context.config.seed
+        )
+        if not judging.model(fold).exists():
+            _train(context, number, rows.select(places), judging.model(fold))
+    if not judging.gold.exists():
+        context.launch.alone(lambda: _measure(context, rows, folds), judging.gold)
+    return Reliability(**read_json(judging.gold))
+
+
+def without_selection(
+    context: RunContext, rows: Dataset, weights: Sequence[float] | None = None, steps: int | None = None
+) -> TrainingJob:
+    """Return a training that keeps its last epoch.
+
+    Args:
+        context: the run.
+        rows: rows to learn.
+        weights: weight of each row in the loss.
+        steps: optimisation steps; None takes those of the settings, at least `GOLD_STEPS`.
+    """
+    settings = context.config.training
+    fewest = max(settings.min_steps, GOLD_STEPS)
+    args = dict(settings.args) if steps is None else {**settings.args, "max_steps": steps}
+    return dataclasses.replace(
+        training_job(context.config, context.task, context.addresses, rows),
+        selection=None,
+        settings=settings.model_copy(update={"min_steps": fewest, "early_stopping": None, "args": args}),
+        weights=weights,
+    )
+
+
+def fitted(context: RunContext, job: TrainingJob) -> Path:
+    """Train a student for the first process of a launch alone, and return its folder, which the next one replaces."""
+    from s3_hf.training import fit
+
+    work = context.run.judging.work
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+    fit(job, work / "model", work / "checkpoints", context.observer.step)
+    return work / "model"
+
+
+def loaded_judge(context: RunContext) -> GoldJudge:
+    """Return the judge of the run, whose students are trained."""
+    folds = read_json(context.run.judging.folds)
+    students = tuple(
+        student_of(context.run.judging.model(fold), context.task.columns) for fold in range(_count(folds))
+    )
+    return GoldJudge(students, folds, context.task.columns.label, context.config.judge_action)
+
+
+def student_of(folder: Path, columns: Columns) -> Judged:
+    """Return the student in a folder as a judge sees it.
+
+    Raises:
+        StudentError: it cannot be loaded.
+    """
+    from s3_hf.scoring import word_f1
+    from s3_hf.training import LoadedStudent
+
+    student = LoadedStudent.trained(str(folder), columns)
+
+    def values(rows: Sequence[Row]) -> list[tuple[float, ...]]:
+        predictions = student.predict(rows)
+        if not columns.answers:
+            return [each.scores for each in predictions]
+        answers = [row[columns.answers]["text"] for row in rows]
+        return [(word_f1(str(each.value), true),) for each, true in zip(predictions, answers, strict=True)]
+
+    return values
+
+
+def fold_rows(context: RunContext, rows: Dataset, fold: int) -> list[Row]:
+    """Return the gold rows of a fold, at most `GOLD_ROWS`."""
+    places = inside_fold(rows, read_json(context.run.judging.folds), fold)
+    places = sample_by_label(places, rows, context.task.columns.label, GOLD_ROWS, context.config.seed)
+    return rows.select(places).to_list()
+
+
+def _train(context: RunContext, number: int, rows: Dataset, out: Path) -> None:
+    from s3_hf.training import fit
+
+    work = context.run.judging.work
+    context.observer.stage(number, Stage.JUDGE)
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))  # of a run that was killed
+    with context.launch.replacing(out) as target:
+        fit(without_selection(context, rows), target, work, context.observer.step)
+    context.launch.alone(lambda: shutil.rmtree(work, ignore_errors=True))
+
+
+def _measure(context: RunContext, rows: Dataset, folds: Mapping[str, int]) -> None:
+    """Write how reliable the students are on the gold rows that each has not learned."""
+    columns = context.task.columns
+    measured: list[Row] = []
+    values: list[Sequence[float]] = []
+    for fold in range(_count(folds)):
+        part = fold_rows(context, rows, fold)
+        measured += part
+        values += student_of(context.run.judging.model(fold), columns)(part)
+    write_json(context.run.judging.gold, dataclasses.asdict(reliability(measured, values, columns.label)))
+
+
+def _count(folds: Mapping[str, int]) -> int:
+    return 1 + max(folds.values())

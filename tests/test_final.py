@@ -1,0 +1,213 @@
+"""The gold stage and the verdict on real parts: cross-fitting, the final student, its calibration, the comparison."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from s3_hf import loop
+from s3_hf.analysis import Measured, verdict_of
+from s3_hf.files import read_rows
+from s3_hf.loop import arms
+from s3_hf.loop.choosing import best_arm
+from s3_hf.records import Usage
+from s3_hf.scoring import calibration_error
+from s3_hf.store import ARMS, open_run
+from s3_hf.task import load_task
+from s3_hf.training import calibrate, predict, softened, temperature_of
+from tests.test_loop import changed, parquets
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    monkeypatch.setattr(arms, "GOLD_STEPS", 10)
+
+
+@pytest.fixture
+def whole(films_config):
+    """A run of one round with a gold stage that is chosen, and a verdict."""
+    return changed(films_config, rounds=1, gold_stage="auto", verdict=True, training={"epochs": 1})
+
+
+def files(path):
+    return {file.relative_to(path): file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()}
+
+
+def test_the_gold_stage_is_chosen_and_the_verdict_compares_with_gold_alone(whole, films_llm, tmp_path):
+    result = loop.run(whole, tmp_path / "run")
+    final, run = result.final, open_run(tmp_path / "run")
+    assert final.choice.by == "cross-fitting"
+    assert final.choice.n == 40
+    assert list(final.choice.scores) == list(ARMS)
+    assert all(len(each) == 3 for each in final.choice.scores.values())
+    assert final.scores["test"].n == 60
+    assert final.scores["cross-fitted"].n == 40
+    rows = read_rows(run.final.predictions)
+    assert {*rows["role"]} == {"test", "cross-fitted"}
+    assert 0.1 <= final.facts.calibration.temperature <= 10
+    verdict = result.verdict
+    assert [arm.name for arm in verdict.arms[:2]] == ["gold", "round-0"]
+    assert verdict.sentence.startswith("Synthetic rows ")
+    assert verdict.n == 60
+    assert not list(run.final.path.rglob("*/gold/**/*.safetensors"))
+    before, asked = files(run.final.path), len(films_llm.requests)
+    assert loop.run(whole, tmp_path / "run") == result
+    assert files(run.final.path) == before
+    assert len(films_llm.requests) == asked
+
+
+@pytest.mark.parametrize("stage", ["after", "mixed"])
+def test_the_gold_stage_is_taken_as_set(films_config, tmp_path, stage):
+    config = changed(films_config, rounds=0, gold_stage=stage, verdict=True)
+    result = loop.run(config, tmp_path / "run")
+    assert result.final.choice.by == "setting"
+    assert result.final.facts.gold_rows == 40
+    assert result.final.facts.rows == 24
+    gold, first, both = result.verdict.arms
+    assert (gold.name, first.name, both.name) == ("gold", "round-0", stage)
+    assert both.steps == result.final.facts.steps >= 10
+    assert both.steps <= gold.steps <= both.steps + 5  # whole epochs
+    assert gold.requests == 0 < first.requests == both.requests
+
+
+def test_the_arms_of_the_paper_stay_the_same(films_config, tmp_path):
+    plain = loop.run(changed(films_config, rounds=1), tmp_path / "plain")
+    assert (plain.final, plain.verdict) == (None, None)
+    assert not (tmp_path / "plain" / "final").exists()
+    staged = loop.run(changed(films_config, rounds=1, gold_stage="after"), tmp_path / "staged")
+    assert parquets(tmp_path / "staged") == parquets(tmp_path / "plain")
+    assert [one.scores for one in staged.rounds] == [one.scores for one in plain.rounds]
+    judged = loop.run(changed(films_config, rounds=1, verdict=True), tmp_path / "plain")
+    assert judged.rounds == plain.rounds
+    assert judged.verdict.judged == f"round-{judged.best.number}"
+    assert judged.final is None
+
+
+def test_gold_rows_alone_need_no_gold_stage(films_config, tmp_path):
+    result = loop.run(changed(films_config, strategy="gold", gold_stage="auto", verdict=True), tmp_path / "run")
+    assert (result.final, result.verdict) == (None, None)
+
+
+def test_the_best_round_is_the_first_of_the_best(films_config, tmp_path):
+    result = loop.run(changed(films_config, rounds=2), tmp_path / "run")
+    scores = [one.scores["selection"].metrics["accuracy"] for one in result.rounds]
+    assert result.best.number == scores.index(max(scores))
+    assert dataclasses.replace(result, rounds=result.rounds[:1]).best.number == 0
+
+
+def test_each_missing_proof_of_the_final_stage_is_made_again(whole, films_llm, tmp_path):
+    path = tmp_path / "run"
+    first, asked = loop.run(whole, path), len(films_llm.requests)
+    final = open_run(path).final
+    fold = final.choosing / "fold-1" / "after.parquet"
+    for undone in ([final.verdict], [final.metrics], [final.model], [final.choice, fold]):
+        for each in undone:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        assert loop.run(whole, path) == first, undone
+    assert len(films_llm.requests) == asked
+
+
+def measured(name, values, gold_rows=300):
+    return Measured(name, 600, gold_rows, 57, Usage(), np.array(values, float)[None])
+
+
+@pytest.mark.parametrize(
+    ("right", "gold_rows", "words"),
+    [
+        (range(900), 300, "Synthetic rows add +10.0 points (8.1 to 11.9) to your 300 gold rows."),
+        (range(100, 900), 300, "add nothing that can be measured to your 300 gold rows (+0.0 points, "),
+        (range(700), 300, "lower the score of your 300 gold rows (−10.0 points, "),
+        (range(700), 0, "alone, without gold rows in the training, do worse than your 300 gold rows (−10.0 points"),
+        (
+            range(800),
+            0,
+            "alone do as well as your 300 gold rows, as far as can be measured (+0.0 points, +0.0 to +0.0)",
+        ),
+    ],
+)
+def test_the_verdict_says_what_the_interval_allows(right, gold_rows, words):
+    gold = measured("gold", [place < 800 for place in range(1000)])
+    other = measured("after", [place in right for place in range(1000)], gold_rows)
+    verdict = verdict_of([gold, other], "after", "accuracy")
+    assert words in verdict.sentence
+    assert verdict.arms[0].difference is None
+    difference = verdict.arms[1].difference
+    assert difference.low <= difference.mean <= difference.high
+
+
+def test_ties_go_to_the_simpler_arm():
+    draw = np.random.default_rng(0)
+    gold = (draw.random(600) < 0.8).astype(float)
+    after = gold.copy()
+    after[:60] = 1 - after[:60]
+
+    def chosen(extra):
+        better = after.copy()
+        better[np.flatnonzero(after == 0)[:extra]] = 1
+        values = {"gold": gold, "after": better}
+        return best_arm({name: [each.mean()] for name, each in values.items()}, values)[0]
+
+    wins = int(gold.sum() - after.sum())
+    assert chosen(wins + 2) == "gold"
+    assert chosen(wins + 30) == "after"
+
+
+def test_each_dataset_is_trained_on_with_several_seeds(films_config, tmp_path):
+    training = {"seeds": 2, "average": True}
+    config = changed(films_config, rounds=0, gold_stage="after", verdict=True, training=training)
+    result = loop.run(config, tmp_path / "run")
+    trained = result.rounds[0].training
+    assert [each.seed for each in trained.seeds] == [0, 1000, None]
+    best = max(each.selection for each in trained.seeds)
+    kept = next(each for each in trained.seeds if each.seed == trained.kept)
+    assert kept.selection == best == result.rounds[0].scores["selection"].metrics["accuracy"]
+    assert kept.test == result.rounds[0].scores["test"].metrics["accuracy"]
+    assert trained.test_spread[0] == sum(each.test for each in trained.seeds[:2]) / 2
+    assert result.verdict.seeds == 2
+    assert not list((tmp_path / "run").rglob("seeds/*/model/*.safetensors"))
+    assert loop.run(config, tmp_path / "run") == result
+
+
+def test_calibrated_weights_give_the_same_labels_with_other_probabilities(films_config, tmp_path):
+    result = loop.run(changed(films_config, rounds=0), tmp_path / "run")
+    folder, rows = result.rounds[0].model_dir, load_task(films_config.task).test
+    columns = load_task(films_config.task).columns
+
+    def predicted():
+        found = predict(folder, rows, columns, films_config.training, tmp_path / "work")
+        return [each.value for each in found], np.array([each.scores for each in found])
+
+    labels, before = predicted()
+    calibrate(folder, 2.5)
+    same, after = predicted()
+    assert same == labels
+    assert np.allclose(after, softened(np.log(before), 2.5), atol=1e-5)
+    wrong = np.array([[0.99, 0.01]] * 6 + [[0.01, 0.99]] * 4)
+    references = [0, 0, 0, 1, 1, 0, 1, 0, 1, 1]
+    temperature = temperature_of(wrong, references)
+    assert temperature > 2
+    softer = softened(np.log(wrong), temperature)
+    assert calibration_error(softer, references) < calibration_error(wrong, references)
+
+
+def test_a_run_predicts_with_its_final_student_and_may_abstain(films_config, tmp_path, typed):
+    run = tmp_path / "run"
+    loop.run(changed(films_config, rounds=0, gold_stage="after", verdict=True), run)
+    code, out, _ = typed("predict", run, "the film was great to watch", "--json")
+    assert code == 0
+    (one,) = json.loads(out)
+    assert one["label"] in ("neg", "pos")
+    code, out, _ = typed("predict", run, "the film was great to watch", "--abstain", "0.9999", "--json")
+    assert (code, json.loads(out)[0]["label"]) == (0, "")
+    assert typed("predict", run, "the film was great", "--abstain", "0.9999")[1].startswith("abstained\t")
+    code, out, _ = typed("status", run)
+    assert "S3 rows, then gold rows (as set)" in out
+    assert "Synthetic rows add" in out or "Synthetic rows lower" in out
+    state = json.loads(typed("status", run, "--json")[1])
+    assert state["next"] is None
+    assert state["verdict"]["n"] == state["final"]["facts"]["scores"]["test"]["n"] == 60
+    (run / "final" / "verdict.json").unlink()
+    assert json.loads(typed("status", run, "--json")[1])["next"] == {"round": None, "stage": "final"}
+    assert "next: the final student: s3-hf run" in typed("status", run)[1]
