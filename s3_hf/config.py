@@ -22,7 +22,12 @@ from s3_hf.schema import Settings, first_fault, merge, read_mapping
 LOCAL = "local"
 """Value of `llm` and `student` that selects the embedded default."""
 
-EARLIER = {"judge": "none", "gold_stage": "none", "verdict": False}
+EARLIER: Mapping[str, Any] = {
+    "judge": "none",
+    "gold_stage": "none",
+    "verdict": False,
+    "synthesis": {"zerogen_per_name": 32},
+}
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
 _URLS = ("http://", "https://")
@@ -312,5 +317,5 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     """
     values = read_mapping(path)
     recorded = values.get("config") if "fingerprint" in values else None  # `run.yaml` holds more than settings
-    base = {**EARLIER, **recorded} if isinstance(recorded, dict) else values
+    base = merge(EARLIER, recorded) if isinstance(recorded, dict) else values
     return parse_config(merge(base, overrides or {}), source=str(path))
