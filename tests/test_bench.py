@@ -258,6 +258,13 @@ def test_a_cell_with_a_gold_stage_has_the_scores_of_its_final_student(films, fil
     assert not (folder_of(films, "s3") / "final").exists()
 
 
+def test_gold_rows_alone_need_no_llm(films):
+    (result,) = films.run(
+        arms={"gold": {}}, seeds=[0], baseline=None, settings={**films.values["settings"], "llm": "local"}
+    )
+    assert (result.rows, result.requests) == (40, 0)
+
+
 def test_goldgen_in_its_literal_form_extrapolates_each_gold_row_once(films):
     (result,) = films.run(arms={"goldgen": {"rounds": 1, "literal": True}}, seeds=[0], baseline=None)
     parents = read_rows(folder_of(films, "goldgen") / "round-1" / "data.parquet")["s3_parent"][:]

@@ -66,7 +66,7 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
     """Return the measurements of a cell: its student is that of the gold stage, or without one, of the last round."""
     last, rounds, final = result.rounds[-1], result.rounds, result.final
     usage = sum((each.synthesis.usage for each in rounds), Usage())
-    trained = [each.training for each in (*rounds, *([final] if final else []))]
+    trained = [each.training for each in rounds] + ([final.training] if final else [])
     return CellResult(
         task=cell.task,
         arm=cell.arm,
