@@ -22,7 +22,12 @@ from s3_hf.schema import Settings, first_fault, merge, read_mapping
 LOCAL = "local"
 """Value of `llm` and `student` that selects the embedded default."""
 
-EARLIER = {"judge": "none", "gold_stage": "none", "verdict": False}
+EARLIER: Mapping[str, Any] = {
+    "judge": "none",
+    "gold_stage": "none",
+    "verdict": False,
+    "synthesis": {"zerogen_per_name": 32},
+}
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
 _URLS = ("http://", "https://")
@@ -82,6 +87,9 @@ class SynthesisConfig(Settings):
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
     answers."""
+    zerogen_per_name: Positive | None = None
+    """Rows of each label about one name in ZeroGen, one after another; its code has 32. None asks for at least 300
+    names, or as many as the rows allow, and uses them in turn."""
     progen: ProGenConfig = ProGenConfig()
 
 
@@ -215,6 +223,9 @@ class RunConfig(Settings):
     """Compare the student with one trained on the gold rows alone for as many steps, which is one more training."""
     seed: Natural = 0
     """Seed of every random choice."""
+    sample_seed: Natural | None = None
+    """Seed of the samples of gold and test rows and of their division (`holdout`); None takes `seed`. With a number,
+    runs of several seeds share their gold and test rows."""
     metric: str | None = None
     """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -269,6 +280,10 @@ class RunConfig(Settings):
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the rows and the student, as plain JSON values."""
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
+        if self.sample_seed is None:  # without a meaning of its own, a setting leaves the fingerprint as it was
+            del plain["sample_seed"]
+        if self.strategy != "zerogen":
+            del plain["synthesis"]["zerogen_per_name"]
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address
 
     def written_by(self) -> str:
@@ -302,5 +317,5 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     """
     values = read_mapping(path)
     recorded = values.get("config") if "fingerprint" in values else None  # `run.yaml` holds more than settings
-    base = {**EARLIER, **recorded} if isinstance(recorded, dict) else values
+    base = merge(EARLIER, recorded) if isinstance(recorded, dict) else values
     return parse_config(merge(base, overrides or {}), source=str(path))

@@ -22,7 +22,9 @@ from s3_hf.task import Prompts
 TOP_UPS = 8
 """Times that a round which is short of rows is topped up; a few are enough if half of the texts are rejected."""
 ZEROGEN_PER_NAME, PROGEN_PER_NAME = 32, 2
-"""Rows of each label about one name."""
+"""Rows of each label about one name, as in the code of their authors."""
+FEWEST_NAMES = 300
+"""Names that ZeroGen asks for in small datasets, where 32 rows about each would leave few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +111,25 @@ async def _zerogen(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
 
     The prompts and the cut of an answer at its closing quotation mark are those of ZeroGen's code. Departures from it:
     a prompt is a user turn of a chat, sampled with the run's temperature and top-p, whose answer may end before the
-    longest length; names may be longer; a recipe may word the prompts for its LLM (`movie_snippets` does); labels
-    alternate and each row draws its own context, since 32 rows for each context would leave a small dataset few
-    contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest answer and the fewest
-    words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain the answer as
-    consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not entities found
-    by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the epoch, not a
-    tenth of the synthetic rows; and all other checks of this package apply.
+    longest length; a small dataset has up to 300 names with fewer rows about each than 32, which are not consecutive
+    unless `synthesis.zerogen_per_name` says how many; names may be longer; a recipe may word the prompts for its LLM
+    (`movie_snippets` does); labels alternate and each row draws its own context, since 32 rows for each context would
+    leave a small dataset few contexts; a text that ends in `!` or `?` counts as complete; the recipe sets the longest
+    answer and the fewest words, which are 40 tokens and 5 or 10 words in ZeroGen's code; a question must not contain
+    the answer as consecutive words, where ZeroGen compares letters; answers to ask for are gold ones or phrases, not
+    entities found by spaCy; there is no self-debiasing, which needs the LLM's logits; gold validation rows choose the
+    epoch, not a tenth of the synthetic rows; and all other checks of this package apply.
     """
-    async for example in _zero_shot(synthesizer, n, ZEROGEN_PER_NAME):
+    per_name, names = synthesizer.settings.zerogen_per_name, None
+    if per_name is None:
+        per_name, names = 1, zerogen_names(-(-n // max(1, len(synthesizer.task.label_names))))
+    async for example in _zero_shot(synthesizer, n, per_name, names=names):
         yield example
+
+
+def zerogen_names(rows: int) -> int:
+    """Return the names that ZeroGen asks for by default, for that many rows of each label."""
+    return max(-(-rows // ZEROGEN_PER_NAME), min(FEWEST_NAMES, rows))
 
 
 async def _progen_seed(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]:
@@ -154,13 +165,16 @@ async def _progen_grow(synthesizer: Synthesizer, feedback: Feedback, n: int | No
 
 
 async def _zero_shot(
-    synthesizer: Synthesizer, n: int, per_name: int, pool: Pool | None = None
+    synthesizer: Synthesizer, n: int, per_name: int, pool: Pool | None = None, names: int | None = None
 ) -> AsyncIterator[Example]:
-    """Yield up to `n` examples by ZeroGen's prompts, `per_name` of each label about one name."""
+    """Yield up to `n` examples by ZeroGen's prompts, `per_name` of each label about one name.
+
+    `names` is the number of names to ask for, which are used again in turn; None asks for as many as the rows need.
+    """
     prompts = _zerogen_prompts(synthesizer.task.prompts, synthesizer.settings)
     rows_per_name = per_name * max(1, len(synthesizer.task.label_names))
-    names = await synthesizer.names(prompts.names, -(-n // rows_per_name))
-    async for example in synthesizer.zero_shot(n, prompts.seed, names, rows_per_name, pool):
+    titles = await synthesizer.names(prompts.names, names or -(-n // rows_per_name))
+    async for example in synthesizer.zero_shot(n, prompts.seed, titles, rows_per_name, pool):
         yield example
 
 

@@ -10,16 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_cells, write_report
-from s3_hf.bench.statistics import paired
+from s3_hf.bench.intervals import Measured, compare, holm
+from s3_hf.bench.outcomes import Outcome, Outcomes, read_outcomes
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, read_rows
 from s3_hf.loop import Services
 from s3_hf.schema import merge
-from s3_hf.task import load_task
+from s3_hf.task import load_task, task_of
 from tests.conftest import film_reply
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
@@ -72,7 +74,7 @@ def payloads(server):
 
 
 def folder_of(films, arm, seed=0):
-    (found,) = (films.folder / "cells").glob(f"films-{arm.replace('-', '_')}-*-seed{seed}")
+    (found,) = (films.folder / "cells").glob(f"films-{arm.translate(str.maketrans('-+', '__'))}-*-seed{seed}")
     return found
 
 
@@ -150,19 +152,61 @@ def test_tables(films):
     pairs = [one - base for one, base in zip(scores["zerogen"], scores["s3"], strict=True)]
     assert by_arm["zerogen"]["difference"] == pytest.approx(sum(pairs) / 2)
     assert by_arm["s3"]["difference"] is None
+    assert by_arm["zerogen"]["difference_of_rows"]
+    assert by_arm["zerogen"]["p_holm"] >= by_arm["zerogen"]["p"] > 0
+    for one in (one for one in results if one.arm == "zerogen"):
+        outcomes = read_outcomes(folder_of(films, "zerogen", one.seed), one.rounds)
+        assert {name: each.score for name, each in outcomes.metrics.items()} == pytest.approx(one.test)
     assert by_arm["s3"]["paper"] == 0.89
     cells = read_rows(films.folder / "cells.parquet")
     assert len(cells) == len(results)
     assert cells["test_accuracy"][:] == [one.test["accuracy"] for one in results]
+    assert "2,000 paired resamples" in text
+    assert "Of seeds alone" not in text
+    (folder_of(films, "zerogen") / "round-0" / "predictions.parquet").unlink()  # as in a folder that was cleaned
+    text = write_report(bench, films.folder, results)
+    assert "Of seeds alone, without test rows, since cells lack the predictions: zerogen." in text
 
 
-def test_an_interval_is_students_t():
-    found = paired({0: 0.75, 1: 0.77, 2: 0.74, 9: 0.1}, {0: 0.73, 1: 0.74, 2: 0.73, 8: 0.5})
-    assert (found.seeds, found.positive) == (3, 3)
+def scores(values):
+    return {seed: Measured(value, None) for seed, value in values.items()}
+
+
+def test_an_interval_without_rows_is_students_t():
+    arm, base = scores({0: 0.75, 1: 0.77, 2: 0.74, 9: 0.1}), scores({0: 0.73, 1: 0.74, 2: 0.73, 8: 0.5})
+    found = compare("accuracy", arm, base)
+    assert (found.seeds, found.positive, found.rows) == (3, 3, False)
     assert found.mean == pytest.approx(0.02)
     assert found.high - found.mean == pytest.approx(4.302653 * 0.01 / 3**0.5)
-    assert paired({0: 0.5}, {1: 0.5}) is None
-    assert paired({0: 0.5}, {0: 0.4}).low is None
+    assert found.p == pytest.approx(0.0742, abs=1e-4)
+    assert compare("accuracy", scores({0: 0.5}), scores({1: 0.5})) is None
+    assert compare("accuracy", scores({0: 0.5}), scores({0: 0.4})).low is None
+
+
+def cell_of(right):
+    hits = np.asarray(right, dtype=float)[:, None]
+    outcome = Outcome(hits, np.ones_like(hits))
+    return Measured(outcome.score, Outcomes(np.array([f"test-{n}" for n in range(len(hits))]), {"accuracy": outcome}))
+
+
+def test_an_interval_counts_the_sampling_of_test_rows():
+    """Two seeds with the same rows right: the seeds alone would give an interval without width."""
+    row = np.arange(1_000)
+    arm, base = ({seed: cell_of(right) for seed in (0, 1)} for right in (row < 800, (row < 700) | (row >= 950)))
+    found = compare("accuracy", arm, base)
+    assert found.rows
+    assert found.mean == pytest.approx(0.05)
+    error = (((100 + 50) / 1_000 - 0.05**2) / 1_000) ** 0.5
+    assert found.high - found.mean == pytest.approx(1.96 * error, rel=0.1)
+    assert found.p < 0.01
+    assert compare("accuracy", arm, {**base, 1: Measured(base[1].score - 0.01, base[1].outcomes)}).rows is False
+
+
+def test_holm():
+    assert holm({"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.5}) == pytest.approx(
+        {"b": 0.04, "c": 0.09, "a": 0.09, "d": 0.5}
+    )
+    assert holm({}) == {}
 
 
 def test_limits_hold_for_the_whole_bench(films, films_llm):
@@ -197,6 +241,63 @@ def test_rows_of_other_arms(films, films_llm):
     assert films.run() == results
     with pytest.raises(RunDirError, match=r"and patience=None, found \d and 1; set them back"):
         films.run(settings=films.values["settings"] | {"patience": 1})
+
+
+def test_a_cell_with_a_gold_stage_has_the_scores_of_its_final_student(films, films_llm):
+    given = {"seed_data": "arm:s3", "add_data": "arm:s3", "gold_stage": "after"}
+    arms = {"s3": {}, "s3+gold": {"strategy": "s3", "rounds": 1, "settings": given}}
+    plain, final = films.run(arms=arms, seeds=[0])
+    assert (plain.rows, final.rows) == (24, 24)
+    assert final.requests == 0
+    folder = folder_of(films, "s3+gold")
+    assert final.test == read_json(folder / "final" / "metrics.json")["scores"]["test"]["metrics"]
+    outcomes = read_outcomes(folder, final.rounds)
+    assert {name: each.score for name, each in outcomes.metrics.items()} == pytest.approx(final.test)
+    assert final.flops > 0
+    assert not list(films.folder.rglob("*.safetensors"))
+    assert not (folder_of(films, "s3") / "final").exists()
+
+
+def test_gold_rows_alone_need_no_llm(films):
+    (result,) = films.run(
+        arms={"gold": {}}, seeds=[0], baseline=None, settings={**films.values["settings"], "llm": "local"}
+    )
+    assert (result.rows, result.requests) == (40, 0)
+
+
+def test_goldgen_in_its_literal_form_extrapolates_each_gold_row_once(films):
+    (result,) = films.run(arms={"goldgen": {"rounds": 1, "literal": True}}, seeds=[0], baseline=None)
+    parents = read_rows(folder_of(films, "goldgen") / "round-1" / "data.parquet")["s3_parent"][:]
+    assert len(set(parents)) == len(parents) == 40
+    assert (result.rows, result.wanted) == (16 + 40, None)
+
+
+def test_paths_lead_from_the_bench_file(films, films_recipe_beside, tmp_path_factory, monkeypatch):
+    rows = "text,label\n" + "".join(
+        f"a {word} film number {n} seen,{word}\n" for n in range(4) for word in ("neg", "pos")
+    )
+    (films.path.parent / "rows.csv").write_text(rows)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    arms = {"rows": {"strategy": "s3", "rounds": 0, "settings": {"seed_data": "rows.csv"}}}
+    tasks = {"films": {"recipe": films_recipe_beside}}
+    (result,) = films.run(tasks=tasks, arms=arms, seeds=[0], baseline=None)
+    assert result.rows == 8
+
+
+@pytest.fixture
+def films_recipe_beside(films, films_config):
+    """A copy of the recipe beside the bench file, by its name alone."""
+    (films.path.parent / "beside.py").write_text(Path(films_config.task).read_text())
+    return "beside.py"
+
+
+def test_gold_samples_are_shared_by_the_seeds_of_an_arm(films):
+    settings = films.values["settings"] | {"gold_size": 20, "test_size": 20, "sample_seed": 0}
+    first, second = (task_of(cell.config) for cell in cells_of(films.bench(arms={"s3": {}}, settings=settings)))
+    assert first.mined["s3_id"][:] == second.mined["s3_id"][:]
+    assert first.test["s3_id"][:] == second.test["s3_id"][:]
+    own = films.bench(settings=settings | {"sample_seed": None})
+    assert len({tuple(task_of(cell.config).test["s3_id"][:]) for cell in cells_of(own)}) == 2
 
 
 def test_an_arm_is_left_out_with_the_one_whose_rows_it_takes(films):
@@ -262,6 +363,8 @@ def test_curves_show_training_against_test(films):
             },
             "'s3' on task 'imdb' takes rows of arm 'zerogen', which has none on this task",
         ),
+        ({"tasks": {"films": {"arms": {"s4": {}}}}}, "settings for arms of the file, found 's4'"),
+        ({"tasks": {"films": {"arms": {"s3": {"seed": 1}}}}}, "'seed' of 's3' on 'films' cannot be set there"),
         ({"seeds": [0, 0]}, "must differ"),
         ({"baseline": "s33"}, "must be one of the arms"),
         ({"students": ["/nowhere/student"]}, "found '/nowhere/student'"),
@@ -304,11 +407,17 @@ def test_the_example_of_the_docs_is_small_under_small(tmp_path):
 
 def test_flags_win_over_all_settings_of_the_file(films):
     values = {
-        "tasks": {"films": {"settings": {"training": {"epochs": 5}}}},
+        "tasks": {
+            "films": {
+                "settings": {"training": {"epochs": 5}},
+                "arms": {"s3": {"training": {"epochs": 6, "min_steps": 7}}},
+            }
+        },
         "arms": {"s3": {"settings": {"llm": "a/b"}}},
     }
     bench = load_bench(films.write(**values), settings={"training": {"epochs": 2}, "llm": "http://127.0.0.1:1"})
     assert {(cell.config.training.epochs, cell.config.llm) for cell in cells_of(bench)} == {(2, "http://127.0.0.1:1")}
+    assert {cell.config.training.min_steps for cell in cells_of(bench)} == {7}
     with pytest.raises(ConfigError, match="'rounds' of the command line cannot be set there"):
         load_bench(films.path, settings={"rounds": 2})
 
@@ -340,12 +449,24 @@ def test_metrics_are_those_of_the_task(pairs_recipe, spans_recipe, films):
         ("spans", {"exact_match", "f1"}),
     ]
     assert {one.rows for one in results if one.arm == "s3"} == {12}
-    text = write_report(films.bench(), films.folder, results)
+    figures = {"pairs": {"accuracy": 70.0}, "spans": {"exact_match": 10.0, "f1": 40.0}}
+    paper = {"source": "T", "figures": {"s3": figures}, "flops": {"s3": 3.11e17}, "row_flops": 2.03e11}
+    text = write_report(films.bench(paper=paper), films.folder, results)
     assert [line.split(": ")[1] for line in text.splitlines() if line.startswith("## ")] == [
         "accuracy",
         "exact match",
         "F1",
+        "accuracy, exact_match, f1",
     ]
+    (s3,) = (line for line in text.splitlines() if line.startswith(f"| {films.values['students'][0]} | s3 |"))
+    scores = [value for one in results if one.arm == "s3" for name, value in one.test.items() if name != "macro_f1"]
+    assert s3.endswith(f"| {100 * sum(scores) / 3:.1f} | 40.00 |")
+    assert "| 3.11e+17 |" in text
+    assert "2.03e+11 for a row" in text
+    for one in results:
+        (folder,) = (films.folder / "cells").glob(f"{one.task}-{one.arm}-*")
+        outcomes = read_outcomes(folder, one.rounds)
+        assert {name: each.score for name, each in outcomes.metrics.items()} == pytest.approx(one.test)
 
 
 def test_a_task_that_a_strategy_cannot_do(spans_recipe, films, films_llm):

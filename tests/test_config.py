@@ -8,7 +8,7 @@ from s3_hf.cli import app
 from s3_hf.config import LLMConfig, RunConfig, load_config, parse_config
 from s3_hf.errors import ConfigError
 from s3_hf.schema import merge
-from s3_hf.store import create_run
+from s3_hf.store import create_run, open_run
 
 SETTINGS = {name: field.default for kind in (LLMConfig, RunConfig) for name, field in kind.model_fields.items()}
 
@@ -87,6 +87,22 @@ def test_fingerprint_ignores_what_changes_nothing():
     same = parse_config({"task": "imdb", "rounds": 5, "endpoint": {"concurrency": 64, "max_requests": 3}})
     other = parse_config({"task": "imdb", "training": {"epochs": 4}})
     assert base.fingerprint() == same.fingerprint() != other.fingerprint()
+
+
+def test_a_seed_of_samples_that_is_not_set_leaves_the_fingerprint():
+    base = parse_config({"task": "imdb"})
+    assert "sample_seed" not in base.identity()
+    assert parse_config({"task": "imdb", "sample_seed": 0}).fingerprint() != base.fingerprint()
+
+
+def test_a_run_of_an_earlier_version_writes_about_names_as_it_did(tmp_path):
+    config = parse_config({"task": "imdb", "strategy": "zerogen"})
+    made = create_run(tmp_path / "run", config, {})
+    assert open_run(made.path).config == config
+    record = yaml.safe_load((made.path / "run.yaml").read_text())
+    del record["config"]["synthesis"]["zerogen_per_name"]
+    (made.path / "run.yaml").write_text(yaml.safe_dump(record))
+    assert open_run(made.path).config.synthesis.zerogen_per_name == 32
 
 
 def test_an_endpoint_may_move():

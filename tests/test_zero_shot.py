@@ -15,7 +15,7 @@ from s3_hf.files import read_json
 from s3_hf.journal import Journal
 from s3_hf.records import Completion, Usage
 from s3_hf.store import open_run
-from s3_hf.strategies import _checkpoints, _zero_shot
+from s3_hf.strategies import STRATEGIES, _checkpoints, _zero_shot, zerogen_names
 from s3_hf.synthesis import Checks, Plan, Pool, ShownRow
 from s3_hf.synthesis.checks import until_end
 from s3_hf.synthesis.names import _name
@@ -85,6 +85,24 @@ def test_zerogen_asks_for_names_first_then_for_texts_about_them(staged_llm, stag
         synthesizer.task.prompts.zerogen,
         synthesizer.task.prompts.names,
     }
+
+
+@pytest.mark.parametrize(("per_name", "names", "rows"), [(None, 10, [2] * 10), (5, 2, [10] * 2)])
+def test_a_small_dataset_of_zerogen_has_many_names(staged_llm, staged_recipe, tmp_path, per_name, names, rows):
+    seed = STRATEGIES["zerogen"].seed
+    examples, _ = made(staged_llm, tmp_path, staged_recipe, lambda s: seed(s, 20), zerogen_per_name=per_name)
+    assert prompts_of(staged_llm).count('Movie: "') == names
+    groups = [[one.columns["label"] for one in group] for _, group in itertools.groupby(examples, _name_of)]
+    assert [len(labels) for labels in groups] == rows
+    assert all(labels == [0, 1] * (len(labels) // 2) for labels in groups)
+
+
+def _name_of(example):
+    return example.rationales[0]
+
+
+def test_the_papers_sizes_have_32_rows_of_each_label_about_a_name():
+    assert [zerogen_names(rows) for rows in (150, 300, 750, 9_600, 10_600, 100_000)] == [150, 300, 300, 300, 332, 3125]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ See docs/bench.md for the bench file, and docs/decisions/0005-bench.md for the r
 """
 
 from s3_hf.bench.grid import Cell, cells_of
+from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.report import write_report
-from s3_hf.bench.running import BenchObserver, CellResult, check_cells, kept_result, run_cells, spent
+from s3_hf.bench.running import BenchObserver, check_cells, kept_result, run_cells, spent
 from s3_hf.bench.spec import Bench, load_bench
 
 __all__ = [

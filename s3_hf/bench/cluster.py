@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from s3_hf.bench.grid import Cell
-from s3_hf.bench.running import BenchObserver, CellResult, kept_result, raise_failures, run_cell
+from s3_hf.bench.measuring import CellResult
+from s3_hf.bench.running import BenchObserver, kept_result, raise_failures, run_cell
 from s3_hf.config import LOCAL
 from s3_hf.errors import ClusterError, S3Error, SynthesisError, installing, one_line
 from s3_hf.loop import Observer, Services

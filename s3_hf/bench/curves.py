@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from s3_hf.bench.running import CellResult
+from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.tables import write_table
 from s3_hf.files import replacing
 

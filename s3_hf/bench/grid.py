@@ -17,6 +17,13 @@ from s3_hf.errors import ConfigError
 from s3_hf.schema import merge
 from s3_hf.strategies import Strategy, progen_sizes, strategy_named
 
+DEFAULTS: Mapping[str, Any] = {
+    "judge": "none",
+    "gold_stage": "none",
+    "verdict": False,
+    "synthesis": {"top_up": True},
+}
+"""Settings of all cells unless the bench file has others: methods as in the paper, on equal numbers of rows."""
 SEED_SHARE = Fraction(2, 3)
 REFERENCE = "arm:"
 """Prefix of a `seed_data` or `add_data` that names another arm, whose rows are taken."""
@@ -85,20 +92,25 @@ def _cells(bench: Bench, before: Mapping[str, Cell], task: str, arm: str, studen
         sizes = (None,)
     elif not sizes:
         raise ConfigError(f"arm {arm!r} on task {task!r} needs 'sizes', found none; add them")
-    settings = merge(merge(merge(bench.settings, entry.settings), method.settings), bench.flags)
+    settings: dict[str, Any] = {}
+    for layer in (bench.settings, entry.settings, method.settings, entry.arms.get(arm, {}), bench.flags):
+        settings = merge(settings, layer)
     for size in sizes:
-        values = merge({"synthesis": {"top_up": True}}, settings)
+        values = merge(DEFAULTS, settings)
         values |= {"task": entry.recipe or task, "strategy": strategy.name, "student": student, "seed": seed}
         rows = None if size is None else round(size * method.times)
         values |= _schedule(method, entry, strategy, settings, rows, f"arm {arm!r}, size {size}")
+        if method.literal:
+            values = merge(values, {"round_size": None, "synthesis": {"top_up": False}})
         where = f"arm {arm!r} on task {task!r}"
         sources = dict(_sources(bench, before, values, (task, student, size, seed), where))
         values |= {key: f"../{source.name}" for key, source in sources.items()}
-        config = parse_config(values, f"the settings of {where}")
+        config = _located(parse_config(values, f"the settings of {where}"), bench.folder, sources)
         borrows = bool(settings.get("seed_data") or settings.get("add_data"))
         journal = _journal(task, seed, config, method) if strategy.asks_llm or borrows else None
         needs = tuple(dict.fromkeys(source.name for source in sources.values()))
-        yield Cell(task, arm, student, size, seed, config, None if borrows else rows, journal, needs)
+        wanted = None if borrows or (method.literal and config.rounds) else rows
+        yield Cell(task, arm, student, size, seed, config, wanted, journal, needs)
 
 
 def _schedule(
@@ -155,6 +167,12 @@ def _sources(
         if key == "add_data" and not source.config.rounds:
             raise ConfigError(f"{where} takes what arm {arm!r} adds to its seed, which is nothing; name another arm")
         yield key, source
+
+
+def _located(config: RunConfig, folder: Path, sources: Mapping[str, Cell]) -> RunConfig:
+    """Return the settings with the paths that lead somewhere from the bench file; those of other cells stay."""
+    located = config.located(folder)
+    return located.model_copy(update={key: getattr(config, key) for key in sources})
 
 
 def _reference(value: Any) -> str | None:

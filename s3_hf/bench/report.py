@@ -8,10 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from s3_hf.bench.averages import averages
 from s3_hf.bench.curves import has_curves, write_curves
-from s3_hf.bench.running import CellResult
+from s3_hf.bench.grid import cell_name
+from s3_hf.bench.intervals import CONFIDENCE, RESAMPLES
+from s3_hf.bench.measuring import CellResult
+from s3_hf.bench.outcomes import Outcomes, read_outcomes
 from s3_hf.bench.spec import Bench
-from s3_hf.bench.statistics import CONFIDENCE, Line, lines_of
+from s3_hf.bench.statistics import Line, lines_of
 from s3_hf.bench.tables import write_table
 from s3_hf.config import LOCAL
 from s3_hf.files import write_text
@@ -24,7 +28,12 @@ SHORT = 0.99
 
 def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
     """Write the tables to the folder and return the Markdown; `paid` is the usage of all cells together."""
-    lines = lines_of(bench, results)
+
+    def outcomes_of(one: CellResult) -> Outcomes | None:
+        name = cell_name(one.task, one.arm, one.student, one.size, one.seed)
+        return read_outcomes(folder / "cells" / name, one.rounds)
+
+    lines = lines_of(bench, results, outcomes_of)
     if has_curves(results):
         write_curves(folder, results)
     write_table(folder / "cells", [_cell_record(one) for one in results])
@@ -43,7 +52,8 @@ def markdown(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult],
         where = [task, "the embedded student" if student == LOCAL else student]
         where += [f"{size:,} rows"] if size is not None else []
         parts.append(f"## {', '.join(where)}: {NAMES.get(metric, metric)}\n\n{_table(bench, list(block))}")
-    parts += _notes(bench, results, paid)
+    parts += _averages(bench, results)
+    parts += [*_notes(results, paid), *_interval_notes(lines), *_paper_notes(bench)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -51,7 +61,9 @@ def _table(bench: Bench, block: Sequence[Line]) -> str:
     heads = ["arm", "rows", "test in %, mean ± sd", "per seed"]
     heads += [f"− {bench.baseline} ({CONFIDENCE:.0%} interval)"] if bench.baseline else []
     heads += ["paper (rows)"] if any(line.paper is not None for line in block) else []
-    heads += ["LLM requests", "LLM tokens", "training FLOPs", "time"]
+    heads += ["LLM requests", "LLM tokens", "training FLOPs (of a row)"]
+    heads += ["paper's FLOPs"] if bench.paper and bench.paper.flops else []
+    heads += ["time"]
     rows = [[_columns_of(bench, line)[head] for head in heads] for line in block]
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
@@ -68,7 +80,8 @@ def _columns_of(bench: Bench, line: Line) -> dict[str, str]:
         "paper (rows)": _paper(line),
         "LLM requests": f"{line.average('requests'):,.0f}",
         "LLM tokens": f"{line.average('prompt_tokens') + line.average('completion_tokens'):,.0f}",
-        "training FLOPs": f"{line.average('flops'):.2e}",
+        "training FLOPs (of a row)": f"{line.average('flops'):.2e} ({line.average('row_flops'):.2e})",
+        "paper's FLOPs": _paper_flops(bench, line),
         "time": f"{line.average('synthesis_seconds') + line.average('training_seconds'):,.0f} s",
     }
 
@@ -81,7 +94,8 @@ def _difference(line: Line) -> str:
     if difference.low is None or difference.high is None:
         return signed
     between = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}".replace("-", "−")
-    return f"{signed} ({between}), {difference.positive} of {difference.seeds} above"
+    mark = "*" if line.corrected is not None and line.corrected < 1 - CONFIDENCE else ""
+    return f"{signed} ({between}){mark}, {difference.positive} of {difference.seeds} above"
 
 
 def _paper(line: Line) -> str:
@@ -90,12 +104,31 @@ def _paper(line: Line) -> str:
     return f"{100 * line.paper:.2f}" + (f" ({line.paper_rows:,})" if line.paper_rows else "")
 
 
-def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
+def _paper_flops(bench: Bench, line: Line) -> str:
+    flops = bench.paper.flops.get(line.arm) if bench.paper else None
+    return "" if flops is None else f"{flops:.2e}"
+
+
+def _averages(bench: Bench, results: Sequence[CellResult]) -> list[str]:
+    """Return the table of averages over the tasks, as a list of one or no part."""
+    found = averages(bench, results)
+    if not found:
+        return []
+    paper = any(each.paper is not None for each in found)
+    table = ["| student | arm | test in % |" + (" paper |" if paper else ""), "| --- | --- | --- |" + " --- |" * paper]
+    for each in found:
+        line = f"| {each.student} | {each.arm} | {100 * each.mean:.1f} |"
+        table.append(line + (f" {'' if each.paper is None else f'{100 * each.paper:.2f}'} |" if paper else ""))
+    return [f"## Average over {', '.join(found[0].tasks)}: {', '.join(found[0].metrics)}\n\n" + "\n".join(table)]
+
+
+def _notes(results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
     yield (
         "Rows are what the last student of an arm was trained on. LLM requests and tokens are what an arm needs by "
         "itself (rows of another arm or file cost it nothing), training FLOPs are 6 × parameters × input tokens seen "
-        "in all rounds, without those of a search, time is that of synthesis and training as measured, which is short "
-        "where another arm had paid for the same completions; means over seeds."
+        "in all rounds and the gold stage, without those of a search, of judges and of choosing; in brackets those "
+        "of a row in an epoch. Time is that of synthesis and training as measured, which is short where another arm "
+        "had paid for the same completions. All are means over seeds."
     )
     if paid is not None:
         yield (
@@ -106,8 +139,35 @@ def _notes(bench: Bench, results: Sequence[CellResult], paid: Usage | None) -> I
     for one in short:
         where = f"{one.arm} on {one.task}, {one.student}, size {one.size:,}, seed {one.seed}"
         yield f"Short of rows: {where}, has {one.rows:,} of {one.wanted:,}."
-    if bench.paper:
-        yield f"Paper: {bench.paper.source}"
+
+
+def _interval_notes(lines: Sequence[Line]) -> Iterator[str]:
+    differences = [line.difference for line in lines if line.difference and line.difference.low is not None]
+    if differences:
+        yield (
+            f"Intervals count the seeds (Student's t) and the test rows ({RESAMPLES:,} paired resamples). * has a "
+            f"p-value below {1 - CONFIDENCE:.2f} after Holm's correction for the comparisons of its table."
+        )
+    without = dict.fromkeys(line.arm for line in lines if line.difference in differences and not line.difference.rows)
+    if without:
+        yield f"Of seeds alone, without test rows, since cells lack the predictions: {', '.join(without)}."
+
+
+def _paper_notes(bench: Bench) -> Iterator[str]:
+    """Yield what must be known of the paper's figures beside the run's."""
+    if bench.paper is None:
+        return
+    yield f"Paper: {bench.paper.source}"
+    if bench.paper.row_flops:
+        yield (
+            f"The paper estimates FLOPs (appendix B): DistilBERT's 66M parameters × 6 × 512 tokens = "
+            f"{bench.paper.row_flops:.2e} for a row in an epoch, and for each method a mean over the tasks; those of "
+            "the run are of the tokens that its rows have."
+        )
+    named = {task: {**bench.settings, **entry.settings, **bench.flags} for task, entry in bench.tasks.items()}
+    if other := {task: settings["prompts"] for task, settings in named.items() if settings.get("prompts")}:
+        listed = ", ".join(f"{task} ({prompts})" for task, prompts in other.items())
+        yield f"Prompts that are not those of the paper's Table 1: {listed}."
 
 
 def _record(line: Line) -> dict[str, Any]:
@@ -126,11 +186,15 @@ def _record(line: Line) -> dict[str, Any]:
         "difference_low": difference.low if difference else None,
         "difference_high": difference.high if difference else None,
         "difference_seeds": difference.seeds if difference else None,
+        "difference_of_rows": difference.rows if difference else None,
+        "p": difference.p if difference else None,
+        "p_holm": line.corrected,
         "rows_least": min(cell.rows for cell in line.cells),
         "rows_most": max(cell.rows for cell in line.cells),
         "llm_requests": line.average("requests"),
         "llm_tokens": line.average("prompt_tokens") + line.average("completion_tokens"),
         "training_flops": line.average("flops"),
+        "training_flops_of_a_row": line.average("row_flops"),
         "seconds": line.average("synthesis_seconds") + line.average("training_seconds"),
         "paper": line.paper,
         "paper_rows": line.paper_rows,

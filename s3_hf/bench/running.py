@@ -5,75 +5,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from s3_hf.bench.grid import Cell
+from s3_hf.bench.measuring import CellResult, measured
 from s3_hf.config import RunConfig
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.journal import read_usage
-from s3_hf.loop import Observer, RunResult, Services, check, run
-from s3_hf.records import Scores, Usage
-from s3_hf.store import JOURNAL, TEST, RunDir, create_run, parse_facts
+from s3_hf.loop import Observer, Services, check, run
+from s3_hf.records import Usage
+from s3_hf.store import JOURNAL, RunDir, create_run, parse_facts
 
 logger = logging.getLogger(__name__)
 
-FLOPS_PER_TOKEN_AND_PARAMETER = 6
-"""FLOPs of training, forward and backward (Brown et al., 2020; appendix B)."""
-
 LIMITS = {"max_requests": "requests", "max_tokens": "tokens", "max_cost": "cost"}
 """Limits in `endpoint` -> attribute of `Usage` that each limits."""
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """Everything measured in a finished cell.
-
-    Attributes:
-        task: name of the task in the bench file.
-        arm: name of the arm.
-        student: Hub id, folder or `local`.
-        size: wanted rows as the bench file has them; None for all gold rows.
-        seed: seed of every random choice.
-        rows: rows that the last student was trained on.
-        wanted: rows that it should be trained on; None for all gold rows.
-        rounds: number of the last round.
-        scores: role of gold rows to the last student's scores.
-        requests: LLM requests that the cell needs by itself, whichever cell paid for them; tokens likewise.
-        prompt_tokens: tokens of the prompts.
-        completion_tokens: tokens of the answers.
-        flops: floating-point operations of all trainings.
-        synthesis_seconds: wall-clock time as measured.
-        training_seconds: wall-clock time as measured.
-        epochs: the last student's epochs, as in `TrainingFacts`.
-    """
-
-    task: str
-    arm: str
-    student: str
-    size: int | None
-    seed: int
-    rows: int
-    wanted: int | None
-    rounds: int
-    scores: Mapping[str, Scores]
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    flops: float
-    synthesis_seconds: float
-    training_seconds: float
-    epochs: tuple[Mapping[str, int | float], ...]
-
-    @property
-    def test(self) -> Mapping[str, float]:
-        """The last student's scores on test, by metric."""
-        return self.scores[TEST].metrics
 
 
 class BenchObserver(Observer):
@@ -213,9 +165,9 @@ def run_cell(
             result = run(_limited(cell, folder, at_once), path, services, observer)
         finally:
             _note_spending(cell, folder)
-        record = _measured(cell, result)
+        record = measured(cell, result)
         if not keep_models:
-            for file in path.glob("**/model/*.safetensors"):
+            for file in path.rglob("model/*.safetensors"):
                 file.unlink()
         write_json(path / "cell.json", asdict(record))
 
@@ -248,30 +200,6 @@ def _turn(path: Path) -> Iterator[None]:
         yield
     finally:
         turn.release()
-
-
-def _measured(cell: Cell, result: RunResult) -> CellResult:
-    last, rounds = result.rounds[-1], result.rounds
-    usage = sum((each.synthesis.usage for each in rounds), Usage())
-    trained = [each.training for each in rounds]
-    return CellResult(
-        task=cell.task,
-        arm=cell.arm,
-        student=cell.student,
-        size=cell.size,
-        seed=cell.seed,
-        rows=last.rows,
-        wanted=cell.rows,
-        rounds=last.number,
-        scores=last.scores,
-        requests=usage.requests,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * each.parameters * each.tokens.seen for each in trained)),
-        synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
-        training_seconds=sum(each.seconds for each in trained),
-        epochs=last.training.epochs,
-    )
 
 
 def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:

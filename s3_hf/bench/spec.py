@@ -33,6 +33,8 @@ class BenchTask(Settings):
     seed_share: Share | None = None
     """`seed_share` of the arms that set none."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    """Arm -> settings that it has on this task alone."""
 
 
 class Arm(Settings):
@@ -43,6 +45,9 @@ class Arm(Settings):
     """Rounds after the seed; by default 2 for a strategy that adds rows, ProGen's own schedule for it, else 0."""
     seed_share: Share | None = None
     """Share of the rows in the seed, where there are rounds; by default 2/3. The rounds share the rest equally."""
+    literal: bool = False
+    """Rounds add what the method itself writes, each mistake or gold row once, without a limit and without top-up; so
+    only the seed follows from the size."""
     times: Annotated[Fraction, Field(gt=0)] = Fraction(1)
     """Factor on the size, to compare arms on different numbers of rows."""
     sized: bool = False
@@ -53,10 +58,15 @@ class Arm(Settings):
 
 
 class Paper(Settings):
-    """The paper's figures to compare with: arm -> task -> metric -> percent, and `rows` -> data size."""
+    """The paper's figures to compare with."""
 
     source: str
     figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Arm -> task -> metric -> percent, and `rows` -> data size."""
+    flops: Mapping[str, float] = Field(default_factory=dict)
+    """Arm -> FLOPs of all its trainings."""
+    row_flops: float | None = None
+    """FLOPs of training on one row in one epoch."""
 
 
 class Bench(Settings):
@@ -79,11 +89,17 @@ class Bench(Settings):
     settings: Mapping[str, Any] = Field(default_factory=dict)
     paper: Paper | None = None
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def flags(self) -> Mapping[str, Any]:
         """Settings from the command line, which win over all in the file."""
         return self._flags
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the file, from which its relative paths lead where they exist there."""
+        return self._folder
 
     @field_validator("tasks", "arms", mode="before")
     @classmethod
@@ -117,7 +133,7 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
         bench = Bench.model_validate(values)
     except ValidationError as error:
         raise ConfigError(first_fault(error, str(path), Bench, SEE)) from error
-    bench._flags = settings or {}
+    bench._flags, bench._folder = settings or {}, path.parent
     for fault in _faults(bench):
         raise ConfigError(f"in {str(path)!r} {fault}")
     return bench
@@ -130,15 +146,24 @@ def _faults(bench: Bench) -> Iterator[str]:
             yield f"{what} must differ, found {list(names)!r}, which would be the same cells; drop the repeated ones"
     if bench.baseline is not None and bench.baseline not in bench.arms:
         yield f"the baseline must be one of the arms {', '.join(bench.arms)}, found {bench.baseline!r}; correct it"
-    for name, arm in bench.arms.items():
-        for task in set(arm.tasks or ()) - set(bench.tasks):
-            yield f"arm {name!r} must be for tasks of the file, found {task!r}; correct its 'tasks'"
-    for name in bench.paper.figures if bench.paper else ():
-        if name not in bench.arms:
-            yield f"the paper's figures must be those of arms of the file, found {name!r}; correct the name"
+    yield from _unknown_names(bench)
     groups = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
     groups += [(repr(name), arm.settings) for name, arm in bench.arms.items()]
+    for name, entry in bench.tasks.items():
+        groups += [(f"{arm!r} on {name!r}", settings) for arm, settings in entry.arms.items()]
     groups += [("the command line", bench.flags)]
     for where, settings in groups:
         for key in set(AXES) & set(settings):
             yield f"the setting {key!r} of {where} cannot be set there; the grid decides it ({SEE[4:]})"
+
+
+def _unknown_names(bench: Bench) -> Iterator[str]:
+    for name, arm in bench.arms.items():
+        for task in set(arm.tasks or ()) - set(bench.tasks):
+            yield f"arm {name!r} must be for tasks of the file, found {task!r}; correct its 'tasks'"
+    for name in (*bench.paper.figures, *bench.paper.flops) if bench.paper else ():
+        if name not in bench.arms:
+            yield f"the paper's figures must be those of arms of the file, found {name!r}; correct the name"
+    for task, entry in bench.tasks.items():
+        for name in set(entry.arms) - set(bench.arms):
+            yield f"task {task!r} must have settings for arms of the file, found {name!r}; correct its 'arms'"

@@ -106,6 +106,7 @@ class Addresses:
         urls, model = config.llm_urls, config.llm_model
         if config.llm == LOCAL:
             urls, facts = services.llm_urls, {"model": services.llm_model, "endpoint": "local"}
+            model = model if urls else services.llm_model  # "" where the strategy asks none, so that none was started
         elif urls:
             facts = {"model": model or "as served", "endpoint": "url"}
         else:

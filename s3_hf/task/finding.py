@@ -81,7 +81,7 @@ def task_of(config: RunConfig) -> Task:
         exclude_test_contexts=config.exclude_test_contexts,
         contexts=config.contexts,
         phrases=config.synthesis.answers == "phrases",
-        seed=config.seed,
+        seed=config.seed if config.sample_seed is None else config.sample_seed,
     )
     return load_task(config.task, config.gold, options, config.prompts)
 

@@ -1,0 +1,88 @@
+"""What is measured in a finished cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s3_hf.bench.grid import Cell
+from s3_hf.loop import RunResult
+from s3_hf.records import Scores, Usage
+from s3_hf.store import TEST
+
+FLOPS_PER_TOKEN_AND_PARAMETER = 6
+"""FLOPs of training, forward and backward (Brown et al., 2020; appendix B)."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Everything measured in a finished cell.
+
+    Attributes:
+        task: name of the task in the bench file.
+        arm: name of the arm.
+        student: Hub id, folder or `local`.
+        size: wanted rows as the bench file has them; None for all gold rows.
+        seed: seed of every random choice.
+        rows: synthetic rows that the last student was trained on, or the gold rows of a cell without an LLM.
+        wanted: rows that it should be trained on; None for all gold rows.
+        rounds: number of the last round.
+        scores: role of gold rows to the last student's scores.
+        requests: LLM requests that the cell needs by itself, whichever cell paid for them; tokens likewise.
+        prompt_tokens: tokens of the prompts.
+        completion_tokens: tokens of the answers.
+        flops: floating-point operations of the trainings of all rounds and of the gold stage.
+        row_flops: the same of one row in one epoch, by the mean length of the last student's rows.
+        synthesis_seconds: wall-clock time as measured.
+        training_seconds: wall-clock time as measured.
+        epochs: the last student's epochs, as in `TrainingFacts`.
+    """
+
+    task: str
+    arm: str
+    student: str
+    size: int | None
+    seed: int
+    rows: int
+    wanted: int | None
+    rounds: int
+    scores: Mapping[str, Scores]
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    flops: float
+    row_flops: float
+    synthesis_seconds: float
+    training_seconds: float
+    epochs: tuple[Mapping[str, int | float], ...]
+
+    @property
+    def test(self) -> Mapping[str, float]:
+        """The last student's scores on test, by metric."""
+        return self.scores[TEST].metrics
+
+
+def measured(cell: Cell, result: RunResult) -> CellResult:
+    """Return the measurements of a cell: its student is that of the gold stage, or without one, of the last round."""
+    last, rounds, final = result.rounds[-1], result.rounds, result.final
+    usage = sum((each.synthesis.usage for each in rounds), Usage())
+    trained = [each.training for each in rounds] + ([final.training] if final else [])
+    return CellResult(
+        task=cell.task,
+        arm=cell.arm,
+        student=cell.student,
+        size=cell.size,
+        seed=cell.seed,
+        rows=last.rows,
+        wanted=cell.rows,
+        rounds=last.number,
+        scores=final.scores if final else last.scores,
+        requests=usage.requests,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * each.parameters * each.tokens.seen for each in trained)),
+        row_flops=float(FLOPS_PER_TOKEN_AND_PARAMETER * trained[-1].parameters * trained[-1].tokens.mean),
+        synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
+        training_seconds=sum(each.seconds for each in trained),
+        epochs=trained[-1].epochs,
+    )
