@@ -278,6 +278,16 @@ def test_parse_list():
         "beautiful cinematography",
         "CGI that works",
     ]
+    assert parse_list("1. Good acting - A well-made movie with a cast.\n2. a dull end, 2\n3. real suspense (12)") == [
+        "good acting",
+        "a dull end",
+        "real suspense",
+    ]
+    assert parse_list("1. a well-made film\n2. 2 good jokes\n3. a top 10") == [
+        "a well-made film",
+        "2 good jokes",
+        "a top 10",
+    ]
     assert parse_list("no list here") == []
     assert parse_list("<think>\n1. a plan\n</think>\n1. Great acting") == ["great acting"]
     assert parse_list("<think>\n1. a plan") == []
