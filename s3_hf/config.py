@@ -76,6 +76,8 @@ class SynthesisConfig(Settings):
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
     answers."""
+    calibrate_checks: bool = True
+    """Run the checks of wording on the gold rows first, and leave out those that reject more than 1 % of them."""
     progen: ProGenConfig = ProGenConfig()
 
 

@@ -12,8 +12,9 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.journal import Journal
 from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, Services
-from s3_hf.loop.synthesis import checks_of, client_of
+from s3_hf.loop.synthesis import client_of
 from s3_hf.records import Completion, Request
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.synthesis import Generate, Plan, Rationales, Synthesizer
@@ -77,7 +78,9 @@ class _Preview:
     def __init__(self, config: RunConfig, strategy: Strategy, task: Task, generate: Generate) -> None:
         self.task, self.generate = task, generate
         self.prompts = strategy.prompts(task.prompts, config.synthesis)
-        self.synthesizer = Synthesizer(task, config.synthesis, config.seed, 0, generate, checks_of(task, set()))
+        self.synthesizer = Synthesizer(
+            task, config.synthesis, config.seed, 0, generate, checks_of(config, task, set())
+        )
 
     def without_answers(self, n: int) -> list[PromptPreview]:
         rationales = dict.fromkeys(self.task.label_names, (REASONS,))

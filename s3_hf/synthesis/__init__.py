@@ -1,12 +1,14 @@
 """Examples written by the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2, 2.3) and `zero_shot`."""
 
 from s3_hf.synthesis.asking import Generate, Tally
+from s3_hf.synthesis.calibration import Calibration, calibrate
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow
 from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
+    "Calibration",
     "Checks",
     "Generate",
     "Plan",
@@ -15,5 +17,6 @@ __all__ = [
     "ShownRow",
     "Synthesizer",
     "Tally",
+    "calibrate",
     "parse_list",
 ]
