@@ -22,6 +22,9 @@ from s3_hf.schema import Settings, first_fault, merge, read_mapping
 LOCAL = "local"
 """Value of `llm` and `student` that selects the embedded default."""
 
+EARLIER = {"synthesis": {"calibrate_checks": False}}
+"""What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
+
 _URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
@@ -76,8 +79,12 @@ class SynthesisConfig(Settings):
     answers: Literal["gold", "phrases"] = "gold"
     """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
     answers."""
+    shots: Natural = 0
+    """Gold texts of the label shown before each request, as earlier turns of the chat, which a weak LLM continues; its
+    talk about the task is then rejected too. 0 shows none, as in the paper."""
     calibrate_checks: bool = True
-    """Run the checks of wording on the gold rows first, and leave out those that reject more than 1 % of them."""
+    """Run the checks of wording on the gold rows first, and relax those that reject most of them until all together
+    reject at most 1 %."""
     progen: ProGenConfig = ProGenConfig()
 
 
@@ -281,4 +288,5 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunCo
     """
     values = read_mapping(path)
     recorded = values.get("config") if "fingerprint" in values else None  # `run.yaml` holds more than settings
-    return parse_config(merge(recorded if isinstance(recorded, dict) else values, overrides or {}), source=str(path))
+    base = merge(EARLIER, recorded) if isinstance(recorded, dict) else values
+    return parse_config(merge(base, overrides or {}), source=str(path))

@@ -149,6 +149,8 @@ async def _collect(context: RunContext, number: int, rows: _Rows) -> Synthesizer
     with Journal(context.run.journal, config.written_by() if context.strategy.asks_llm else None) as journal:
         async with client_of(config, context.addresses, journal, show) as client:
             synthesizer = _synthesizer(context, number, client.generate, tally)
+            if config.synthesis.shots and context.strategy.asks_llm:
+                await synthesizer.learn_talk()
             examples, wanted = _examples(context, synthesizer, number)
             try:
                 async for example in examples:

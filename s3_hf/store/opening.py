@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from s3_hf.config import RunConfig, parse_config
+from s3_hf.config import EARLIER, RunConfig, parse_config
 from s3_hf.errors import RunDirError, one_line
 from s3_hf.files import storage_errors, write_text
 from s3_hf.locking import hold
-from s3_hf.schema import parse_yaml
+from s3_hf.schema import merge, parse_yaml
 from s3_hf.store.layout import JOURNAL, RunDir
 
 PACKAGES = ("s3-hf", "datasets", "transformers", "huggingface_hub", "torch", "evaluate", "accelerate")
@@ -92,7 +92,7 @@ def open_run(path: Path) -> RunDir:
         raise RunDirError(f"{str(path)!r} must be a run directory, found no run.yaml in it; check the path")
     try:
         record = parse_yaml(proof.read_bytes())
-        config = parse_config(record["config"], source=str(proof))
+        config = parse_config(merge(EARLIER, record["config"]), source=str(proof))
         _check_facts(record)
     except (yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         detail = one_line(error)

@@ -86,7 +86,7 @@ def calibrate(checks: Checks, task: Task) -> Calibration:
     As long as they reject more than `MOST_REJECTED` of the rows, the check that rejects most is relaxed: "too short"
     by a word, any other by switching it off.
     """
-    rows = _gold_rows(task)
+    rows = gold_sample(task)
     texts = [str(row[task.columns.text]) for row in rows]
     plans = [Plan(str(row["s3_id"]), "seed", context=task.context_of(row)) for row in rows]
     examined = [checks.wording_faults(text, task.prompts.seed, plan) for text, plan in zip(texts, plans, strict=True)]
@@ -119,7 +119,7 @@ def calibrate(checks: Checks, task: Task) -> Calibration:
     )
 
 
-def _gold_rows(task: Task) -> list[dict[str, Any]]:
+def gold_sample(task: Task) -> list[dict[str, Any]]:
     """Return the mined and the selection rows, or `MOST_ROWS` of them spread evenly."""
     parts = [task.mined, *([task.selection] if task.gold_options.holdout else [])]
     total = sum(len(part) for part in parts)

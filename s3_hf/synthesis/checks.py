@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from s3_hf.overlaps import SHARED_RUN, SharedRuns, contains
 from s3_hf.records import Completion, Context, Rejected
+from s3_hf.synthesis.membership import Membership
 from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan
 from s3_hf.synthesis.stripping import NOUNS, PREAMBLE, cut_back, question_in, strip_wrapping, until_end
@@ -63,6 +64,7 @@ class Checks:
         test: digests of the test texts (`texts.digests`).
         gold: digests of the gold rows, contexts included (`texts.row_text`).
         parts: runs of words of the gold texts; None looks for no copies of parts.
+        membership: tells texts of the task from talk about it; None lets all pass.
         seen: digests of the rows accepted so far, contexts included; `duplicate` adds to them.
     """
 
@@ -76,6 +78,7 @@ class Checks:
     test: frozenset[int] = frozenset()
     gold: frozenset[int] = frozenset()
     parts: SharedRuns | None = None
+    membership: Membership | None = None
     seen: set[int] = field(default_factory=set)
 
     def text_of(self, completion: Completion, template: str, plan: Plan) -> str | Rejected:
@@ -120,10 +123,11 @@ class Checks:
         tests = (
             ("copy of the source row", plan.source is not None and copies(text, plan.source)),
             ("the name alone", bool(plan.name) and digest_of(text) == digest_of(plan.name)),
-            ("copy of a row shown", any(covers(text, row.text) for row in plan.shown)),
+            ("copy of a row shown", any(covers(text, shown) for shown in _shown(plan))),
             ("in the test split", digest_of(text) in self.test),
             ("copy of a gold row", digest_of(row_text(text, context.text if context else None)) in self.gold),
             ("copy of part of a gold row", self._copies_part(row, plan.source)),
+            ("off the task", self.membership is not None and self.membership.off_task(text)),
         )
         yield from (reason for reason, failed in tests if failed)
 
@@ -179,6 +183,11 @@ class Checks:
             return True
         words = normalise(text)
         return self.question and len(words.split()) >= COPIED_WORDS and words in normalise(context.text)
+
+
+def _shown(plan: Plan) -> list[str]:
+    """Return the texts of the rows that stand before the prompt."""
+    return [*(row.text for row in plan.shown), *(shot.source or "" for shot in plan.shots)]
 
 
 def _row_digest(text: str, plan: Plan) -> int:

@@ -1,0 +1,123 @@
+"""Does a text belong to the task at all? A classifier of gold texts against the LLM's talk about the task.
+
+A weak LLM often answers a prompt with talk about it ("I am pleased to provide a review that is…") whose words no list
+of phrases foresees. What this LLM says about the task is asked for with a few requests, and what reads like that
+instead of like a gold text is rejected. The limit is calibrated on the gold rows by cross-fitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s3_hf.config import SynthesisConfig
+from s3_hf.records import Request
+from s3_hf.synthesis.composing import Composer
+from s3_hf.synthesis.plan import Planner
+from s3_hf.task import Task
+from s3_hf.texts import normalise
+
+QUESTIONS = (
+    "Explain what this request asks for:\n\n{request}",
+    "A user sent this request. Tell the user how you will help with it:\n\n{request}",
+    "Describe in one sentence the text that somebody should write for this request:\n\n{request}",
+    "Say what you think of this request:\n\n{request}",
+)
+"""Prompts whose answers are talk about the task; `{request}` is a prompt of the task."""
+TALKS = 32
+"""Requests for talk, over all labels and questions."""
+FOLDS = 5
+GOLD_REJECTED = 0.01
+"""Share of the gold rows below the limit."""
+LONGEST = 400
+"""Characters of a text that are read; talk begins at once."""
+DIGITS = 3
+"""Decimals of the probabilities, so that the order of a computation decides nothing."""
+FEWEST = 20
+"""Fewest gold texts, and fewest texts of talk, that a classifier is trained on."""
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Tells texts of the task from talk about it.
+
+    Attributes:
+        score: returns the probability that a text is one of the task, for each of several texts.
+        limit: a text with a lower one is talk; 1 % of the gold rows are below it, and it is at most 0.5.
+        recognised: share of the LLM's talk that is below the limit, when it is left out of the training.
+    """
+
+    score: Callable[[Sequence[str]], Scores]
+    limit: float
+    recognised: float
+
+    def off_task(self, text: str) -> bool:
+        """Return whether the text reads like talk about the task."""
+        return bool(self.score([text])[0] < self.limit)
+
+    def summary(self) -> str:
+        """Return a sentence on how well the two are told apart."""
+        return (
+            f"the check 'off the task' recognises {self.recognised:.0%} of the LLM's talk about the task, and rejects "
+            f"at most {GOLD_REJECTED:.0%} of the gold rows"
+        )
+
+
+def talk_requests(task: Task, settings: SynthesisConfig, seed: int) -> list[Request]:
+    """Return the requests whose answers are talk about the task; they are the same in every round."""
+    planner = Planner(task, settings, seed, 0)
+    composer, labels = Composer(planner), max(1, len(task.label_words))
+    return [
+        composer.talk(plan, QUESTIONS[number // labels % len(QUESTIONS)])
+        for number, plan in enumerate(planner.seeds(planner.labels(TALKS), 0, "talk"))
+    ]
+
+
+def membership_of(gold: Sequence[str], talk: Sequence[str], seed: int) -> Membership | None:
+    """Return the classifier of the two kinds of texts; None if there are too few of either.
+
+    Args:
+        gold: texts of gold rows.
+        talk: what the LLM says about the task.
+        seed: seed of the folds.
+    """
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    talk = [text for text in dict.fromkeys(map(_read, talk)) if text]
+    if min(len(gold), len(talk)) < FEWEST:
+        return None
+    texts = [*map(_read, gold), *talk]
+    belongs = np.asarray([1] * len(gold) + [0] * len(talk))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    scores = cross_val_predict(_pipeline(), texts, belongs, cv=folds, method="predict_proba")[:, 1]
+    limit = round(min(float(np.quantile(scores[belongs == 1], GOLD_REJECTED)), 0.5), DIGITS)
+    fitted = _pipeline().fit(texts, belongs)
+
+    def score(unseen: Sequence[str]) -> Scores:
+        probabilities: Scores = fitted.predict_proba([_read(text) for text in unseen])[:, 1]
+        return probabilities.round(DIGITS)
+
+    return Membership(score, limit, float((scores[belongs == 0] < limit).mean()))
+
+
+def _read(text: str) -> str:
+    return normalise(text[:LONGEST])
+
+
+def _pipeline() -> Any:
+    """Return a logistic regression on the TF-IDF of words, pairs of words, and parts of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    features = make_union(
+        TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=50_000),
+    )
+    return make_pipeline(features, LogisticRegression(C=10, class_weight="balanced", max_iter=1_000))
