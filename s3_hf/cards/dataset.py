@@ -165,8 +165,8 @@ def _shared(facts: DatasetFacts) -> str:
     copied = f"{counted(copies, 'row')} {'copies' if copies == 1 else 'copy'}" if copies else "No row copies"
     shared = f"{count(parts)} of the rows" if parts else "none"
     return (
-        f" {copied} a gold validation text; at least 8 consecutive words of one, or nearly all of the gold row that was "
-        f"extrapolated, are in {shared}."
+        f" {copied} a gold validation text; at least 8 consecutive words of one, or nearly all of the gold row that "
+        f"was extrapolated, are in {shared}."
     )
 
 

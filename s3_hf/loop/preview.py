@@ -103,6 +103,8 @@ class _Preview:
             PromptPreview(request.slot, request.messages, (await self.generate(request)).text, verdict)
             for request, verdict in zip(self._source_requests(), verdicts, strict=True)
         ]
+        if self.synthesizer.settings.shots:
+            await self.synthesizer.learn_talk()
         rows = list(self._plans(n, name))
         requests = [self._request(plan, template, rationales) for plan, template in rows]
         completions = await asyncio.gather(*(self.generate(request) for request in requests))
@@ -122,12 +124,12 @@ class _Preview:
     def _plans(self, n: int, name: str) -> Iterator[tuple[Plan, str]]:
         """Yield plan and template of the first `n` seed rows, and of `n` extrapolations spread over the gold rows."""
         planner = self.synthesizer.planner
-        for plan in planner.zero_shot(planner.labels(n), 0, (name,), 1):
+        for plan in self.synthesizer.with_shots(planner.zero_shot(planner.labels(n), 0, (name,), 1)):
             yield plan, self.prompts.seed
         if self.prompts.extrapolate:
             gold = self.task.mined
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
-            for plan in planner.extrapolations(spread, "gold", range(1)):
+            for plan in self.synthesizer.with_shots(planner.extrapolations(spread, "gold", range(1))):
                 yield plan, self.prompts.extrapolate
 
     def _request(self, plan: Plan, template: str, rationales: Rationales) -> Request:

@@ -70,6 +70,20 @@ class Calibration:
         changes = {f"{each.check}, {each.change}": round(each.rejected, 4) for each in self.found if each.change}
         return replace(checks, off=checks.off | self.off, min_words=self.min_words, changes=changes)
 
+    def table(self) -> list[str]:
+        """Return a line for each check that rejects gold rows, below a line with their number."""
+        head = (
+            f"checks on {self.rows:,} gold rows: {self.rejected:.2%} rejected, {self.left:.2%} after the changes; "
+            f"{self.altered:.2%} would be altered"
+        )
+        return [
+            head,
+            *(
+                f"  {each.check:24}{each.rejected:7.2%}  {each.change or 'on'}: {' | '.join(each.examples)}"
+                for each in self.found
+            ),
+        ]
+
     def lines(self) -> list[str]:
         """Return a sentence for each check that is changed."""
         return [

@@ -18,6 +18,7 @@ from s3_hf.config import SynthesisConfig
 from s3_hf.records import Request
 from s3_hf.synthesis.composing import Composer
 from s3_hf.synthesis.plan import Planner
+from s3_hf.synthesis.shots import Shots
 from s3_hf.task import Task
 from s3_hf.texts import normalise
 
@@ -33,6 +34,10 @@ TALKS = 32
 FOLDS = 5
 GOLD_REJECTED = 0.01
 """Share of the gold rows below the limit."""
+HIGHEST_LIMIT = 0.5
+"""Highest limit: a text with words of neither kind is not rejected."""
+TRIED = 8
+"""Answers to prompts with gold rows shown, of which the classifier must accept half."""
 LONGEST = 400
 """Characters of a text that are read; talk begins at once."""
 DIGITS = 3
@@ -49,7 +54,7 @@ class Membership:
 
     Attributes:
         score: returns the probability that a text is one of the task, for each of several texts.
-        limit: a text with a lower one is talk; 1 % of the gold rows are below it, and it is at most 0.5.
+        limit: a text with a lower one is talk; at most 1 % of the gold rows are below it.
         recognised: share of the LLM's talk that is below the limit, when it is left out of the training.
     """
 
@@ -79,6 +84,13 @@ def talk_requests(task: Task, settings: SynthesisConfig, seed: int) -> list[Requ
     ]
 
 
+def try_requests(task: Task, settings: SynthesisConfig, seed: int) -> list[Request]:
+    """Return `TRIED` requests for texts with gold rows shown; they are the same in every round."""
+    planner, template = Planner(task, settings, seed, 0), task.prompts.seed_plain or task.prompts.seed
+    plans = Shots.of(planner).added(planner.seeds(planner.labels(TRIED), 0, "try"))
+    return [Composer(planner).example(plan, template, plan.slot, {})[0] for plan in plans]
+
+
 def membership_of(gold: Sequence[str], talk: Sequence[str], seed: int) -> Membership | None:
     """Return the classifier of the two kinds of texts; None if there are too few of either.
 
@@ -94,13 +106,15 @@ def membership_of(gold: Sequence[str], talk: Sequence[str], seed: int) -> Member
         return None
     texts = [*map(_read, gold), *talk]
     belongs = np.asarray([1] * len(gold) + [0] * len(talk))
+    features = _features().fit(texts)  # it knows words of the fold that is left out, but not which kind they are
+    vectors = features.transform(texts)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    scores = cross_val_predict(_pipeline(), texts, belongs, cv=folds, method="predict_proba")[:, 1]
-    limit = round(min(float(np.quantile(scores[belongs == 1], GOLD_REJECTED)), 0.5), DIGITS)
-    fitted = _pipeline().fit(texts, belongs)
+    scores = cross_val_predict(_classifier(), vectors, belongs, cv=folds, method="predict_proba")[:, 1]
+    limit = round(min(float(np.quantile(scores[belongs == 1], GOLD_REJECTED)), HIGHEST_LIMIT), DIGITS)
+    fitted = _classifier().fit(vectors, belongs)
 
     def score(unseen: Sequence[str]) -> Scores:
-        probabilities: Scores = fitted.predict_proba([_read(text) for text in unseen])[:, 1]
+        probabilities: Scores = fitted.predict_proba(features.transform([_read(text) for text in unseen]))[:, 1]
         return probabilities.round(DIGITS)
 
     return Membership(score, limit, float((scores[belongs == 0] < limit).mean()))
@@ -110,14 +124,18 @@ def _read(text: str) -> str:
     return normalise(text[:LONGEST])
 
 
-def _pipeline() -> Any:
-    """Return a logistic regression on the TF-IDF of words, pairs of words, and parts of words."""
+def _features() -> Any:
+    """Return the TF-IDF of words, pairs of words, and parts of words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline, make_union
+    from sklearn.pipeline import make_union
 
-    features = make_union(
+    return make_union(
         TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=50_000),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=20_000),
     )
-    return make_pipeline(features, LogisticRegression(C=10, class_weight="balanced", max_iter=1_000))
+
+
+def _classifier() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10, class_weight="balanced", max_iter=1_000)
