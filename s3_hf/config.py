@@ -26,7 +26,7 @@ EARLIER: Mapping[str, Any] = {
     "judge": "none",
     "gold_stage": "none",
     "verdict": False,
-    "synthesis": {"zerogen_per_name": 32},
+    "synthesis": {"zerogen_per_name": 32, "calibrate_checks": False},
 }
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
@@ -90,6 +90,12 @@ class SynthesisConfig(Settings):
     zerogen_per_name: Positive | None = None
     """Rows of each label about one name in ZeroGen, one after another; its code has 32. None asks for at least 300
     names, or as many as the rows allow, and uses them in turn."""
+    shots: Natural = 0
+    """Gold texts of the label shown before each request, as earlier turns of the chat, which a weak LLM continues; its
+    talk about the task is then rejected too. 0 shows none, as in the paper."""
+    calibrate_checks: bool = True
+    """Run the checks of wording on the gold rows first, and relax those that reject most of them until all together
+    reject at most 1 %."""
     progen: ProGenConfig = ProGenConfig()
 
 

@@ -226,8 +226,9 @@ class Scores:
 class Quality:
     """Copies, duplicates and diversity of published rows.
 
-    `copies` counts the rows that equal or nearly equal a gold validation text, `exact` those that equal one, and
-    `duplicates` the rows that equal an earlier row. `words` is the mean per text. `distinct` is the share of word
+    `copies` counts the rows that equal or nearly equal a gold validation text, `exact` those that equal one, `parts`
+    those that share a run of words with one or contain their own gold row, and `duplicates` the rows that equal an
+    earlier row. `words` is the mean per text. `distinct` is the share of word
     pairs that are distinct, in `compared` evenly spaced texts of each side, since it falls with their number.
     """
 
@@ -239,6 +240,7 @@ class Quality:
     distinct: float
     gold_distinct: float
     compared: int
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

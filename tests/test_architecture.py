@@ -17,7 +17,7 @@ FOLDERS |= {"hf_localhub": ROOT / "localhub" / "hf_localhub"}
 RANKS = [
     {"errors"},
     {"schema", "keys", "proxies"},
-    {"records", "config", "files", "locking", "retrying", "texts", "templates"},
+    {"records", "config", "files", "locking", "retrying", "texts", "overlaps", "templates"},
     {"rows"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},

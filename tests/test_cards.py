@@ -108,7 +108,8 @@ DATASET = DatasetFacts(
     given_up=1,
     usage=Usage(655, 48210, 21987),
     seconds=184.4,
-    quality=Quality(3, 1, 4, 18.25, 21.5, 0.3512, 0.6234, 600),
+    quality=Quality(3, 1, 4, 18.25, 21.5, 0.3512, 0.6234, 600, parts=12),
+    checks_off={"too short, relaxed to 3 words": 0.015},
 )
 TRAINING = {
     "student": RUN.student,
@@ -422,7 +423,7 @@ def test_rows_that_were_added_are_no_extrapolated_ones():
     assert "No human has checked the rows that the LLM wrote." in card
     assert "500 synthetic and 131 taken unchanged from `human.jsonl` and `more.csv`" in model
     assert "a seed, existing rows and 1 round of examples extrapolated" in model
-    assert "a single human-labelled one" not in model
+    assert "The prompts of extrapolated rows showed the LLM gold rows." in model
     assert "except those from" in model
 
 
@@ -439,7 +440,7 @@ def test_a_dataset_without_a_row_of_the_llm_names_none():
 def test_before_the_round_of_added_rows_all_are_written():
     run = dataclasses.replace(given(add_data="two"), rounds=ROUNDS[:1])
     assert "`two`" not in dataset_card(dataset_of(run))
-    assert "a single human-labelled one" in model_card(dataclasses.replace(MODEL, run=run))
+    assert "showed the LLM gold rows" not in model_card(dataclasses.replace(MODEL, run=run))
 
 
 def test_an_existing_seed_is_named():

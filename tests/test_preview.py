@@ -81,6 +81,7 @@ def test_answers_and_verdicts_are_shown(spans_recipe):
         command = ["tasks", "preview", str(spans_recipe), "--n", "1", "--llm", server.url, "--json"]
         done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    seed, extrapolation = json.loads(done.stdout)
+    shown = json.loads(done.stdout)
+    seed, extrapolation = shown["prompts"]
     assert seed["verdict"] == f"accepted: {seed['answer']}"
     assert extrapolation["verdict"] == "rejected: no question mark"

@@ -13,6 +13,7 @@ from s3_hf.journal import Journal
 from s3_hf.llm import Client
 from s3_hf.synthesis import Checks, Synthesizer
 from s3_hf.synthesis.filling import AHEAD
+from s3_hf.synthesis.rationales import RATIONALE_LISTS
 from s3_hf.task import load_task
 from tests.conftest import film_reply
 from tests.llm_server import Fault, LLMServer
@@ -127,6 +128,37 @@ def test_rationales_belong_to_the_label_that_names_them_most(tmp_path, recipe):
         _, synthesizer = made(server, tmp_path, recipe, lambda s: guided(s, 2))
     assert synthesizer.known_rationales["neg"] == ("dull plot", "dull plot indeed", "dull plot by far")
     assert synthesizer.known_rationales["pos"] == ("great cast", "great cast indeed", "great cast by far")
+
+
+def test_more_lists_are_asked_until_there_are_k_rationales_that_are_not_the_prompts_own(tmp_path, recipe):
+    """Each list repeats the prompt's example and adds one phrase."""
+
+    def reply(payload):
+        phrase = "".join("abcdefghij"[int(digit)] * 3 for digit in f"{payload['seed'] % 10_000:04}")
+        return f"1. wooden acting\n2. {phrase} scenes"
+
+    def with_example(synthesizer):
+        prompts = synthesizer.task.prompts
+        template = f"1. wooden acting\n2. slow pacing\n\n{prompts.rationales}"
+        synthesizer.task = replace(synthesizer.task, prompts=replace(prompts, rationales=template))
+        return guided(synthesizer, 2)
+
+    with LLMServer(reply=reply) as server:
+        _, synthesizer = made(server, tmp_path, recipe, with_example, rationales_per_label=7)
+        lists = sum("acting" in str(request.payload["messages"]) for request in server.requests)
+    assert {len(phrases) for phrases in synthesizer.known_rationales.values()} == {7}
+    assert lists == 2 * 2 * RATIONALE_LISTS
+    assert not any("acting" in phrase for phrases in synthesizer.known_rationales.values() for phrase in phrases)
+
+
+def test_too_few_rationales_are_told(tmp_path, recipe, caplog):
+    def reply(payload):
+        own = "dull plot" if "negative" in payload["messages"][-1]["content"] else "great cast"
+        return f"1. {own}\n2. {own} indeed\n3. {own} by far"
+
+    with LLMServer(reply=reply) as server:
+        made(server, tmp_path, recipe, lambda s: guided(s, 2), rationales_per_label=5)
+    assert "3 of 5 rationales for 'negative' are left after 24 lists: prompts draw from these" in caplog.messages
 
 
 def test_a_rejected_slot_is_asked_again(tmp_path, recipe):

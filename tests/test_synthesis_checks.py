@@ -7,10 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from s3_hf.overlaps import SharedRuns
 from s3_hf.records import Answer, Completion, Context, Rejected, Usage
 from s3_hf.synthesis import Checks, Plan, parse_list
-from s3_hf.synthesis.checks import until_end
 from s3_hf.synthesis.names import _name
+from s3_hf.synthesis.stripping import until_end
 from s3_hf.texts import digests, normalise, row_text
 
 TEMPLATE = "Now imagine that you just watched a movie that has {rationales}. Write one sentence from a {label} review."
@@ -191,6 +192,42 @@ def test_gold_texts_are_kept_out():
     assert checked(text, gold=digests([text])).reason == "copy of a gold row"
 
 
+PARENT = "The film is a joy to watch for its two leads, and a bore for all the time that they are away."
+
+
+@pytest.mark.parametrize(
+    ("text", "is_copy"),
+    [
+        ("A joy to watch for its two leads, and little more.", True),  # 8 of 11 words
+        ("It seems that, sadly, it is a joy to watch for its two leads who know it all too well.", False),  # 9 of 20
+        ("I say it is a joy to watch for its two leads, and a bore for all that my sister said to me later.", True),
+        ("A joy to watch for its two leads.", True),
+        ("A joy to watch, and a bore for all.", False),
+    ],
+)
+def test_copies_of_parts_of_gold_rows_are_rejected(text, is_copy):
+    outcome = checked(text, parts=SharedRuns([normalise(PARENT)]))
+    assert outcome == (Rejected("slot", "copy of part of a gold row", text) if is_copy else text)
+
+
+def test_a_part_of_the_source_with_a_letter_changed_is_a_copy():
+    text = "a joy to watch for his two leads, and a bore"
+    assert checked(text) == text
+    assert checked(text, source=PARENT).reason == "copy of part of a gold row"
+
+
+def test_a_text_that_contains_its_source_is_a_copy():
+    text = "I liked the music most of all, and the pictures too. It is a joy to watch, for me."
+    assert checked(text, source="It is a joy to watch.").reason == "copy of part of a gold row"
+    assert checked(text, source="A joy.") == text  # a few words stand in many texts
+
+
+def test_english_talk_is_looked_for_in_english_texts_only():
+    text = "Dieses positive review hat mir sehr geholfen."
+    assert checked(text).reason == "meta talk"
+    assert checked(text, english=False) == text
+
+
 def test_duplicates_differ_by_more_than_case_and_punctuation():
     checks = Checks(("negative", "positive"), 1)
     assert not checks.duplicate("A joy to watch.", PLAN)
@@ -216,6 +253,13 @@ def test_a_question_that_is_quoted_in_talk_about_it_is_taken_out():
         "slot", "too short", 'The answer to the question "What lies north?" is a moor.'
     )
     assert asked('You could ask "What lies north of the centre?" of it.') == "What lies north of the centre?"
+
+
+@pytest.mark.parametrize(
+    "question", ['What else is called "a moor, isn\'t it?"', "What lies north of the centre ?", 'What is "Moor" for?']
+)
+def test_a_question_that_ends_in_a_quotation_stays_whole(question):
+    assert asked(question) == question
 
 
 @pytest.mark.parametrize(
@@ -277,6 +321,16 @@ def test_parse_list():
         "an intriguing plot",
         "beautiful cinematography",
         "CGI that works",
+    ]
+    assert parse_list("1. Good acting - A well-made movie with a cast.\n2. a dull end, 2\n3. real suspense (12)") == [
+        "good acting",
+        "a dull end",
+        "real suspense",
+    ]
+    assert parse_list("1. a well-made film\n2. 2 good jokes\n3. a top 10") == [
+        "a well-made film",
+        "2 good jokes",
+        "a top 10",
     ]
     assert parse_list("no list here") == []
     assert parse_list("<think>\n1. a plan\n</think>\n1. Great acting") == ["great acting"]

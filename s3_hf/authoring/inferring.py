@@ -12,7 +12,6 @@ from typing import Any
 
 import datasets
 
-from s3_hf.authoring.languages import recognise
 from s3_hf.authoring.lengths import measure_lengths
 from s3_hf.authoring.notes import notes_on
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
@@ -21,6 +20,7 @@ from s3_hf.rows.reading import shorten
 from s3_hf.rows.sources import open_split, split_names
 from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
+from s3_hf.task.languages import recognise
 from s3_hf.task.recipe import TaskConfig, same_words
 from s3_hf.texts import row_text
 

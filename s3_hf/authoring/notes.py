@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from s3_hf.authoring.languages import NAMES
 from s3_hf.rows.reading import shorten
 from s3_hf.task.checking import is_number
+from s3_hf.task.languages import NAMES
 from s3_hf.task.recipe import TaskConfig
 
 _BETWEEN_LABELS = re.compile(r"[|;,/+]")

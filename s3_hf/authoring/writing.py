@@ -15,11 +15,11 @@ from pathlib import Path
 import jinja2
 
 from s3_hf.authoring.inferring import InferredTask, infer_task
-from s3_hf.authoring.languages import NAMES
 from s3_hf.authoring.literals import feature, filled, literal, mapping, sequence
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
 from s3_hf.records import OWN_COLUMNS, Columns
+from s3_hf.task.languages import NAMES
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 

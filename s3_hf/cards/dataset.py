@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from s3_hf.cards.facts import DatasetFacts, RoundFacts, RunFacts, Sample
 from s3_hf.cards.markup import NONE, code, codes, count, counted, percent, plain, table
-from s3_hf.cards.shared import PROGEN_PAPER, S3_PAPER, ZEROGEN_PAPER, metric_title
+from s3_hf.cards.shared import PROGEN_PAPER, S3_PAPER, ZEROGEN_PAPER, gold_in_prompts, metric_title
 from s3_hf.records import HUMAN, Scores
 
 ORIGINS = {
@@ -152,13 +152,29 @@ def nearness(facts: DatasetFacts) -> str:
         if run.task["held_out"]:
             scores = "; the selection scores above are of other validation rows, which only chose the epoch"
         return (
-            "Extrapolated rows are close to gold validation rows by design. Do not evaluate a model trained on this "
-            f"dataset on that split{scores}. The test split was kept apart: rows with the text of a test row were "
-            "rejected."
+            "Extrapolated rows are close to gold validation rows by design."
+            f"{gold_in_prompts(run)}{_shared(facts)} Do not evaluate a model trained on this dataset on that split"
+            f"{scores}. The test split was kept apart: rows with the text of a test row were rejected."
         )
     both = run.sources and run.columns["context"]
     rows = "that are in the gold test split" if both else "with the text of a gold test row"
-    return f"Rows {rows} were rejected; near copies may remain, above all if the LLM was trained on the gold data."
+    return (
+        f"Rows {rows} were rejected; near copies may remain, above all if the LLM was trained on the gold data."
+        f"{gold_in_prompts(run)}{_shared(facts)}"
+    )
+
+
+def _shared(facts: DatasetFacts) -> str:
+    """Return how many rows hold text of gold rows, as a sentence after another one; empty where it is not known."""
+    if facts.quality is None:
+        return ""
+    copies, parts = facts.quality.copies, facts.quality.parts
+    copied = f"{counted(copies, 'row')} {'copies' if copies == 1 else 'copy'}" if copies else "No row copies"
+    shared = f"{count(parts)} of the rows" if parts else "none"
+    return (
+        f" {copied} a gold validation text; at least 8 consecutive words of one, or nearly all of the gold row that "
+        f"was extrapolated, are in {shared}."
+    )
 
 
 def _content(run: RunFacts) -> str:

@@ -152,9 +152,10 @@ class DatasetFacts:
     """The facts of a dataset card.
 
     `structure` holds the `dataset_info` and `configs` of the front matter; `prompts` maps the hash in
-    `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `quality` is None for
-    human rows. `model` is the id of the model trained on these rows, if there is one. `judged` is
-    True if the rows have a column with the probability of their labels.
+    `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `checks_off` names the
+    checks that were switched off or relaxed for the task, with the share of its gold rows that each rejects. `quality`
+    is None for human rows. `model` is the id of the model trained on these rows, if there is one. `judged` is True if
+    the rows have a column with the probability of their labels.
     """
 
     repo: str
@@ -165,6 +166,7 @@ class DatasetFacts:
     rationales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
+    checks_off: Mapping[str, float] = field(default_factory=dict)
     given_up: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0

@@ -41,6 +41,11 @@ def steps(facts: DatasetFacts) -> str:
         sample = "a stratified sample of " if run.settings["gold_size"] else ""
         return f"The rows are {sample}the gold validation split as it is, with its human labels."
     found = _seed(facts)
+    if shots := run.settings["synthesis"].get("shots"):
+        found.append(
+            f"**Examples.** Up to {counted(shots, 'gold row')} of the label, drawn at random, stood before each prompt"
+            " as earlier turns of the chat; answers that read like the LLM's talk about the task were rejected."
+        )
     if 1 in run.existing:
         found.append(f"**Round 1.** Rows taken unchanged from {codes(run.existing[1])}.")
     if run.grown_rounds:
@@ -74,10 +79,12 @@ def prompt_title(facts: DatasetFacts, sha: str, prompt: str) -> str:
 
 def rejections(facts: DatasetFacts) -> str:
     """Return how many answers did not become a row, by reason."""
+    changed = "; ".join(f"{plain(name)} ({percent(share)})" for name, share in facts.checks_off.items())
+    off = f"\n\nChecks that reject too many gold rows were changed for this task: {changed}." if changed else ""
     if not facts.rejected:
         return (
             "None: every answer passed the checks (empty, refusal, prompt echo, copy of its source, duplicate, too "
-            "short, found in the test split)."
+            f"short, found in the test split).{off}"
         )
     attempts, given_up = facts.run.settings["synthesis"]["attempts"], facts.given_up
     places = f"{counted(given_up, 'row')} {'was' if given_up == 1 else 'were'} given up"
@@ -85,8 +92,8 @@ def rejections(facts: DatasetFacts) -> str:
     reasons = table([("reason", "l"), ("answers", "r")], [(plain(reason), count(n)) for reason, n in lines])
     several = facts.run.settings["synthesis"]["candidates"]
     best = f"Each row is the best of up to {several} answers. " if several > 1 else ""
-    again = f"A prompt whose answer was rejected was sent again, up to {attempts} times in all"
-    return f"{best}{again}; {places}.\n\n{reasons}"
+    again = f"A prompt whose answer was rejected was sent again, up to {attempts} times in all; {places}."
+    return f"{best}{again}{off}\n\n{reasons}"
 
 
 def judging(facts: DatasetFacts) -> str:

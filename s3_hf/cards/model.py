@@ -9,7 +9,7 @@ from typing import Any
 from s3_hf.cards import final
 from s3_hf.cards.facts import ModelFacts
 from s3_hf.cards.markup import NONE, code, codes, count, counted, cut, is_hub_id, linked, percent, plain, table
-from s3_hf.cards.shared import S3_PAPER, gold_source, interval_text, metric_title
+from s3_hf.cards.shared import S3_PAPER, gold_in_prompts, gold_source, interval_text, metric_title
 
 
 def title(facts: ModelFacts) -> str:
@@ -41,12 +41,9 @@ def summary(facts: ModelFacts) -> str:
         return text
     metric = run.headline[0]
     exactly = "exactly " if run.columns["answers"] else ""
-    alone = (
-        "" if run.human or sources or facts.final else " without having been trained on a single human-labelled one"
-    )
     return (
         f"{text}\nIt is {exactly}right on **{percent(scores.metrics[metric])}** of {count(scores.n)} "
-        f"human-labelled test rows (95% confidence interval {interval_text(scores, metric)}){alone}."
+        f"human-labelled test rows (95% confidence interval {interval_text(scores, metric)}).{gold_in_prompts(run)}"
     )
 
 

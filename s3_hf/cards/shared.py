@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3_hf.cards.facts import RunFacts
-from s3_hf.cards.markup import code, is_hub_id, linked, percent, plain
+from s3_hf.cards.markup import code, counted, is_hub_id, linked, percent, plain
 from s3_hf.records import Scores
 
 S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
@@ -65,3 +65,11 @@ def licence(run: RunFacts, *, weights: bool) -> str:
     if run.license:
         return f"{code(run.license)}, as chosen by the publisher. Note that {clauses}."
     return f"The publisher chose no licence. These terms apply: {clauses}."
+
+
+def gold_in_prompts(run: RunFacts) -> str:
+    """Return which prompts showed gold rows to the LLM, as a sentence after another one; empty where none did."""
+    shots = run.settings["synthesis"].get("shots", 0)
+    if shots:
+        return f" Each prompt showed the LLM up to {counted(shots, 'gold row')}."
+    return " The prompts of extrapolated rows showed the LLM gold rows." if run.extrapolates else ""

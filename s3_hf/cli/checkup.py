@@ -41,6 +41,26 @@ def checkup(config: RunConfig | None) -> list[Finding]:
     return [*_installed(), *_embedded(), *_services(), *(_endpoints(config) if config else ()), *_hardware()]
 
 
+def checks_on_gold(config: RunConfig) -> list[Finding]:
+    """Return a finding for each check of answers that rejects gold rows of the task, after one with their number.
+
+    Raises:
+        S3Error: the recipe or its gold data cannot be used.
+    """
+    from s3_hf.loop import calibration_of
+    from s3_hf.task import task_of
+
+    found = calibration_of(task_of(config))
+    total = f"{found.rejected:.2%} of {found.rows:,} gold rows rejected, {found.left:.2%} with what is changed"
+    return [
+        Finding("checks on gold", True, total),
+        *(
+            Finding(each.check, not each.change, f"{each.rejected:.2%} {each.change}: {' | '.join(each.examples)}")
+            for each in found.found
+        ),
+    ]
+
+
 def _installed() -> Iterator[Finding]:
     for name in PACKAGES:
         try:

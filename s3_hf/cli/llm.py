@@ -43,19 +43,29 @@ def doctor(
     llm: list[str] = typer.Option(
         None, "--llm", help="Endpoint URL or model id to ask one tiny chat (repeatable for URLs)."
     ),
+    task: str = typer.Option(None, help="Task whose gold rows the checks of answers are run on."),
+    gold: str = options.GOLD,
     api_key_env: str = options.API_KEY_ENV,
     assignments: list[str] = options.SET,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
 ) -> None:
-    """Check the installed packages, the endpoints, the Hub token and the hardware.
+    """Check the installed packages, the endpoints, the Hub token and the hardware, and a task's gold rows.
 
     The exit code is 2 if an endpoint of `--llm` does not answer.
     """
     from s3_hf.cli import display
-    from s3_hf.cli.checkup import checkup
+    from s3_hf.cli.checkup import checks_on_gold, checkup
 
-    flags = {"task": "doctor", "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
-    findings = checkup(options.settings(None, flags, assignments) if llm or assignments or api_key_env else None)
+    flags = {
+        "task": task or "doctor",
+        "gold": gold,
+        "llm": options.one_or_many(llm),
+        "endpoint.api_key_env": api_key_env,
+    }
+    settings = options.settings(None, flags, assignments)
+    findings = checkup(settings if llm or assignments or api_key_env else None)
+    if task:
+        findings += checks_on_gold(settings)
     if as_json:
         display.show_json({one.name: {"ok": one.ok, "found": one.detail} for one in findings})
     else:

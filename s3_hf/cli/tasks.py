@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from s3_hf.cli import options
+
+if TYPE_CHECKING:
+    from s3_hf.config import RunConfig
+    from s3_hf.loop import PromptTrial
 
 NO_DESCRIPTION = (
     "without --description the prompts contain only the names of the task and its columns; describe the texts in them"
@@ -83,6 +88,8 @@ def new(
     test_share: float = typer.Option(
         None, help="Share of the rows that becomes the test if the data has one split. [default: 0.5]"
     ),
+    llm: list[str] = options.LLM,
+    api_key_env: str = options.API_KEY_ENV,
     out: Path = typer.Option(
         Path(),
         callback=options.checked_folder,
@@ -91,7 +98,10 @@ def new(
     ),
     as_json: bool = options.JSON,
 ) -> None:
-    """Write a recipe for your own data, with prompts to edit."""
+    """Write a recipe for your own data, with prompts to edit.
+
+    With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
+    """
     from s3_hf.authoring.writing import NewTask, format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
@@ -100,6 +110,9 @@ def new(
     written = write_recipe(NewTask(name, data, columns, config, description, test_share), out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
+    flags = {"task": str(path), "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    trial = _tried(options.settings(None, flags, [])) if llm else None
+    notes += [trial.advice()] if trial else []
     if as_json:
         display.show_json({"recipe": path, "splits": inferred.config.splits, "rows": inferred.counts, "notes": notes})
         return
@@ -109,8 +122,9 @@ def new(
         lines += [f"{split:12}{sum(counts.values()):,} rows of {source_split!r}{f': {labels}' if labels else ''}"]
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
-    typed = shlex.quote(str(path))
-    lines += [f"  s3-hf tasks preview {typed} --llm URL", f"  s3-hf run {typed} --llm URL"]
+    typed, url = shlex.quote(str(path)), " ".join(f"--llm {shlex.quote(one)}" for one in llm or ["URL"])
+    shots = f" --set synthesis.shots={trial.better}" if trial and trial.better else ""
+    lines += [f"  s3-hf tasks preview {typed} {url}", f"  s3-hf run {typed} {url}{shots}"]
     display.show_text("\n".join(lines))
 
 
@@ -129,24 +143,42 @@ def preview(
 ) -> None:
     """Show the messages that a run will send, with placeholders for reasons and names that the LLM writes first.
 
-    With --llm the messages are exact, and the LLM's answers are shown with the results of the checks.
+    With --llm the messages are exact, the LLM's answers are shown with the results of the checks, and prompts with and
+    without gold rows are compared. Last comes what the checks of wording do to the gold rows.
     """
     from dataclasses import asdict
 
     from s3_hf import starting
     from s3_hf.cli import display
+    from s3_hf.loop import calibration_of, try_prompts
     from s3_hf.loop import preview as preview_run
+    from s3_hf.task import task_of
 
     flags = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
     flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     settings = options.settings(None, flags, assignments)
     with starting.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))
+        advice = try_prompts(settings, services).advice() if llm else None
+    calibration = calibration_of(task_of(settings))
     if as_json:
-        display.show_json([asdict(one) for one in shown])
+        found = {"prompts": [asdict(one) for one in shown], "checks": asdict(calibration), "advice": advice}
+        display.show_json(found)
         return
     for one in shown:
         lines = [f"── {one.slot}", *(f"{each['role']}: {each['content']}" for each in one.messages)]
         if one.answer is not None:
             lines += [f"answer: {one.answer}", f"→ {one.verdict}"]
         display.show_text("\n".join(lines) + "\n")
+    display.show_text("\n".join(calibration.table()))
+    if advice:
+        display.show_text(f"\n{advice}")
+
+
+def _tried(settings: RunConfig) -> PromptTrial:
+    """Return the outcome of the prompts of a recipe with and without gold rows shown."""
+    from s3_hf import starting
+    from s3_hf.loop import try_prompts
+
+    with starting.services(settings, trains=False) as services:
+        return try_prompts(settings, services)

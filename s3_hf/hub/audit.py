@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_hf.errors import HubError, TaskError
-from s3_hf.hub.copies import Bools, near_copies
+from s3_hf.hub.copies import Bools, copied_parts, near_copies
 from s3_hf.records import HUMAN, Quality
 from s3_hf.store import RunDir
 from s3_hf.texts import digest_of, digests, normalise, row_texts
@@ -36,6 +36,8 @@ class Audit:
     """True for a row that copies a gold validation text, exactly or nearly."""
     exact: Bools
     """True for a row that equals a gold validation text."""
+    parts: Bools
+    """True for a row that shares a run of words with a gold validation text, or contains its own gold row."""
     test: Bools
     """True for a row of the gold test split, by `texts.row_text`."""
 
@@ -73,6 +75,7 @@ class Audit:
             distinct=_distinct_pairs(texts, compared),
             gold_distinct=_distinct_pairs(self.gold, compared),
             compared=compared,
+            parts=int(self.parts[:rows].sum()),
         )
 
 
@@ -89,7 +92,7 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     written = np.fromiter((origin != HUMAN for origin in rows["s3_origin"][:]), bool, len(texts))
     none = np.zeros(len(texts), dtype=bool)
     if not written.any():
-        return Audit(texts, (), written, none, none, none)
+        return Audit(texts, (), written, none, none, none, none)
     try:
         task = task_of(run.located)
         gold, test = task.validation_split, task.test_split
@@ -103,8 +106,10 @@ def audit(run: RunDir, rows: Dataset) -> Audit:
     known, forbidden = (digests(each) - {digest_of("")} for each in (gold_texts, row_texts(test, column, context)))
     exact = np.fromiter((digest_of(text) in known for text in texts), bool, len(texts))
     leaked = np.fromiter((digest_of(row) in forbidden for row in row_texts(rows, column, context)), bool, len(texts))
-    copied = near_copies(texts, gold_texts, parents)
-    return Audit(texts, gold_texts, written, copied & written, exact & written, leaked & written)
+    copied, parts = near_copies(texts, gold_texts, parents), copied_parts(texts, gold_texts, parents)
+    return Audit(
+        texts, gold_texts, written, copied & written, exact & written, (copied | parts) & written, leaked & written
+    )
 
 
 def _mean_words(texts: Sequence[str]) -> float:

@@ -7,17 +7,15 @@ one edit may break every run, is compared with all gold texts of about its lengt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
+from s3_hf.overlaps import Hashes, Ints, SharedRuns, contains, run_hashes
 from s3_hf.texts import COPY_RATIO
 
 Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Hashes = NDArray[np.uint64]
 
 RUN = 3
 """Words in a run."""
@@ -51,6 +49,25 @@ def near_copies(texts: Sequence[str], gold: Sequence[str], parents: Sequence[int
     rows, others = _candidates(texts, gold, np.flatnonzero((words >= SHORT) & ~copied))
     copied[_verified(texts, gold, rows, others)] = True
     return copied
+
+
+def copied_parts(texts: Sequence[str], gold: Sequence[str], parents: Sequence[int]) -> Bools:
+    """Return for each text whether it shares a run of words with a gold text, or contains one or stands in one.
+
+    Args:
+        texts: normalised texts of the rows.
+        gold: normalised gold texts.
+        parents: as in `near_copies`; a row is searched for its parent whether they share a run or not.
+    """
+    index = SharedRuns(gold)
+    return np.fromiter(
+        (
+            index.longest(text) > 0 or (parent >= 0 and contains(text, gold[parent]))
+            for text, parent in zip(texts, parents, strict=True)
+        ),
+        bool,
+        len(texts),
+    )
 
 
 def _verified(texts: Sequence[str], gold: Sequence[str], rows: Ints, others: Ints) -> Ints:
@@ -114,12 +131,5 @@ def _runs(texts: Sequence[str]) -> tuple[Hashes, Ints]:
     vocabulary: dict[str, int] = {}
     split = [text.split() for text in texts]
     sizes = np.fromiter((len(words) for words in split), np.int64, len(split))
-    numbers = (vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(split))
-    words = np.fromiter(numbers, np.uint64, int(sizes.sum()))
-    owners = np.repeat(np.arange(len(split)), sizes)
-    last = max(len(words) - RUN + 1, 0)
-    hashes = np.zeros(last, dtype=np.uint64)
-    for place in range(RUN):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + words[place : place + last] + np.uint64(1)
-    whole = owners[:last] == owners[RUN - 1 :]
-    return hashes[whole], owners[:last][whole]
+    numbers = (vocabulary.setdefault(word, len(vocabulary)) for words in split for word in words)
+    return run_hashes(np.fromiter(numbers, np.uint64, int(sizes.sum())), sizes, RUN)

@@ -61,6 +61,7 @@ def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: Sequence[Syn
         },
         prompts={key: text for report in reports for key, text in report.prompts.items()},
         rejected=dict(rejected),
+        checks_off={name: share for report in reports for name, share in report.checks_off.items()},
         given_up=sum(report.given_up for report in reports),
         usage=sum((report.usage for report in reports), Usage()),
         seconds=sum(report.seconds for report in reports),

@@ -4,20 +4,25 @@ Each stage first looks for its proof in the run directory, so that calling `run`
 ended.
 """
 
+from s3_hf.loop.checking import calibration_of
 from s3_hf.loop.context import Observer, Services, check
 from s3_hf.loop.preview import PromptPreview, preview
 from s3_hf.loop.results import RunResult, RunStatus, status_of
 from s3_hf.loop.rounds import run, synthesize
+from s3_hf.loop.trying import PromptTrial, try_prompts
 
 __all__ = [
     "Observer",
     "PromptPreview",
+    "PromptTrial",
     "RunResult",
     "RunStatus",
     "Services",
+    "calibration_of",
     "check",
     "preview",
     "run",
     "status_of",
     "synthesize",
+    "try_prompts",
 ]

@@ -12,8 +12,9 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.journal import Journal
 from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, Services
-from s3_hf.loop.synthesis import checks_of, client_of
+from s3_hf.loop.synthesis import client_of
 from s3_hf.records import Completion, Request
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.synthesis import Generate, Plan, Rationales, Synthesizer
@@ -77,7 +78,9 @@ class _Preview:
     def __init__(self, config: RunConfig, strategy: Strategy, task: Task, generate: Generate) -> None:
         self.task, self.generate = task, generate
         self.prompts = strategy.prompts(task.prompts, config.synthesis)
-        self.synthesizer = Synthesizer(task, config.synthesis, config.seed, 0, generate, checks_of(task, set()))
+        self.synthesizer = Synthesizer(
+            task, config.synthesis, config.seed, 0, generate, checks_of(config, task, set())
+        )
 
     def without_answers(self, n: int) -> list[PromptPreview]:
         rationales = dict.fromkeys(self.task.label_names, (REASONS,))
@@ -100,6 +103,8 @@ class _Preview:
             PromptPreview(request.slot, request.messages, (await self.generate(request)).text, verdict)
             for request, verdict in zip(self._source_requests(), verdicts, strict=True)
         ]
+        if self.synthesizer.settings.shots:
+            await self.synthesizer.learn_talk()
         rows = list(self._plans(n, name))
         requests = [self._request(plan, template, rationales) for plan, template in rows]
         completions = await asyncio.gather(*(self.generate(request) for request in requests))
@@ -119,12 +124,12 @@ class _Preview:
     def _plans(self, n: int, name: str) -> Iterator[tuple[Plan, str]]:
         """Yield plan and template of the first `n` seed rows, and of `n` extrapolations spread over the gold rows."""
         planner = self.synthesizer.planner
-        for plan in planner.zero_shot(planner.labels(n), 0, (name,), 1):
+        for plan in self.synthesizer.with_shots(planner.zero_shot(planner.labels(n), 0, (name,), 1)):
             yield plan, self.prompts.seed
         if self.prompts.extrapolate:
             gold = self.task.mined
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
-            for plan in planner.extrapolations(spread, "gold", range(1)):
+            for plan in self.synthesizer.with_shots(planner.extrapolations(spread, "gold", range(1))):
                 yield plan, self.prompts.extrapolate
 
     def _request(self, plan: Plan, template: str, rationales: Rationales) -> Request:

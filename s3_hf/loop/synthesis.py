@@ -18,14 +18,14 @@ from s3_hf.journal import Journal
 from s3_hf.judging import GoldJudge
 from s3_hf.llm import Client, ClientStatus
 from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, RunContext
 from s3_hf.loop.judging import Judging
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import LABEL_P, Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
-from s3_hf.synthesis import Checks, Generate, Synthesizer, Tally
+from s3_hf.synthesis import Generate, Synthesizer, Tally
 from s3_hf.task import Task, existing_examples
-from s3_hf.texts import digests
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -79,20 +79,6 @@ def client_of(
     if config.llm == LOCAL:
         endpoint = endpoint.model_copy(update={"timeout": max(endpoint.timeout, LOCAL_TIMEOUT)})
     return Client(addresses.llm_model, addresses.llm_urls, endpoint, journal, on_status)
-
-
-def checks_of(task: Task, seen: set[int]) -> Checks:
-    """Return the checks of a task against all its gold texts; `seen` holds digests of the existing rows."""
-    config = task.config
-    return Checks(
-        task.label_words,
-        config.min_words,
-        config.one_line,
-        config.question,
-        test=digests(task.test_split[config.text][:]),
-        gold=task.row_digests(task.validation_split),
-        seen=seen,
-    )
 
 
 class _Rows:
@@ -159,6 +145,7 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
         rationales=dict(synthesizer.known_rationales),
         prompts=dict(synthesizer.prompts),
         rejected=dict(tally.rejected.most_common()),
+        checks_off=dict(synthesizer.checks.changes),
         given_up=tally.given_up,
         usage=tally.usage,
         seconds=round(seconds, 1),
@@ -194,6 +181,8 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             synthesizer = _synthesizer(context, number, client.generate, tally)
             synthesizer.judge = judging.judgement if judging.judge else None
             synthesizer.embed = judging.vector if judging.encoder else None
+            if config.synthesis.shots and context.strategy.asks_llm:
+                await synthesizer.learn_talk()
             examples, wanted = _examples(context, synthesizer, number, judging)
             try:
                 async for example in examples:
@@ -222,7 +211,7 @@ def _synthesizer(context: RunContext, number: int, generate: Generate, tally: Ta
         seed=context.config.seed,
         round=number,
         generate=generate,
-        checks=checks_of(context.task, _seen(context, number)),
+        checks=checks_of(context.config, context.task, _seen(context, number), announce=not number),
         window=WINDOW * context.config.endpoint.concurrency,
         once=context.run.round(number).once,
         known_rationales=dict(context.run.round(number - 1).synthesis().rationales) if number else {},

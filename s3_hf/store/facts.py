@@ -35,6 +35,8 @@ class SynthesisFacts:
         rationales: label name to the rationales that the prompts draw from.
         prompts: hash in `s3_prompt` to prompt template.
         rejected: reason to the number of answers that a check rejected for it.
+        checks_off: checks that were switched off or relaxed for the task, and the share of its gold rows that each
+            rejects.
         given_up: slots that used up their attempts.
         usage: requests, tokens and cost of the answers, whichever start of the run paid for them.
         seconds: wall-clock time.
@@ -47,6 +49,7 @@ class SynthesisFacts:
     rationales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
+    checks_off: Mapping[str, float] = field(default_factory=dict)
     given_up: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = field(default=0.0, compare=False)

@@ -1,6 +1,7 @@
 """Examples written by the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2, 2.3) and `zero_shot`."""
 
 from s3_hf.synthesis.asking import Generate, Tally
+from s3_hf.synthesis.calibration import Calibration, calibrate
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.choosing import WRONG_LABEL, Embed, Judge
 from s3_hf.synthesis.parsing import parse_list
@@ -9,6 +10,7 @@ from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
     "WRONG_LABEL",
+    "Calibration",
     "Checks",
     "Embed",
     "Generate",
@@ -19,5 +21,6 @@ __all__ = [
     "ShownRow",
     "Synthesizer",
     "Tally",
+    "calibrate",
     "parse_list",
 ]

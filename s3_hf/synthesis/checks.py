@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from s3_hf.overlaps import SHARED_RUN, SharedRuns, contains
 from s3_hf.records import Completion, Context, Rejected
+from s3_hf.synthesis.membership import Membership
 from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan
+from s3_hf.synthesis.stripping import NOUNS, PREAMBLE, cut_back, question_in, strip_wrapping, until_end
 from s3_hf.texts import copies, covers, digest_of, normalise, row_text
 
 REFUSAL = re.compile(
@@ -27,21 +31,8 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 """Talk about helping, writing or being a model. What a customer or a critic cannot do is no refusal."""
-NOUNS = (
-    r"(?:review|sentence|question|statement|claim|hypothesis|answer|example|output|text|paragraph|message|version)s?"
-)
-PREAMBLE = re.compile(
-    r"\W*+(?:(?i:sure|certainly|of course|okay|ok)\b[^:\n]{0,60}?[!,.:]\s*+)?"
-    rf"(?:(?i:here(?:['’]s| is| are)|one|a|an|the|my)\b[^:\n]{{0,80}}\b(?i:{NOUNS})\b[^:\n]{{0,80}}:"
-    r"(?:[ *]*\n|\s*(?=[\"“]))|"
-    r"(?:Review|Sentence|Question|Statement|Claim|Hypothesis|Answer|Example|Output|Text)\s*:)\s*+"
-)
-"""A line that introduces the text, a text in quotes behind such words, or the name of the field alone."""
-SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")
 TASK_WORDS = r"(?:\w+ )?(?:reviews?|impression|sentiment)\b"
 TASK_EXAMPLE = r"\b(?:this|here|that|following|another|write|writing) (?:\w+ ){0,3}"
-QUOTES = {'"': '"', "“": "”", "'": "'", "‘": "’", "`": "`"}
-EMPHASIS = ("***", "**", "__", "*", "_")
 CONTEXT_TALK = re.compile(
     r"\b(?:given|above|following|original|this) "
     r"(?:question|context|premise|paragraph|passage|description|statement|sentence|text|prompt)\b|"
@@ -54,6 +45,8 @@ ECHO_WORDS = 6
 """Consecutive words of the prompt in a text that make it an echo of the prompt."""
 COPIED_WORDS = 6
 """Fewest words of a question that count as a copy where they stand in the context."""
+COPIED_RUN = 12
+"""Consecutive words of a gold text that make any text a copy of a part of it; in a shorter one, half of its words."""
 
 
 @dataclass
@@ -65,8 +58,13 @@ class Checks:
         min_words: words that a text must have.
         one_line: keep the first line only.
         question: keep what goes up to the first question mark, and reject a text without one.
+        english: whether the texts are English; if not, English talk about the task is not looked for in them.
+        off: names of checks that reject nothing, since they reject gold rows of the task (`calibration`).
+        changes: checks that are off or relaxed, in words, and the share of the gold rows that each rejects.
         test: digests of the test texts (`texts.digests`).
         gold: digests of the gold rows, contexts included (`texts.row_text`).
+        parts: runs of words of the gold texts; None looks for no copies of parts.
+        membership: tells texts of the task from talk about it; None lets all pass.
         seen: digests of the rows accepted so far, contexts included; `duplicate` adds to them.
     """
 
@@ -74,8 +72,13 @@ class Checks:
     min_words: int
     one_line: bool = False
     question: bool = False
+    english: bool = True
+    off: frozenset[str] = frozenset()
+    changes: Mapping[str, float] = field(default_factory=dict)
     test: frozenset[int] = frozenset()
     gold: frozenset[int] = frozenset()
+    parts: SharedRuns | None = None
+    membership: Membership | None = None
     seen: set[int] = field(default_factory=set)
 
     def text_of(self, completion: Completion, template: str, plan: Plan) -> str | Rejected:
@@ -88,27 +91,16 @@ class Checks:
                 that names its own answer.
         """
         raw = without_thoughts(completion.text)
-        if raw is None:
-            return Rejected(completion.slot, "cut off", completion.text)
         if not raw:
-            return Rejected(completion.slot, "empty", completion.text)
-        if refuses(raw):
-            return Rejected(completion.slot, "refusal", completion.text)
-        cut_off = completion.finish_reason == "length"
-        text: str | None = strip_wrapping(raw, one_line=self.one_line, cut_off=cut_off)
-        if self.question:
-            question, mark, _ = (text or "").partition("?")
-            if not mark:
-                return Rejected(completion.slot, "no question mark", completion.text)
-            if question.count('"') % 2:  # the question was quoted in talk about it
-                question = question.rpartition('"')[2]
-            text = strip_wrapping(f"{question.strip()}?", one_line=False, cut_off=True)
-        elif template.endswith('"'):
-            text = until_end(raw)
-        elif cut_off:
-            text = cut_back(text or "")
-        reason = self._fault(text, template, plan)
-        return Rejected(completion.slot, reason, completion.text) if reason else text or ""
+            return Rejected(completion.slot, "cut off" if raw is None else "empty", completion.text)
+        text = self._stripped(raw, template, cut_off=completion.finish_reason == "length")
+        reason = next((fault for fault in self.faults(raw, text, template, plan) if fault not in self.off), None)
+        return text or "" if reason is None else Rejected(completion.slot, reason, completion.text)
+
+    def wording_faults(self, text: str, template: str, plan: Plan) -> tuple[str, frozenset[str]]:
+        """Return a gold text as an answer would be stripped, and the checks of wording that it fails, on or off."""
+        stripped = self._stripped(text.strip(), template, cut_off=False) or ""
+        return stripped, frozenset(self._wording(text.strip(), stripped, template, plan))
 
     def duplicate(self, text: str, plan: Plan) -> bool:
         """Return whether a row with this text and context was accepted before; if not, record it as accepted."""
@@ -121,25 +113,63 @@ class Checks:
         """Return whether a row with this text and context was accepted before."""
         return _row_digest(text, plan) in self.seen
 
-    def _fault(self, text: str | None, template: str, plan: Plan) -> str | None:
+    def faults(self, raw: str, text: str | None, template: str, plan: Plan) -> Iterator[str]:
+        """Yield the names of the checks that an answer fails; `text` is what is left of it when it is stripped."""
+        yield from self._wording(raw, text, template, plan)
         if text is None:
-            return "cut off"
-        context = plan.context
+            yield "cut off"
+            return
+        context, row = plan.context, normalise(text)
         tests = (
-            ("too short", len(text.split()) < self.min_words),
-            ("meta talk", self._talks_about_the_task(text, context)),
-            ("prompt echo", _echoes(text, template)),
             ("copy of the source row", plan.source is not None and copies(text, plan.source)),
             ("the name alone", bool(plan.name) and digest_of(text) == digest_of(plan.name)),
-            ("copy of a row shown", any(covers(text, row.text) for row in plan.shown)),
-            ("copy of the context", context is not None and self._copies_context(text, context)),
-            ("gives the answer away", context is not None and _names_answer(text, context)),
+            ("copy of a row shown", any(covers(text, shown) for shown in _shown(plan))),
             ("in the test split", digest_of(text) in self.test),
             ("copy of a gold row", digest_of(row_text(text, context.text if context else None)) in self.gold),
+            ("copy of part of a gold row", self._copies_part(row, plan.source)),
+            ("off the task", self.membership is not None and self.membership.off_task(text)),
         )
-        return next((reason for reason, failed in tests if failed), None)
+        yield from (reason for reason, failed in tests if failed)
+
+    def _wording(self, raw: str, text: str | None, template: str, plan: Plan) -> Iterator[str]:
+        """Yield the names of the checks that gold rows pass too, unless the check does not suit the task."""
+        if refuses(raw):
+            yield "refusal"
+        if self.question and "?" not in (text or ""):
+            yield "no question mark"
+        if text is None:
+            return
+        context = plan.context
+        if len(text.split()) < self.min_words:
+            yield "too short"
+        if self._talks_about_the_task(text, context):
+            yield "meta talk"
+        if _echoes(text, template):
+            yield "prompt echo"
+        if context is not None and self._copies_context(text, context):
+            yield "copy of the context"
+        if context is not None and _names_answer(text, context):
+            yield "gives the answer away"
+
+    def _stripped(self, raw: str, template: str, *, cut_off: bool) -> str | None:
+        """Return the text in an answer; None if the answer is cut off before the end of a sentence."""
+        text = strip_wrapping(raw, one_line=self.one_line, cut_off=cut_off)
+        if self.question and "?" in text:
+            return strip_wrapping(question_in(text), one_line=False, cut_off=True)
+        if template.endswith('"') and not self.question:
+            return until_end(raw)
+        return cut_back(text) if cut_off else text
+
+    def _copies_part(self, row: str, source: str | None) -> bool:
+        """Return whether a large part of the text stands in a gold text, or its source row in the text."""
+        if source is not None and contains(row, normalise(source)):
+            return True
+        shared = self.parts.longest(row) if self.parts else 0
+        return shared >= min(COPIED_RUN, max(SHARED_RUN, (row.count(" ") + 2) // 2))
 
     def _talks_about_the_task(self, text: str, context: Context | None) -> bool:
+        if not self.english:
+            return False
         if PREAMBLE.match(text) or re.match(r"here(?:['’]s| is| are) (?:an?|one|the|your) " + NOUNS, text, re.I):
             return True
         if context is not None:
@@ -155,6 +185,11 @@ class Checks:
         return self.question and len(words.split()) >= COPIED_WORDS and words in normalise(context.text)
 
 
+def _shown(plan: Plan) -> list[str]:
+    """Return the texts of the rows that stand before the prompt."""
+    return [*(row.text for row in plan.shown), *(shot.source or "" for shot in plan.shots)]
+
+
 def _row_digest(text: str, plan: Plan) -> int:
     return digest_of(row_text(text, plan.context.text if plan.context else None))
 
@@ -162,55 +197,6 @@ def _row_digest(text: str, plan: Plan) -> int:
 def refuses(answer: str) -> bool:
     """Return whether the answer begins with talk about helping, writing or being a model instead of a text."""
     return REFUSAL.search(answer, 0, REFUSAL_WITHIN) is not None
-
-
-def strip_wrapping(text: str, *, one_line: bool, cut_off: bool) -> str:
-    """Return the text without its preamble ("Here is a review:") and the quotes and emphasis around all of it.
-
-    Marks are taken off in pairs, and emphasis around several words only (`*sigh*` and `__init__` stay). An opening
-    quote alone goes where its closing one was cut off, by `one_line` or with the end of the answer (`cut_off`).
-    """
-    if match := PREAMBLE.match(text):
-        text = text[match.end() :]
-    text = _unwrapped(text.strip())
-    if one_line:
-        text, more, _ = text.partition("\n")
-        text, cut_off = _unwrapped(text.strip()), cut_off or bool(more)
-    if cut_off and text[:1] in ('"', "“") and not any(mark in text[1:] for mark in '"”'):
-        text = text[1:].strip()
-    return text
-
-
-def _unwrapped(text: str) -> str:
-    """Return the text without the pairs of marks around it; marks that occur inside of it, too, are no such pair."""
-    while True:
-        pairs = [(mark, mark) for mark in EMPHASIS] if " " in text else []
-        for first, last in (*pairs, *QUOTES.items()):
-            inner = text[len(first) : -len(last)]
-            if inner and text.startswith(first) and text.endswith(last) and first not in inner and last not in inner:
-                text = inner.strip()
-                break
-        else:
-            return text
-
-
-def until_end(text: str) -> str | None:
-    """Return the answer to a prompt that ends in an open quotation mark, cut off where ZeroGen's code does.
-
-    It goes up to the closing mark, else to the end of the first line, else to the last full sentence; None if it has
-    none of these.
-    """
-    if match := PREAMBLE.match(text):
-        text = text[match.end() :]
-    text = text.strip().lstrip('"“ ')
-    end = re.search('["”]', text) or re.search("\n", text)
-    return text[: end.start()].strip() if end else cut_back(text)
-
-
-def cut_back(text: str) -> str | None:
-    """Return the text up to its last full sentence, or None if it has none."""
-    ends = list(SENTENCE_END.finditer(text))
-    return text[: ends[-1].end()].strip() if ends else None
 
 
 def _echoes(text: str, template: str) -> bool:

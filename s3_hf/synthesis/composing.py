@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -10,6 +11,8 @@ from s3_hf.synthesis.plan import Plan, Planner, Rationales, ShownRow
 
 RATIONALE_TOKENS = 200
 """Longest answer to a request for rationales, in tokens."""
+TALK_TOKENS = 60
+"""Longest answer to a request for talk about the task, in tokens."""
 NAME_TOKENS = 16
 """Longest answer to a request for a name, in tokens: ZeroGen's 10, and 6 for an LLM that repeats the prompt's last
 line first."""
@@ -36,7 +39,8 @@ class Composer:
         if plan.shown:
             content = "\n\n".join([*map(self._shown, plan.shown), content])
         settings, config = self.planner.settings, self.planner.task.config
-        return self._request(slot, content, settings.max_tokens or config.max_tokens, config.stop), drawn
+        turns = [turn for shot in plan.shots for turn in self._turns(shot)]
+        return self._request(slot, content, settings.max_tokens or config.max_tokens, config.stop, turns), drawn
 
     def rationales(self, label: int, number: int, template: str) -> Request:
         """Return the request for list `number` of a label's rationales (Algorithm 1, line 1)."""
@@ -55,18 +59,40 @@ class Composer:
         count = min(self.planner.settings.rationales_per_example, len(pool))
         return tuple(self.planner.random(slot).sample(pool, count))
 
+    def talk(self, plan: Plan, question: str) -> Request:
+        """Return the request for talk about the prompt of a plan; `question` has the field `{request}`."""
+        prompt = self._plain(plan)
+        return self._request(plan.slot, question.format(request=prompt), TALK_TOKENS, ())
+
+    def _turns(self, shot: Plan) -> Iterator[Mapping[str, str]]:
+        """Yield the turns of the chat that show a gold row: the prompt without rationales, and the text of the row."""
+        yield {"role": "user", "content": self._plain(shot)}
+        yield {"role": "assistant", "content": shot.source or ""}
+
+    def _plain(self, plan: Plan) -> str:
+        """Return the seed prompt of a plan without rationales."""
+        prompts = self.planner.task.prompts
+        return (prompts.seed_plain or prompts.seed).format(**plan.fields(self.planner.task.label_words, ()))
+
     def _shown(self, row: ShownRow) -> str:
         """Return the row as it stands before a prompt: in the recipe's template, or bare if that lacks a value."""
         template = self.planner.task.prompts.shown
         bare = not template or ("{name}" in template and not row.name)
         return row.text if bare else template.format(text=row.text, name=row.name)
 
-    def _request(self, slot: str, content: str, max_tokens: int, stop: tuple[str, ...]) -> Request:
+    def _request(
+        self,
+        slot: str,
+        content: str,
+        max_tokens: int,
+        stop: tuple[str, ...],
+        turns: Sequence[Mapping[str, str]] = (),
+    ) -> Request:
         settings, system = self.planner.settings, self.planner.task.prompts.system
         messages = ({"role": "system", "content": system},) if system else ()
         return Request(
             slot=slot,
-            messages=(*messages, {"role": "user", "content": content}),
+            messages=(*messages, *turns, {"role": "user", "content": content}),
             max_tokens=max_tokens + settings.thinking_tokens,
             temperature=settings.temperature,
             top_p=settings.top_p,

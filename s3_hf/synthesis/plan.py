@@ -58,6 +58,7 @@ class Plan:
         source: text of the gold row that is extrapolated.
         name: name to write about (ZeroGen).
         shown: rows that stand before the prompt (ProGen).
+        shots: gold rows that stand before it as turns of the chat (`shots`), each with its text as `source`.
     """
 
     slot: str
@@ -68,6 +69,7 @@ class Plan:
     source: str | None = None
     name: str = ""
     shown: tuple[ShownRow, ...] = ()
+    shots: tuple[Plan, ...] = ()
 
     def fields(self, label_words: Sequence[str], rationales: Sequence[str]) -> dict[str, str]:
         """Return the value of each field that a prompt template may hold; fields without a value are empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from s3_hf.records import Completion, Request
 from s3_hf.synthesis.asking import gather_all, gather_answered
 from s3_hf.synthesis.composing import Composer
 from s3_hf.synthesis.parsing import parse_list
-from s3_hf.texts import COPY_RATIO
+from s3_hf.texts import COPY_RATIO, normalise
+
+logger = logging.getLogger(__name__)
 
 RATIONALE_LISTS = 4
 """Lists of rationales in one batch of requests; the rationales that most lists name are kept."""
 RATIONALE_BATCHES = 6
 """Batches sent at most for one label; a small LLM names few rationales at a time."""
-SPARE = 1.5
-"""Distinct rationales to collect for each one that is kept, since some will belong to another label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +36,83 @@ class RationaleSearch:
         """Return up to K rationales for each label name, those that the LLM names most often first.
 
         A rationale that the LLM names for several labels belongs to the label that it is named for most; in a tie
-        it distinguishes nothing and is left out.
+        it distinguishes nothing and is left out. So are phrases of the prompt itself, such as its examples. Lists are
+        asked for until each label has K; a label that has fewer after `RATIONALE_BATCHES` batches is logged.
 
         Raises:
             RequestError: the endpoint refuses all requests for a label.
             SynthesisError: a label has fewer distinct rationales than one example draws.
         """
-        names = self.composer.planner.task.label_names
-        votes = await gather_all(self._votes_for(label) for label in range(len(names)))
-        return {name: self._elected(label, votes) for label, name in enumerate(names)}
-
-    async def _votes_for(self, label: int) -> Counter[str]:
-        """Return how often each rationale is named for the label; ask until there are K and some to spare."""
         planner = self.composer.planner
-        enough = planner.settings.rationales_per_label * SPARE
-        votes: Counter[str] = Counter()
+        names, wanted = planner.task.label_names, planner.settings.rationales_per_label
+        votes = [Counter[str]() for _ in names]
+        short = list(range(len(names)))
         for batch in range(RATIONALE_BATCHES):
-            numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
-            requests = (self.ask(self.composer.rationales(label, number, self.template)) for number in numbers)
-            for answer in await gather_answered(requests, required=not votes):
-                for phrase in parse_list(answer.text):
-                    if any(word in phrase.split() for word in planner.task.label_words):
-                        continue  # talk about the task, such as "a positive impression"
-                    votes[_same(phrase, votes) or phrase] += 1
-            if len(votes) >= enough:
+            batches = await gather_all(self._named(label, batch, required=not votes[label]) for label in short)
+            for label, phrases in zip(short, batches, strict=True):
+                votes[label].update(_counted(phrases, votes[label]))
+            kept = [_uncontested(label, votes) for label in range(len(names))]
+            short = [label for label, phrases in enumerate(kept) if len(phrases) < wanted]
+            if not short:
                 break
-        return votes
+        for label in short:
+            self._report_few(label, len(kept[label]))
+        return {name: tuple(phrases[:wanted]) for name, phrases in zip(names, kept, strict=True)}
 
-    def _elected(self, label: int, votes: Sequence[Counter[str]]) -> tuple[str, ...]:
-        planner = self.composer.planner
-        others = [one for number, one in enumerate(votes) if number != label]
+    async def _named(self, label: int, batch: int, *, required: bool) -> list[str]:
+        """Return the phrases of one batch of lists for the label, as often as they are named."""
+        numbers = range(batch * RATIONALE_LISTS, (batch + 1) * RATIONALE_LISTS)
+        requests = (self.ask(self.composer.rationales(label, number, self.template)) for number in numbers)
+        answers = await gather_answered(requests, required=required)
+        return [phrase for answer in answers for phrase in parse_list(answer.text) if not self._of_the_prompt(phrase)]
 
-        def contested(phrase: str, count: int) -> bool:
-            return any(other[_same(phrase, other) or phrase] >= count for other in others)
+    def _of_the_prompt(self, phrase: str) -> bool:
+        """Return whether the phrase repeats the prompt: its wording, one of its examples, or the word of a label."""
+        task = self.composer.planner.task
+        if any(word in phrase.split() for word in task.label_words):
+            return True  # talk about the task, such as "a positive impression"
+        words = normalise(phrase)
+        quoted = " " in words and f" {words} " in f" {normalise(self.template)} "
+        return quoted or _same(phrase, parse_list(self.template)) is not None
 
-        kept = [phrase for phrase, count in votes[label].most_common() if not contested(phrase, count)]
-        if len(kept) < planner.settings.rationales_per_example:
+    def _report_few(self, label: int, count: int) -> None:
+        """Log that a label has `count` rationales, which are fewer than wanted.
+
+        Raises:
+            SynthesisError: they are fewer than one example draws.
+        """
+        task, settings = self.composer.planner.task, self.composer.planner.settings
+        wanted, word = settings.rationales_per_label, task.label_words[label]
+        if count < settings.rationales_per_example:
             raise SynthesisError(
-                f"the LLM was asked for {planner.settings.rationales_per_label} rationales for "
-                f"{planner.task.label_words[label]!r} as a numbered list, found {len(kept)} that tell it from the "
-                "other labels; use an LLM that follows instructions, edit the recipe's prompt 'rationales', or switch "
-                "rationales off"
+                f"the LLM was asked for {wanted} rationales for {word!r} as a numbered list, found {count} that tell "
+                "it from the other labels; use an LLM that follows instructions, edit the recipe's prompt "
+                "'rationales', or switch rationales off"
             )
-        return tuple(kept[: planner.settings.rationales_per_label])
+        logger.warning(
+            "%d of %d rationales for %r are left after %d lists: prompts draw from these",
+            count, wanted, word, RATIONALE_BATCHES * RATIONALE_LISTS,
+        )  # fmt: skip
+
+
+def _counted(phrases: Iterable[str], known: Iterable[str]) -> Counter[str]:
+    """Return how often each phrase is named; a spelling that is known, or comes first, stands for its variants."""
+    votes, spellings = Counter[str](), dict.fromkeys(known)
+    for phrase in phrases:
+        spelling = _same(phrase, spellings) or phrase
+        spellings[spelling] = None
+        votes[spelling] += 1
+    return votes
+
+
+def _uncontested(label: int, votes: Sequence[Counter[str]]) -> list[str]:
+    """Return the phrases that are named for this label more often than for any other, the most frequent first."""
+    others = [one for number, one in enumerate(votes) if number != label]
+
+    def contested(phrase: str, count: int) -> bool:
+        return any(other[_same(phrase, other) or phrase] >= count for other in others)
+
+    return [phrase for phrase, count in votes[label].most_common() if not contested(phrase, count)]
 
 
 def _same(phrase: str, known: Iterable[str]) -> str | None:

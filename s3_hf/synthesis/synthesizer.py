@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from s3_hf.config import SynthesisConfig
-from s3_hf.records import Example
-from s3_hf.synthesis.asking import Asker, Generate, Tally
+from s3_hf.records import Example, Request
+from s3_hf.synthesis.asking import Asker, Generate, Tally, gather_answered
+from s3_hf.synthesis.calibration import gold_sample
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.choosing import Chooser, Embed, Judge
 from s3_hf.synthesis.composing import Composer, prompt_id
 from s3_hf.synthesis.filling import SlotFiller
+from s3_hf.synthesis.membership import membership_of, talk_requests, try_requests
 from s3_hf.synthesis.names import collect_names
+from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan, Planner, Pool, Rationales
 from s3_hf.synthesis.rationales import RationaleSearch
+from s3_hf.synthesis.shots import Shots
 from s3_hf.task import Task
+
+logger = logging.getLogger(__name__)
 
 REPLACEMENTS = 3
 """Times that slots which were given up are replaced by fresh ones."""
@@ -83,6 +90,37 @@ class Synthesizer:
             kept = self.once("rationales", found)
             self.known_rationales = {label: tuple(phrases) for label, phrases in kept.items()}
         return self.known_rationales
+
+    async def learn_talk(self) -> None:
+        """Ask the LLM for talk about the task, and have the checks reject what reads like it (`membership`).
+
+        The requests are the same in every round, so that the journal answers those of later rounds. Nothing is
+        rejected where there are too few gold rows or answers, or where the LLM's talk cannot be told from its answers
+        to prompts that show gold rows.
+        """
+        with self.tally.asking_for("talk"):
+            talk = await self._answers(talk_requests(self.task, self.settings, self.seed))
+            tried = await self._answers(try_requests(self.task, self.settings, self.seed))
+        gold = [row[self.task.columns.text] for row in gold_sample(self.task)]
+        membership = membership_of(gold, talk, self.seed)
+        if membership is None:
+            return
+        off = sum(map(membership.off_task, tried))
+        if off > len(tried) / 2:
+            logger.warning(
+                "the check 'off the task' is left out, since it rejects %d of %d answers to prompts with gold rows: "
+                "the LLM talks like it writes; read some of its answers by `s3-hf tasks preview`",
+                off,
+                len(tried),
+            )
+            return
+        logger.info("%s", membership.summary())
+        self.checks = replace(self.checks, membership=membership)
+
+    async def _answers(self, requests: Iterable[Request]) -> list[str]:
+        """Return the texts of the answers that are given."""
+        answers = await gather_answered(map(self._asker.ask, requests), required=False)
+        return [without_thoughts(answer.text) or "" for answer in answers]
 
     async def names(self, prompt: str, wanted: int) -> tuple[str, ...]:
         """Return up to `wanted` distinct names to write about, or `("",)` if the prompt is empty (ZeroGen).
@@ -154,6 +192,14 @@ class Synthesizer:
     def _asker(self) -> Asker:
         return Asker(self.generate, self.tally)
 
+    def with_shots(self, plans: Iterable[Plan]) -> Iterable[Plan]:
+        """Return the plans with the gold rows that stand before their prompts (`synthesis.shots`)."""
+        return self._shots.added(plans) if self.settings.shots else plans
+
+    @cached_property
+    def _shots(self) -> Shots:
+        return Shots.of(self.planner)
+
     async def _replaced(
         self,
         n: int,
@@ -182,4 +228,4 @@ class Synthesizer:
     ) -> AsyncIterator[tuple[Plan, Example | None]]:
         self.prompts[prompt_id(template)] = template
         filler = SlotFiller(self.composer, self.checks, self._asker, self._chooser, self.window, template, rationales)
-        return filler.fill(plans)
+        return filler.fill(self.with_shots(plans))

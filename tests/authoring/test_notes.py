@@ -9,11 +9,11 @@ import datasets
 import pandas as pd
 import pytest
 
-from s3_hf.authoring.languages import NAMES, WORDS, recognise
 from s3_hf.authoring.writing import NewTask, write_recipe
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.task import load_task
+from s3_hf.task.languages import NAMES, WORDS, recognise
 
 SENTENCES = {
     "en": "I don't know what to do with my order, and the parcel is damaged.",
