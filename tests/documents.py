@@ -33,7 +33,7 @@ _SEPARATORS = {"&&", "||", "|", ";", "&"}
 SETTINGS = """\
 # Settings
 
-<!-- Written by `UPDATE_GOLDEN=1 pytest tests/test_docs.py`; change the docstrings in s3_hf/config.py. -->
+<!-- Written by `UPDATE_GOLDEN=1 pytest tests/test_docs.py`; change the docstrings in s3_hf/config/. -->
 
 Every setting of a run. In Python, the first table names the keywords of `s3_hf.run` and the fields of `RunConfig`.
 On the command line:

@@ -1,0 +1,18 @@
+"""The settings of a run: frozen, read from YAML and flags, validated, with a fingerprint."""
+
+from s3_hf.config.groups import LLMConfig, Natural, Positive, ProGenConfig, SynthesisConfig, TrainingConfig
+from s3_hf.config.run import EARLIER, LOCAL, RunConfig, load_config, parse_config
+
+__all__ = [
+    "EARLIER",
+    "LOCAL",
+    "LLMConfig",
+    "Natural",
+    "Positive",
+    "ProGenConfig",
+    "RunConfig",
+    "SynthesisConfig",
+    "TrainingConfig",
+    "load_config",
+    "parse_config",
+]
