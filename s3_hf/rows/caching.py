@@ -40,8 +40,8 @@ def _cache_fault(error: BaseException | None) -> StorageError | None:
             variable, path = place
             name = variable if variable in os.environ else "HF_HOME"
             return StorageError(
-                f"the cache of datasets must be a folder that can be written, found {str(path)!r} ({detail}); make room "
-                f"or correct its rights, or set {name} to another folder"
+                f"the cache of datasets must be a folder that can be written, found {str(path)!r} ({detail}); make "
+                f"room or correct its rights, or set {name} to another folder"
             )
         error = error.__cause__ or error.__context__
     return None

@@ -33,7 +33,7 @@ def load_task(
 
     Args:
         spec: registered name (`s3-hf tasks` lists them), or path of a recipe file, ending in `.py`.
-        gold: Hub id, folder or file to read gold data from in place of the recipe's source (`rows.sources.open_split`).
+        gold: Hub id, folder or file to read gold data from in place of the recipe's source, as for `open_split`.
         gold_options: how gold rows are sampled and divided; None uses all rows.
         prompts: name of one of the recipe's `other_prompts`; None uses its `prompts`.
 
