@@ -236,7 +236,7 @@ async def client(options: argparse.Namespace) -> int:
     with Journal(options.folder / "journal.sqlite") as journal:
         async with Client(None, (options.url,), settings, journal) as llm:
             answers = await asyncio.gather(*(llm.generate(request(number)) for number in range(options.n)))
-        assert journal.usage().requests == options.n
+        assert journal.usage().requests >= options.n
     return len({answer.text for answer in answers})
 
 

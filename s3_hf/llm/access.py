@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import get_async_session, get_token
-from huggingface_hub.inference._providers import get_provider_helper
 
 from s3_hf.config import LLMConfig
 from s3_hf.errors import ConfigError
@@ -176,6 +175,8 @@ async def complete(
     """
     if address.url is not None:
         return await exchange(pool, "POST", chat_url(address.url), address.headers, body)
+    from huggingface_hub.inference._providers import get_provider_helper  # it takes a sixth of the start-up
+
     helper = get_provider_helper(settings.provider, task="conversational", model=model)  # type: ignore[arg-type]
     rest = {name: value for name, value in body.items() if name != "messages"}
     asked = helper.prepare_request(
