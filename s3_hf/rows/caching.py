@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from s3_hf.errors import S3Error, StorageError, one_line
+from s3_hf.files import error_number
 
 _WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 """Errors that only occur where something is written."""
 _FULL = "Not enough disk space"
 """The words of `datasets`, whose error has no number."""
-_NUMBER = re.compile(r"\(os error (\d+)\)")
-"""How libraries written in Rust give the error number of the system."""
 
 
 @contextlib.contextmanager
@@ -36,7 +34,7 @@ def _cache_fault(error: BaseException | None) -> StorageError | None:
     """Return the sentence for the first error of the chain that comes from a cache, None if there is none."""
     while error is not None:
         if isinstance(error, OSError) and (place := _place(error)):
-            detail = os.strerror(number).lower() if (number := _number(error)) else one_line(error)
+            detail = os.strerror(number).lower() if (number := error_number(error)) else one_line(error)
             variable, path = place
             name = variable if variable in os.environ else "HF_HOME"
             return StorageError(
@@ -53,16 +51,12 @@ def _place(error: OSError) -> tuple[str, Path] | None:
     if isinstance(error.filename, str | bytes | os.PathLike):
         place = Path(os.fsdecode(error.filename))
         for variable, cache in caches.items():
-            if place.is_relative_to(cache) or (cache.is_relative_to(place) and not cache.exists()):
+            inside, above = place.is_relative_to(cache), cache.is_relative_to(place)
+            if (inside and error.errno != errno.ENOENT) or ((inside or above) and not cache.exists()):
                 return variable, cache
         return None
-    written = _number(error) in _WRITING or _FULL in str(error)
+    written = error_number(error) in _WRITING or _FULL in str(error)
     return next(iter(caches.items())) if written else None
-
-
-def _number(error: OSError) -> int | None:
-    found = _NUMBER.search(str(error))
-    return error.errno or (int(found[1]) if found else None)
 
 
 def _caches() -> dict[str, Path]:
