@@ -13,7 +13,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import StorageError, TaskError
 from s3_hf.rows.sources import divide_source, open_split, split_names
 from s3_hf.task import load_task
-from tests.test_disk import largest_file
+from tests.full_disk import largest_file
 
 CARD = """---
 license: mit
