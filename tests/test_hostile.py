@@ -60,15 +60,6 @@ def watched():
     assert memory("VmHWM") - before < MOST_GROWTH
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _short_collections():
-    """Leave what was there before out of each `gc.collect`, which otherwise takes longer than most cases."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @dataclass(frozen=True)
 class Case:
     name: str
