@@ -24,6 +24,7 @@ import pytest
 
 from s3_hf.cli import main
 from s3_hf.config import parse_config
+from s3_hf.journal import Journal
 from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
 
@@ -226,6 +227,12 @@ def films_llm():
     """A real HTTP endpoint that writes about films."""
     with LLMServer(reply=film_reply) as server:
         yield server
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        yield journal
 
 
 @pytest.fixture

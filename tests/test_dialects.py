@@ -27,12 +27,6 @@ from tests.threaded_server import QuietHandler, ThreadedServer
 PARAMETERS = {"model", "messages", "stream", "max_tokens", "temperature", "top_p", "stop", "seed"}
 
 
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.sqlite") as journal:
-        yield journal
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.06)

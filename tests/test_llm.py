@@ -65,12 +65,6 @@ def fail(journal, urls, count=1, **settings):
     return errors[0]
 
 
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.sqlite") as journal:
-        yield journal
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.06)
