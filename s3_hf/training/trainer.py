@@ -32,6 +32,7 @@ class StudentTrainer(Trainer):
     head_rate_ratio = 1.0
     """Learning rate of the head, as a multiple of the encoder's."""
     compute_metrics: Any
+    _signature_columns: list[str] | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
