@@ -208,9 +208,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 def storage_error(path: Path, error: Exception, verb: str = "write") -> StorageError | None:
     """Return the sentence about `path` for an error of any library that the disk is to blame for, else None."""
     filename = getattr(error, "filename", None)
-    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-    if number is None and (found := _NUMBER.search(str(error))):
-        number = int(found[1])
+    number = error_number(error)
     if number is None and isinstance(error, Exception) and _WRITER.search(str(error)):
         detail = one_line(error)
         return StorageError(f"cannot {verb} {str(path)!r}: {detail}; {_ROOM}")
@@ -221,6 +219,14 @@ def storage_error(path: Path, error: Exception, verb: str = "write") -> StorageE
         return None
     at = f" at {str(filename)!r}" if filename not in (None, str(path)) else ""
     return StorageError(f"cannot {verb} {str(path)!r}: {os.strerror(number or 0).lower()}{at}; {advice}")
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the error number of the system that an error of any library stands for, None if it has none."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := _NUMBER.search(str(error))):
+        number = int(found[1])
+    return number
 
 
 @contextlib.contextmanager

@@ -260,6 +260,7 @@ _MISTRAL = Fault(
     422, {}, json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs"}]})
 )
 _NO_CREDIT = Fault(429, {}, error("You exceeded your current quota", code="insufficient_quota"))
+_NOT_SERVED = Fault(400, {}, error("The model 'x' is not supported by any provider.", code="model_not_supported"))
 _CLAUDE = Fault(400, {}, error("`temperature` and `top_p` cannot both be specified for this model."))
 
 
@@ -275,6 +276,7 @@ BEHAVIOURS: dict[str, Callable[[Mapping[str, Any], int], Fault | None]] = {
     ),
     "openrouter: no credit in 200": always(Fault(200, {}, error("Insufficient credits", code=402))),
     "openai: no credit": always(_NO_CREDIT),
+    "hub router: model not served": always(_NOT_SERVED),
     "retry after a day": always(Fault(429, {"retry-after": "86400"}, error("daily quota"))),
     "openai: reasoning model": refusing(**_OPENAI_REASONING),
     "mistral: seed forbidden": refusing(seed=_MISTRAL),

@@ -27,12 +27,6 @@ from tests.threaded_server import QuietHandler, ThreadedServer
 PARAMETERS = {"model", "messages", "stream", "max_tokens", "temperature", "top_p", "stop", "seed"}
 
 
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.sqlite") as journal:
-        yield journal
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.06)
@@ -66,6 +60,7 @@ LEARNED = {  # behaviour -> fields that are no longer sent, requests of a first 
 
 REFUSED = {  # behaviour -> words of the sentence, requests of the one that it is about
     "openrouter: no credit in 200": ("HTTP 402 'Insufficient credits'; there is no credit left", 1),
+    "hub router: model not served": ("does not exist there: check llm and llm_model", 1),
     "openai: no credit": ("HTTP 429 'You exceeded your current quota'; there is no credit left", 1),
     "retry after a day": ("HTTP 429 'daily quota' and asks to wait 24 hours; run the same command again then", 1),
     "thinking: budget used up": ("all 10 so far are empty and 10 were cut off at their limit", 10),

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import resource
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from s3_hf.journal import Journal
 from s3_hf.locking import hold
 from s3_hf.loop import run
 from s3_hf.store import create_run, locked, open_run
+from tests.full_disk import largest_file
 from tests.training.test_students import job
 
 ERRORS = (
@@ -91,17 +91,6 @@ def test_a_call_that_fails_is_one_sentence_and_leaves_what_was_there(tmp_path, m
     WRITERS[writer](tmp_path)
 
 
-@contextlib.contextmanager
-def largest_file(size):
-    """The kernel refuses longer files, to libraries in any language."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("size", [0, 300, 1_500, 5_000, 20_000])
 def test_a_student_that_cannot_be_written_is_one_sentence(tiny_student, tmp_path, size):
     from s3_hf.training import fit
@@ -113,16 +102,16 @@ def test_a_student_that_cannot_be_written_is_one_sentence(tiny_student, tmp_path
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("size", [0, 2_000, 6_000, 12_000, 40_000, 60_000])
-def test_a_run_on_a_full_disk_goes_on_when_there_is_room(films_config, films_llm, tmp_path, size):
+@pytest.mark.parametrize(("size", "rounds"), [(0, 0), (2_000, 0), (6_000, 0), (12_000, 1), (40_000, 0), (60_000, 1)])
+def test_a_run_on_a_full_disk_goes_on_when_there_is_room(films_config, films_llm, tmp_path, size, rounds):
     """The smallest sizes stop it in synthesis, larger ones in training and scoring."""
-    config = films_config.model_copy(update={"rounds": 1})
+    config = films_config.model_copy(update={"rounds": rounds})
     with largest_file(size), contextlib.suppress(S3Error):
         run(config, tmp_path / "run")
     run(config, tmp_path / "run")
     seeds = [request.payload["seed"] for request in films_llm.requests]
     assert len(seeds) - len(set(seeds)) <= config.endpoint.concurrency  # those whose answers could not be stored
-    assert len(open_run(tmp_path / "run").results()) == 2
+    assert len(open_run(tmp_path / "run").results()) == rounds + 1
 
 
 def test_a_folder_for_temporary_files_that_is_none(monkeypatch):

@@ -20,9 +20,10 @@ from s3_hf.config import LLMConfig
 from s3_hf.errors import BudgetReached, ConfigError, EndpointError, RequestError, StorageError
 from s3_hf.journal import Journal
 from s3_hf.llm import Client, balance, client, failures
-from s3_hf.llm.access import Address
-from s3_hf.llm.answers import read_models
+from s3_hf.llm.access import Address, addresses
+from s3_hf.llm.answers import answered, read_models
 from s3_hf.llm.balance import Balancer, Endpoint
+from s3_hf.llm.failures import FailureKind, classify
 from s3_hf.records import Completion, Request, Usage
 from tests.llm_server import Fault, LLMServer, review, share_of_first_attempts
 
@@ -62,12 +63,6 @@ def fail(journal, urls, count=1, **settings):
     errors = [outcome for outcome in outcomes if not isinstance(outcome, Completion)]
     assert len({str(error) for error in errors}) == 1, outcomes
     return errors[0]
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal.sqlite") as journal:
-        yield journal
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +189,18 @@ def test_a_model_id_without_a_token_is_one_sentence(tmp_path):
         "EndpointError the model 'owner/name' should complete chats, but it cannot be asked without a token; log in "
         "with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers; for a model of another "
         "service give its URL as llm and its name as llm_model"
+    )
+
+
+@pytest.mark.parametrize("answer", [(404, b"no such model"), (400, b'{"error": {"code": "model_not_supported"}}')])
+def test_a_model_id_of_another_service_is_fatal_with_the_way_to_name_it(answer):
+    """As the Hub's router answers `--llm openai/gpt-4o-mini`."""
+    (address,) = addresses("openai/gpt-4o-mini", (), LLMConfig())
+    failure = classify(answered(answer[0], (), answer[1]), address)
+    assert failure.kind is FailureKind.FATAL
+    assert failure.advice == (
+        "correct llm to a model that Inference Providers serve; for a model of another service give its URL as llm "
+        "and its name as llm_model"
     )
 
 

@@ -1,6 +1,8 @@
 """What a user sees while a round is written: rows in any order, what is asked for, and a line whatever happens."""
 
 import asyncio
+import json
+import logging
 import re
 import time
 
@@ -12,7 +14,7 @@ from s3_hf.loop import synthesis
 from s3_hf.starting import Progress, progress
 from s3_hf.store import Stage
 from tests.conftest import film_reply
-from tests.llm_server import Fault, LLMServer
+from tests.llm_server import Fault, LLMServer, chat
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_the_last_count_is_printed_once(capsys):
         (ClientStatus(retries=1_200), "0 answers, 0.0/s, 0 tokens/s, 1,200 repeated"),
         (
             ClientStatus(retries=3, reason="answered HTTP 429 'slow\x1b[31m down'"),
-            "0 answers, 0.0/s, 0 tokens/s, 3 repeated (the last one answered HTTP 429 'slow?[31m down')",
+            "0 answers, 0.0/s, 0 tokens/s, 3 repeated (the last one answered HTTP 429 'slow\\u001b[31m down')",
         ),
     ],
 )
@@ -127,3 +129,39 @@ def test_a_short_round_is_a_warning(recipe, arguments, tmp_path, caplog):
     with LLMServer(reply=reply) as server:
         s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, progress=False, **arguments)
     assert "round 0 has 12 of 24 rows: 48 slots were given up (too short 48)" in caplog.messages
+
+
+def test_no_escape_of_an_endpoint_reaches_the_terminal(recipe, arguments, tmp_path, typed, monkeypatch, capsys):
+    """In the model's name, in errors of several kinds, and in lines of progress."""
+    monkeypatch.setattr(logging.root, "handlers", [])  # else the command line leaves logging as it is
+    escape = "\x1b[31m\x9b2J\u202e"
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    kinds = {
+        3: Fault(500, {}, escape),
+        4: Fault(400, {}, json.dumps({"error": {"message": escape}})),
+        5: Fault(429, {"retry-after": "0"}, json.dumps({"message": escape})),
+        6: Fault(200, {}, escape),
+        7: Fault(200, {}, chat("a film", model=escape)),
+    }
+    settings = {"task": str(recipe), **arguments, "synthesis": {"rationales": False}}
+    (tmp_path / "s.yaml").write_text(json.dumps(settings))
+    with LLMServer(
+        reply=film_reply, fault_for=lambda payload, attempt: kinds.get(payload["seed"] % 8) if attempt == 1 else None
+    ) as server:
+        command = (
+            "synthesize",
+            recipe,
+            "--config",
+            tmp_path / "s.yaml",
+            "--llm",
+            server.url,
+            "--run-dir",
+            tmp_path / "run",
+        )
+        code, out, err = typed(*command)
+    assert code == 0, err
+    assert "requests were refused" in err or "refuses a request" in err
+    assert err.count("\\x1b[31m") > 1
+    assert not {"\x1b", "\x9b", "\u202e"} & {*out, *err}
+    logging.getLogger("s3_hf").warning("the file %s", escape)
+    assert capsys.readouterr().err == "the file \\u001b[31m\\u009b2J\\u202e\n"

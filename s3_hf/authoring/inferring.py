@@ -17,7 +17,7 @@ from s3_hf.authoring.notes import notes_on
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
 from s3_hf.records import OWN_COLUMNS, Columns
 from s3_hf.rows.reading import shorten
-from s3_hf.rows.sources import open_split, split_names
+from s3_hf.rows.sources import divide_source, open_split, split_names
 from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
 from s3_hf.task.languages import recognise
@@ -59,6 +59,8 @@ def infer_task(
         ConfigError: a column does not exist, or `test_share` is set for data with two splits.
         TaskError: the data cannot be read, has a fault, or does not define a task.
     """
+    source, own = divide_source(source)
+    source_config = own or source_config
     splits = [
         _scan(source, source_config, split, columns)
         for split in split_names(source, source_config, kind=checking.GOLD)

@@ -32,6 +32,14 @@ class _Commands(TyperGroup):
             sys.exit(130)
 
 
+class _Formatter(logging.Formatter):
+    """Spells out control characters, since what is logged may quote servers and files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return printable(super().format(record))
+
+
 app = typer.Typer(
     cls=_Commands,
     name="s3-hf",
@@ -71,7 +79,9 @@ def main() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     exempt_loopback()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler()
+    lines.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     logging.getLogger("s3_hf.hub").setLevel(logging.INFO)  # what a push does and for how long
     try:
         _check_arguments(sys.argv[1:])

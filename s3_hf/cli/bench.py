@@ -37,6 +37,7 @@ def bench(
     from s3_hf import starting
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
+    from s3_hf.cli.cells import BenchDisplay, plan_of
     from s3_hf.files import write_text
     from s3_hf.task import task_of
 
@@ -49,10 +50,10 @@ def bench(
     if plan:
         for config in {(cell.task, cell.arm): cell.config for cell in cells}.values():
             task_of(config)  # raises for a task that cannot be used
-        display.show_text(display.plan(cells, folder))
+        display.show_text(plan_of(cells, folder))
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
-    observer = display.BenchDisplay(lambda results: write_report(loaded, folder, results))
+    observer = BenchDisplay(lambda results: write_report(loaded, folder, results))
     with starting.services(*(cell.config for cell in open_cells)) as services, observer:
         check_cells(cells, folder, services)
         write_text(folder / "bench.yaml", file.read_text(encoding="utf-8"))

@@ -1,58 +1,22 @@
-"""What the user sees: tables, JSON, and the progress of a bench."""
+"""What the user sees: tables, text and JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from s3_hf.bench import BenchObserver, Cell, CellResult
 from s3_hf.errors import printable
-from s3_hf.starting import Progress
 from s3_hf.starting.progress import gold_roles
 from s3_hf.store import TEST, FinalResult, RoundResult, Verdict
 
 ANY_WIDTH = 10_000
 """Characters of a line where no terminal limits them."""
-
-
-class BenchDisplay(Progress, BenchObserver):
-    """The progress of a run, with a line for each cell that begins; `on_finished` receives the results so far."""
-
-    def __init__(self, on_finished: Callable[[Sequence[CellResult]], object]) -> None:
-        super().__init__()
-        self._on_finished = on_finished
-
-    def cell(self, cell: Cell, place: int, total: int) -> None:
-        """Print the name of the cell that begins."""
-        size = "all gold" if cell.size is None else f"size {cell.size:,}"
-        self.line(f"[{place} of {total}] {cell.task}, {cell.arm}, {cell.student}, {size}, seed {cell.seed}")
-
-    def finished(self, results: Sequence[CellResult]) -> None:
-        """Pass the results on, and print their number where the cells run elsewhere."""
-        if not self.has_begun:
-            self.line(f"{len(results)} cells are done")
-        self._on_finished(results)
-
-
-def plan(cells: Sequence[Cell], folder: Path) -> str:
-    """Return one line per cell: where its rows come from, and whether it is done."""
-    lines = [f"{len(cells)} cells in {folder}"]
-    for cell in cells:
-        config, path = cell.config, folder / "cells" / cell.name
-        state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else "new"
-        seed = "given" if config.seed_data else "gold" if cell.size is None else f"{config.seed_size:,}"
-        added = " + given" if config.add_data else ""
-        sizes = [config.size_of_round(number) for number in range(1, config.rounds + 1)] if config.round_size else []
-        growth = "".join(f" + {size:,}" for size in sizes)
-        lines.append(f"{state:6}{cell.name}: {seed}{added}{growth} rows")
-    return "\n".join(lines)
 
 
 def results_table(results: Sequence[RoundResult], title: str) -> Table:

@@ -39,7 +39,9 @@ STRATEGY = typer.Option(None, help="s3, zerogen, progen or goldgen. [default: s3
 RUN_DIR = typer.Option(
     None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"
 )
-GOLD = typer.Option(None, help="Hub id, folder or file of the gold data, in place of the recipe's source.")
+GOLD = typer.Option(
+    None, help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source."
+)
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 NO_RATIONALES = typer.Option(
     False, "--no-rationales", help="Leave rationales out of all prompts, those of extrapolations too."

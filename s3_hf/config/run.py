@@ -48,7 +48,8 @@ class RunConfig(Settings):
     task: str
     """Task to learn: a registered name, or the path of a recipe file."""
     gold: str | None = None
-    """Hub id, folder or file of the gold data; None reads the recipe's source."""
+    """Hub id, folder or file of the gold data, with its configuration where there are several (`nyu-mll/glue:rte`);
+    None reads the recipe's source."""
     gold_splits: Mapping[str, str] = Field(default_factory=dict)
     """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's."""
     gold_size: Positive | None = None
@@ -143,8 +144,10 @@ class RunConfig(Settings):
         def locate(value: Any) -> Any:
             if isinstance(value, tuple):
                 return tuple(map(locate, value))
-            there = value not in (None, LOCAL) and (folder / value).exists()
-            return str((folder / value).resolve()) if there else value
+            if value in (None, LOCAL) or (folder / value).exists():
+                return value if value in (None, LOCAL) else str((folder / value).resolve())
+            place, colon, configuration = value.rpartition(":")
+            return f"{(folder / place).resolve()}:{configuration}" if colon and (folder / place).is_dir() else value
 
         paths = {name: locate(getattr(self, name)) for name in self.PATHS}
         return self.model_copy(update=paths if self.task.endswith(".py") else {**paths, "task": self.task})

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from huggingface_hub import HfApi, get_token
 
 from s3_hf.errors import HubError
-from s3_hf.hub.secrets import without_login
 from s3_hf.hub.transport import hub_errors, persistently
+from s3_hf.keys import without_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def account_for(api: HfApi, wanted: str | None, *, foreign: bool = False) -> Acc
     Raises:
         HubError: there is no token, it may only read, or the namespace is somebody else's.
     """
-    hub = without_login(api.endpoint)
+    hub = without_secrets(api.endpoint)
     if not api.token:
         raise HubError(
             f"a token is needed to publish on {hub}, found none; log in with `hf auth login`, set HF_TOKEN, "

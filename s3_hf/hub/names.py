@@ -12,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from s3_hf.errors import HubError
 from s3_hf.hub.privacy import last_component
-from s3_hf.hub.secrets import without_login
+from s3_hf.keys import without_secrets
 from s3_hf.store import RunDir
 
 LONGEST = 96
@@ -40,7 +40,7 @@ class Repository:
 
     def url(self, endpoint: str) -> str:
         """Return the repository's address on the Hub at `endpoint`."""
-        return f"{without_login(endpoint)}/{'datasets/' if self.type == 'dataset' else ''}{self.id}"
+        return f"{without_secrets(endpoint)}/{'datasets/' if self.type == 'dataset' else ''}{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

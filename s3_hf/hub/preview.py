@@ -16,9 +16,9 @@ from s3_hf.hub.names import Repository, RepoType
 from s3_hf.hub.push import replaceable
 from s3_hf.hub.remote import Changes, Remote
 from s3_hf.hub.repositories import PushOptions, RunRepositories, once
-from s3_hf.hub.secrets import without_login
 from s3_hf.hub.telling import doing
 from s3_hf.hub.transport import hub_errors, persistently, secrets_of
+from s3_hf.keys import without_secrets
 from s3_hf.store import RunDir
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def preview_push(
         logger.warning(
             "only the folders are written: to compare them with %s a token is needed, found none; log in with "
             "`hf auth login` or set HF_TOKEN",
-            without_login(api.endpoint),
+            without_secrets(api.endpoint),
         )
         written = write_folders(run, to, namespace or "local", options)
         return [PushPreview(each.kind, each.round, each.repo, each.url) for each in written]

@@ -20,9 +20,9 @@ from s3_hf.hub.folders import Published
 from s3_hf.hub.names import Repository, RunNames, collection_description
 from s3_hf.hub.remote import Remote
 from s3_hf.hub.repositories import PushOptions, RunRepositories, Visit, once
-from s3_hf.hub.secrets import without_login
 from s3_hf.hub.telling import doing, size_text
 from s3_hf.hub.transport import hub_errors, persistently, secrets_of
+from s3_hf.keys import without_secrets
 from s3_hf.store import RunDir
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class _Hub:
         except ValueError as error:
             detail = secrets_of(self.api).redacted(str(error))
             raise HubError(
-                f"{without_login(self.api.endpoint)} must accept the card of {repo!r}, found {detail!r}; correct the "
-                "task's facts or the licence"
+                f"{without_secrets(self.api.endpoint)} must accept the card of {repo!r}, found {detail!r}; correct "
+                "the task's facts or the licence"
             ) from error
         return _Commit(info.sha, commit.oid, opened.url if opened else commit.pr_url)

@@ -114,12 +114,6 @@ class Secrets:
         )
 
 
-def without_login(url: str) -> str:
-    """Return the URL without user and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 def _texts(value: Any) -> Iterator[str]:
     """Yield all texts within a plain value."""
     if isinstance(value, str):

@@ -13,7 +13,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import HubError
-from s3_hf.hub.secrets import Secrets, without_login
+from s3_hf.hub.secrets import Secrets
+from s3_hf.keys import without_secrets
 from s3_hf.retrying import PASSING, TRIES, clock_in, repeat, too_long_a_wait
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def persistently(action: Callable[[], T], api: HfApi, tries: int = TRIES) -> T:
         HubError: the Hub does not answer.
         HfHubHTTPError: it answers with an error that does not pass.
     """
-    endpoint = without_login(api.endpoint)
+    endpoint = without_secrets(api.endpoint)
     try:
         return repeat(action, endpoint, broken=_BROKEN, tries=tries)
     except OfflineModeIsEnabled:
@@ -57,7 +58,7 @@ def hub_errors(api: HfApi) -> Iterator[None]:
         yield
     except OfflineModeIsEnabled as error:
         raise HubError(
-            f"{without_login(api.endpoint)} must be reachable to publish, found HF_HUB_OFFLINE set; unset it, or "
+            f"{without_secrets(api.endpoint)} must be reachable to publish, found HF_HUB_OFFLINE set; unset it, or "
             "write folders with --to"
         ) from error
     except HfHubHTTPError as error:
@@ -85,4 +86,4 @@ def _sentence(api: HfApi, error: HfHubHTTPError) -> str:
     )
     wanted = {401: "must know the token", 403: "must allow the push", 404: "must have the repository"}
     must = wanted.get(status, "must accept the push")
-    return f"the Hub at {without_login(api.endpoint)} {must}, found {status} ({reason!r}); {advice}"
+    return f"the Hub at {without_secrets(api.endpoint)} {must}, found {status} ({reason!r}); {advice}"

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import get_async_session, get_token
-from huggingface_hub.inference._providers import get_provider_helper
 
 from s3_hf.config import LLMConfig
 from s3_hf.errors import ConfigError
@@ -34,6 +33,9 @@ POOL_SIZE = 4
 
 NAMES_SHOWN = 12
 """Most names of models in a message."""
+
+OTHER_SERVICE = "for a model of another service give its URL as llm and its name as llm_model"
+"""Advice where a model id is not one of Inference Providers, such as that of another service."""
 
 UNPROXIED = dict.fromkeys(f"all://[{host}]" if ":" in host else f"all://{host}" for host in LOOPBACK)
 """Mounts of an HTTP client that never asks loopback through a proxy."""
@@ -88,7 +90,7 @@ def addresses(model: str | None, urls: tuple[str, ...], settings: LLMConfig) -> 
         if key
         else "log in with `hf auth login`, or set HF_TOKEN to a token that may call Inference Providers"
     )
-    advice += "; for a model of another service give its URL as llm and its name as llm_model"
+    advice += f"; {OTHER_SERVICE}"
     billed = {"X-HF-Bill-To": settings.bill_to} if settings.bill_to else {}
     secrets = tuple(one for one in (key, get_token()) if one)
     return (Address(f"the model {model!r}", None, key, advice, billed, secrets),)
@@ -176,6 +178,8 @@ async def complete(
     """
     if address.url is not None:
         return await exchange(pool, "POST", chat_url(address.url), address.headers, body)
+    from huggingface_hub.inference._providers import get_provider_helper  # it takes a sixth of the start-up
+
     helper = get_provider_helper(settings.provider, task="conversational", model=model)  # type: ignore[arg-type]
     rest = {name: value for name, value in body.items() if name != "messages"}
     asked = helper.prepare_request(

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from s3_hf.llm.access import Address
+from s3_hf.llm.access import OTHER_SERVICE, Address
 from s3_hf.llm.answers import MalformedAnswerError
 from s3_hf.retrying import retry_after
 
@@ -32,6 +32,9 @@ ATTEMPT_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSErr
 
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 """Codes and types of a 429 that no waiting cures; a message is no sign, since Gemini speaks so of a minute's quota."""
+
+_NO_MODEL = ("model_not_found", "model_not_supported")
+"""Codes of a model that is not served, with which the Hub's router answers 400."""
 
 
 class FailureKind(Enum):
@@ -126,8 +129,10 @@ def _fatal_advice(status: int, body: Any, address: Address) -> str | None:
         if address.url:
             return "there is no credit left: add some at the provider, then run the same command again"
         return "pay for more, or set endpoint.bill_to to an organization that pays"
-    if status in (404, 405):
-        return "the URL or model does not exist there: check llm and llm_model"
+    if status in (404, 405) or any(name in _NO_MODEL for name in _codes(body)):
+        if address.url:
+            return "the URL or model does not exist there: check llm and llm_model"
+        return f"correct llm to a model that Inference Providers serve; {OTHER_SERVICE}"
     return None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from s3_hf.errors import TaskError, one_line
+from s3_hf.rows.caching import cache_errors
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -31,6 +32,8 @@ LARGEST = 2**30
 """Most bytes, after decompression, of a file that is read whole."""
 
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_CONFIGURATIONS = re.compile(r"(?:BuilderConfig '(.*)' not found\. Available|available configs): \[(.*)\]")
+"""How `datasets` lists the configurations of data where an unknown one was named, or none."""
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -60,17 +63,27 @@ def as_task_error(source: str, kind: str) -> Iterator[None]:
     Args:
         source: path or Hub id of the data that is read.
         kind: noun for the data in the message, such as "gold data".
+
+    Raises:
+        StorageError: the cache of `datasets` cannot be written.
     """
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        yield
+        with cache_errors():
+            yield
     except (DatasetGenerationError, OSError, ValueError, RuntimeError, TypeError, LookupError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         detail = one_line(cause)
         if "corresponds to no data" in detail:  # the words of `datasets` for a split without rows
             raise TaskError(
                 f"{kind} {source!r} must have rows in each split, found an empty one ({detail}); give data with rows"
+            ) from error
+        if found := _CONFIGURATIONS.search(str(cause)):
+            unknown, names = found[1], re.findall(r"'([^']*)'", found[2])
+            raise TaskError(
+                f"{kind} {source!r} must be read in one of its configurations ({', '.join(names)}), found "
+                f"{repr(unknown) if unknown else 'none named'}; name one, such as {f'{source}:{names[0]}'!r}"
             ) from error
         raise TaskError(
             f"{kind} {source!r} cannot be read ({type(cause).__name__}: {detail}); check its name, configuration "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 from collections.abc import Generator
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +20,15 @@ from s3_hf.rows.reading import COMPRESSED, OpenSplit, PlacedRow, as_task_error
 SPLIT = "train"
 """Name of the only split of a single file, as in `datasets`."""
 
+_CONFIGURATION = re.compile(r"(.+):([^:/\\]+)", re.DOTALL)
+"""A source with the name of one of its configurations: `nyu-mll/glue:rte`."""
+
+
+def divide_source(source: str) -> tuple[str, str | None]:
+    """Return the Hub id or path of a source, and the configuration named after its last colon, None if none is."""
+    found = None if Path(source).exists() else _CONFIGURATION.fullmatch(source)
+    return (found[1], found[2]) if found and not Path(found[1]).is_file() else (source, None)
+
 
 def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenSplit:
     """Open a split of a Hub dataset, of a folder, or of a single file (split `train`).
@@ -30,15 +40,16 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
     other formats from 0.
 
     Args:
-        source: Hub id or path.
-        name: configuration of a Hub dataset or folder that has several.
+        source: Hub id or path, which may name a configuration: `nyu-mll/glue:rte`.
+        name: configuration of a Hub dataset or folder that has several, where `source` names none.
         split: name of the split in the source.
         kind: noun for the data in messages, such as "gold data".
 
     Raises:
         TaskError: the data cannot be read, now or while `rows` is iterated.
     """
-    path = Path(source)
+    source, own = divide_source(source)
+    name, path = own or name, Path(source)
     reader = reader_of(path)
     if _is_no_folder(path, kind) and not reader:
         raise TaskError(
@@ -61,7 +72,8 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
 
 def split_names(source: str, name: str | None, *, kind: str) -> list[str]:
     """Return the names of the splits that `open_split` can open; takes the same arguments."""
-    path = Path(source)
+    source, own = divide_source(source)
+    name, path = own or name, Path(source)
     if _is_no_folder(path, kind) or (reader_of(path) and not path.is_dir()) or _is_saved(path):
         return [SPLIT]
     if path.is_dir() and (plain := _plain_files(path, kind)):

@@ -8,11 +8,12 @@ import textwrap
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from s3_hf.config import RunConfig
+from s3_hf.errors import printable
 from s3_hf.llm import ClientStatus
 from s3_hf.loop import Observer
 from s3_hf.store import MINED, SELECTION, TEST, FinalResult, RoundResult, Stage
@@ -29,12 +30,12 @@ REASON_WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """What was last reported in a stage: `done` of `total` units and what else there is to say."""
+    """What was last reported in a stage: `done` of `total` units; `text` writes what else there is to say."""
 
     done: int = 0
     total: int | None = None
     unit: str = ""
-    text: str = ""
+    text: Callable[[], str] = str
 
     @property
     def complete(self) -> bool:
@@ -87,8 +88,8 @@ class Progress(Observer):
         return bool(self._title)
 
     def line(self, text: str) -> None:
-        """Print a line on standard error, above the bar if there is one."""
-        self._bar_class.write(text, file=sys.stderr)
+        """Print a line on standard error, above the bar if there is one; control characters are spelled out."""
+        self._bar_class.write(printable(text), file=sys.stderr)
 
     def stage(self, number: int, stage: Stage) -> None:
         """Show the number of the round and the name of the stage."""
@@ -111,11 +112,11 @@ class Progress(Observer):
 
     def asking(self, what: str, status: ClientStatus) -> None:
         """Show what the LLM is asked for before the first row, and its answers."""
-        self._show(_Count(text=f"asking for {what}: {_answers(status)}"))
+        self._show(_Count(text=lambda: f"asking for {what}: {_answers(status)}"))
 
     def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
         """Show the number of rows, answers and tokens per second, repeated requests, and the expected cost."""
-        self._show(_Count(done, total, "rows", _answers(status) + self._cost(done, total, status)))
+        self._show(_Count(done, total, "rows", lambda: _answers(status) + self._cost(done, total, status)))
 
     def judging(self, sentence: str) -> None:
         """Print whether labels are judged, and why."""
@@ -124,7 +125,7 @@ class Progress(Observer):
 
     def trial(self, done: int, total: int) -> None:
         """Show the number of trials of the search for training settings."""
-        self._show(_Count(done, total, "trials", f"search for training settings, trial {done + 1} of {total}"))
+        self._show(_Count(done, total, "trials", lambda: f"search for training settings, trial {done + 1} of {total}"))
 
     def step(self, done: int, total: int) -> None:
         """Show the number of training steps."""
@@ -167,12 +168,12 @@ class Progress(Observer):
                     self._draw(self._count, now, f"nothing new for {now - self._heard:.0f} s")
 
     def _draw(self, count: _Count, now: float, note: str = "") -> None:
-        self._shown = now
+        self._shown, text = now, count.text()
         if self._bar is not None:
             self._bar.n, self._bar.total, self._bar.unit = count.done, count.total, f" {count.unit}"
-            self._bar.set_postfix_str(", ".join(filter(None, (count.text, note))))
+            self._bar.set_postfix_str(", ".join(filter(None, (text, note))))
         elif not self._has_bars:
-            parts = [count.text, note]
+            parts = [text, note]
             if count.unit:
                 rate = count.done / max(now - self._began, 1e-3)
                 of = f" of {count.total:,}" if count.total else ""
@@ -181,7 +182,7 @@ class Progress(Observer):
                     if count.total and count.done >= FORECAST_FROM
                     else ""
                 )
-                parts = [f"{count.done:,}{of} {count.unit}", count.text or f"{rate:.1f} {count.unit}/s", left, note]
+                parts = [f"{count.done:,}{of} {count.unit}", text or f"{rate:.1f} {count.unit}/s", left, note]
             self.line("  " + ", ".join(filter(None, parts)))
 
     def _cost(self, done: int, total: int | None, status: ClientStatus) -> str:
@@ -220,7 +221,7 @@ def _answers(status: ClientStatus) -> str:
     text = f"{answers:,} answers, {status.requests_per_second:.1f}/s, {status.tokens_per_second:.0f} tokens/s"
     if not status.retries:
         return text
-    reason = "".join(each if each.isprintable() else "?" for each in textwrap.shorten(status.reason, REASON_WIDTH))
+    reason = printable(textwrap.shorten(status.reason, REASON_WIDTH))
     return f"{text}, {status.retries:,} repeated" + (f" (the last one {reason})" if reason else "")
 
 

@@ -9,6 +9,7 @@ import datasets
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from s3_hf.errors import S3Error, TaskError, one_line
+from s3_hf.rows.caching import cache_errors
 from s3_hf.task.checking import read_gold
 from s3_hf.task.recipe import TaskConfig
 
@@ -45,7 +46,8 @@ def prepared(builder: TaskBuilder) -> TaskBuilder:
     """
     source = builder.config.source or builder.config.name
     try:
-        builder.download_and_prepare()
+        with cache_errors():
+            builder.download_and_prepare()
     except (DatasetGenerationError, DatasetNotFoundError, OSError, ValueError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, S3Error):

@@ -17,6 +17,8 @@ from datasets.fingerprint import Hasher
 from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError, did_you_mean, one_line
 from s3_hf.records import OWN_COLUMNS
+from s3_hf.rows.caching import cache_errors
+from s3_hf.rows.sources import divide_source
 from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskConfig, same_words
@@ -31,18 +33,22 @@ def load_task(
 
     Args:
         spec: registered name (`s3-hf tasks` lists them), or path of a recipe file, ending in `.py`.
-        gold: Hub id, folder or file to read gold data from in place of the recipe's source.
+        gold: Hub id, folder or file to read gold data from in place of the recipe's source, as for `open_split`.
         gold_options: how gold rows are sampled and divided; None uses all rows.
         prompts: name of one of the recipe's `other_prompts`; None uses its `prompts`.
 
     Raises:
         TaskError: the recipe does not exist, cannot be imported or has a fault, or a split or prompts are unknown.
+        StorageError: the cache of `datasets` cannot be written.
     """
     options = gold_options or GoldOptions()
     builder_class = _from_file(Path(spec)) if spec.endswith(".py") else _registered(spec)
     module = inspect.getmodule(builder_class)
     source = inspect.getsource(module) if module else ""
-    overrides: dict[str, Any] = {"source": gold} if gold else {}
+    overrides: dict[str, Any] = {}
+    if gold:
+        gold, configuration = divide_source(gold)
+        overrides = {"source": gold} | ({"source_config": configuration} if configuration else {})
     try:
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
         if gold and not defaults.source and builder_class._generate_examples is not TaskBuilder._generate_examples:
@@ -54,7 +60,10 @@ def load_task(
             _check_splits(options.splits, defaults.splits)
             overrides["splits"] = {**defaults.splits, **options.splits}
         key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
-        builder = builder_class(config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides)
+        with cache_errors():
+            builder = builder_class(
+                config_name=defaults.name, dataset_name=f"s3_{defaults.name}", hash=key, **overrides
+            )
     except (IndexError, AttributeError, TypeError, ValueError) as error:
         raise TaskError(
             f"recipe {spec!r} must define a TaskBuilder with one TaskConfig in BUILDER_CONFIGS, found {error!r}; "
