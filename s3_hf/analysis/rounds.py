@@ -27,7 +27,7 @@ def rounds_table(run: RunDir) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for folder in run.rounds():
         made = folder.synthesis()
-        line = {
+        line: dict[str, Any] = {
             "round": folder.number,
             "added": made.rows,
             "rows": made.rows + (lines[-1]["rows"] if lines else 0),

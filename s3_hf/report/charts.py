@@ -42,11 +42,13 @@ def scores_chart(scores: pd.DataFrame) -> alt.LayerChart:
         ],
     )
     y = alt.Y("score:Q", title=f"{metric} in %", scale=alt.Scale(zero=False))
-    bars = base.mark_errorbar(ticks=True).encode(
+    bars = base.mark_errorbar().encode(
         y=alt.Y("low:Q", title=f"{metric} in %", scale=alt.Scale(zero=False)), y2="high:Q"
     )
-    chart = alt.layer(base.mark_line().encode(y=y), bars, base.mark_point(filled=True, size=70).encode(y=y))
-    return chart.properties(width="container", height=HEIGHT)
+    chart: alt.LayerChart = alt.layer(
+        base.mark_line().encode(y=y), bars, base.mark_point(filled=True, size=70).encode(y=y)
+    ).properties(width="container", height=HEIGHT)
+    return chart
 
 
 def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
@@ -63,7 +65,7 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     both["from"] = both["words"] // step * step
     counts = both.groupby(["dataset", "from"]).size().rename("rows").reset_index()
     counts["share"] = 100 * counts["rows"] / counts.groupby("dataset")["rows"].transform("sum")
-    return (
+    chart: alt.Chart = (
         alt.Chart(counts)
         .mark_line(interpolate="step-after")
         .encode(
@@ -74,6 +76,7 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
         )
         .properties(width="container", height=HEIGHT)
     )
+    return chart
 
 
 def map_chart(found: Map) -> alt.Chart:
@@ -82,7 +85,7 @@ def map_chart(found: Map) -> alt.Chart:
 
     points = found.points.assign(text=found.points["text"].str.slice(0, LONGEST_HOVER))
     chosen = alt.selection_point(fields=["dataset"], bind="legend")
-    return (
+    chart: alt.Chart = (
         alt.Chart(points[["dataset", "x", "y", "id", "label", "text"]])
         .mark_circle(size=36)
         .encode(
@@ -95,6 +98,7 @@ def map_chart(found: Map) -> alt.Chart:
         .add_params(chosen)
         .properties(width="container", height=460)
     )
+    return chart
 
 
 def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
