@@ -24,6 +24,7 @@ RANKS = [
     {"synthesis", "judging", "training", "hub"},
     {"strategies", "predicting", "analysis"},
     {"loop"},
+    {"report"},
     {"bench"},
     {"starting"},
     {"authoring"},

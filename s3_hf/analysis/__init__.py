@@ -1,4 +1,4 @@
-"""What a finished run is worth: figures over its predictions, without training or asking anything."""
+"""What a run is worth, and its plain tables: scores, mistakes, rows, quality, diversity and cost."""
 
 from s3_hf.analysis.verdict import Measured, verdict_of
 

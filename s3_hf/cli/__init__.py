@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from s3_hf.cli import bench, llm, predict, publishing, quickstart, runs, tasks
+from s3_hf.cli import bench, llm, predict, publishing, quickstart, reporting, runs, tasks
 from s3_hf.errors import ConfigError, S3Error, printable
 from s3_hf.proxies import exempt_loopback, unusable
 
@@ -66,7 +66,7 @@ def _options(
     """From an LLM endpoint and a few hundred labelled examples to a published training set and a small model."""
 
 
-for group in (runs, bench, quickstart, publishing, predict, tasks, llm):
+for group in (runs, reporting, bench, quickstart, publishing, predict, tasks, llm):
     group.register(app)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TIMEOUT = 5
 """Seconds that the Hub has to answer."""
 PACKAGES = ("datasets", "transformers", "huggingface_hub", "evaluate", "torch", "accelerate", "xllamacpp")
-EXTRAS = {"tune": "optuna", "phrases": "yake", "ray": "ray", "plot": "matplotlib"}
+EXTRAS = {"tune": "optuna", "phrases": "yake", "ray": "ray", "plot": "matplotlib", "report": "altair"}
 """Extras of this package and the package that each installs."""
 
 

@@ -91,6 +91,30 @@ def show_verdict(final: FinalResult | None, verdict: Verdict | None, strategy: s
     show_text(verdict.sentence)
 
 
+def show_records(records: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Print records as the columns of a table, the first of their values as heads; missing values are dashes."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    table = Table(title=printable(title), title_justify="left")
+    table.add_column(names[0])
+    for record in records:
+        table.add_column(printable(str(record[names[0]])), justify="right")
+    for name in names[1:]:
+        table.add_row(name.replace("_", " "), *(printable(_figure(record.get(name))) for record in records))
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(table, soft_wrap=True, width=None if console.is_terminal else ANY_WIDTH)
+
+
+def _figure(value: Any) -> str:
+    """Return a value as a cell: whole numbers with separators, others with four digits."""
+    if value is None:
+        return "–"
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if value and not 1e-3 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+
+
 def counts(values: Mapping[str, int]) -> str:
     """Return names and numbers as text, an empty one if there are none."""
     return ", ".join(f"{name} {count}" for name, count in values.items())

@@ -1,0 +1,133 @@
+"""Tables of the rounds of a run: scores with intervals, confusion, and what moved between rounds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.files import read_rows
+from s3_hf.store import SELECTION, TEST, RunDir, Stage
+from s3_hf.store.earlier import PREDICTED_ROLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rounds_table(run: RunDir) -> pd.DataFrame:
+    """Return a row for each round whose rows are complete.
+
+    Columns: `round`, `added`, `rows`, `given_up`, `rejected`, `requests`, `tokens`, `cost`, `seconds` (of synthesis);
+    and where the student is trained and scored `steps`, `training_seconds`, `flops` (`cost.training_flops`),
+    `mistakes`, and for each role of gold rows `ROLE_METRIC` in [0, 1] and `ROLE_n`.
+    """
+    import pandas as pd
+
+    from s3_hf.analysis.cost import training_flops
+
+    lines: list[dict[str, Any]] = []
+    for folder in run.rounds():
+        made = folder.synthesis()
+        line: dict[str, Any] = {
+            "round": folder.number,
+            "added": made.rows,
+            "rows": made.rows + (lines[-1]["rows"] if lines else 0),
+            "given_up": made.given_up,
+            "rejected": sum(made.rejected.values()),
+            "requests": made.usage.requests,
+            "tokens": made.usage.tokens,
+            "cost": made.usage.cost,
+            "seconds": made.seconds,
+        }
+        if folder.stage() is Stage.DONE:
+            result = run.result(folder.number)
+            trained = result.training
+            line |= {
+                "steps": trained.steps,
+                "training_seconds": trained.seconds,
+                "flops": training_flops(trained.parameters, trained.tokens.seen),
+                "mistakes": result.mistakes,
+            }
+            for role, scores in result.scores.items():
+                line |= {f"{role}_{name}": value for name, value in scores.metrics.items()} | {f"{role}_n": scores.n}
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def scores_table(run: RunDir) -> pd.DataFrame:
+    """Return the task's first metric by round and role: `round`, `role`, `metric`, `score`, `low`, `high`, `n`.
+
+    `low` and `high` bound the 95 % interval that the sampling of the rows gives (`interval`). The selection rows are
+    left out where they are the mined ones.
+    """
+    import pandas as pd
+
+    lines = []
+    for result in run.results():
+        roles = [role for role in result.scores if role != SELECTION or result.holdout]
+        for role in roles:
+            scores = result.scores[role]
+            metric, score = next(iter(scores.metrics.items()))
+            low, high = interval(score, scores.n)
+            lines.append((result.number, role, metric, score, low, high, scores.n))
+    return pd.DataFrame(lines, columns=["round", "role", "metric", "score", "low", "high", "n"])
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share of `n` rows; (0, 1) without rows.
+
+    A mean F1 varies less than a share, so that the interval is too wide for it and never too narrow.
+    """
+    from scipy.stats import binomtest
+
+    if not n:
+        return 0.0, 1.0
+    bounds = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(bounds.low), float(bounds.high)
+
+
+def predictions_table(run: RunDir) -> pd.DataFrame:
+    """Return each scored gold row of each round: `round`, `role`, `id`, `label`, `value`, `right`, `probability`.
+
+    `label` and `value` are label names, or texts of answers (the first gold one); `right` compares an answer as the
+    scores do. `probability` is the student's for what it predicts. Empty where no student was scored.
+    """
+    import pandas as pd
+
+    from s3_hf.scoring import exact_match
+
+    columns = ["round", "role", "id", "label", "value", "right", "probability"]
+    lines = []
+    names = list((run.facts["task"] or {}).get("labels", {}))
+    for folder in run.rounds():
+        if folder.stage() is not Stage.DONE:
+            continue
+        for row in read_rows(folder.predictions):
+            role = row["role"] if "role" in row else PREDICTED_ROLES[row["split"]]
+            label, value = row["label"], row["value"]
+            probability = max(row["scores"], default=math.nan)
+            if isinstance(label, list):
+                correct, label = exact_match(value, label), label[0] if label else ""
+            else:
+                correct, label, value = label == value, names[label], names[value]
+            lines.append((folder.number, role, row["id"], label, value, correct, probability))
+    return pd.DataFrame(lines, columns=columns)
+
+
+def confusion_table(predictions: pd.DataFrame, role: str = TEST) -> pd.DataFrame:
+    """Return how often each label is predicted as which: `round`, `label`, `value`, `rows`, `share` of the label."""
+    chosen = predictions[predictions["role"] == role]
+    counts = chosen.groupby(["round", "label", "value"], sort=True).size().rename("rows").reset_index()
+    totals = counts.groupby(["round", "label"])["rows"].transform("sum")
+    return counts.assign(share=counts["rows"] / totals)
+
+
+def moves_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the gold rows whose prediction became right or wrong: `round`, `role`, `id`, `label`, `move`.
+
+    `move` is `fixed` or `broken`, against the round before.
+    """
+    ordered = predictions.sort_values(["role", "id", "round"])
+    before = ordered.groupby(["role", "id"])["right"].shift()
+    changed = ordered[before.notna() & (before != ordered["right"])]
+    moved = changed["right"].map({True: "fixed", False: "broken"})
+    return changed.assign(move=moved)[["round", "role", "id", "label", "move"]].reset_index(drop=True)

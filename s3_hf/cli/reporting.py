@@ -1,0 +1,128 @@
+"""Commands that look at runs: report, study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from s3_hf.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from s3_hf.store import RunDir
+
+RUNS = typer.Argument(help="Run directories; several are compared.", show_default=False)
+ENCODER = typer.Option(
+    None, help="Hub id or folder of the encoder of texts. [default: the pretrained student of the first run]"
+)
+LOOK_EVERY = 5.0
+"""Seconds between two looks at the runs that `--follow` watches."""
+
+study = typer.Typer(
+    help="The paper's studies on runs, with the paper's figures beside them.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(report)
+    app.add_typer(study, name="study")
+
+
+def report(
+    run_dirs: list[Path] = RUNS,
+    out: Path = typer.Option(None, help="HTML file to write. [default: report.html in the first run's folder]"),
+    encoder: str = ENCODER,
+    follow: bool = typer.Option(False, "--follow", help="Write the page again whenever a stage of a run finishes."),
+) -> None:
+    """Write one HTML page about runs: scores, mistakes and what was written for them, the data, the cost."""
+    from s3_hf.cli import display
+    from s3_hf.files import check_place
+    from s3_hf.report import check_packages, write_report
+
+    check_packages()
+    runs = _opened(run_dirs)
+    path = out or run_dirs[0] / "report.html"
+    check_place(path, folder=False)
+    name = _encoder(runs, encoder)
+    while True:
+        seen = _proofs(runs)
+        write_report(runs, path, name)
+        display.show_text(f"written: {path}")
+        if not follow or all(_complete(run) for run in runs):
+            return
+        while _proofs(runs) == seen:  # whatever else happens, Ctrl-C ends it
+            time.sleep(LOOK_EVERY)
+
+
+@study.command()
+def quality(run_dirs: list[Path] = RUNS, encoder: str = ENCODER, as_json: bool = options.JSON) -> None:
+    """Compare mistakes with the rows written for them: cosine, edit distance, lengths (Table 6)."""
+    from s3_hf.analysis.studies import quality_study
+
+    _study(run_dirs, lambda runs: quality_study(runs, _encoder(runs, encoder)), "Table 6", as_json=as_json)
+
+
+@study.command()
+def diversity(run_dirs: list[Path] = RUNS, encoder: str = ENCODER, as_json: bool = options.JSON) -> None:
+    """Measure words, near duplicates, and how far written texts cover the gold texts (Table 8)."""
+    from s3_hf.analysis.studies import diversity_study
+
+    _study(run_dirs, lambda runs: diversity_study(runs, _encoder(runs, encoder)), "Table 8", as_json=as_json)
+
+
+@study.command()
+def cost(run_dirs: list[Path] = RUNS, as_json: bool = options.JSON) -> None:
+    """Count floating-point operations, requests, tokens and seconds (Appendix B)."""
+    from s3_hf.analysis.studies import cost_study
+
+    _study(run_dirs, cost_study, "Appendix B", as_json=as_json)
+
+
+def _study(
+    run_dirs: list[Path], table_of: Callable[[Sequence[RunDir]], pd.DataFrame], title: str, *, as_json: bool
+) -> None:
+    from s3_hf.cli import display
+
+    table = table_of(_opened(run_dirs))
+    records: list[dict[str, Any]] = [
+        {str(name): None if value != value else value for name, value in line.items()}
+        for line in table.to_dict("records")
+    ]
+    if as_json:
+        display.show_json(records)
+    else:
+        display.show_records(records, title)
+
+
+def _opened(run_dirs: Sequence[Path]) -> list[RunDir]:
+    from s3_hf.store import open_run
+
+    return [open_run(folder) for folder in run_dirs]
+
+
+def _encoder(runs: Sequence[RunDir], name: str | None) -> str:
+    """Return the encoder that was named, or the pretrained student of the first run."""
+    from s3_hf.config import LOCAL
+    from s3_hf.local.assets import minilm_dir
+
+    student = name or runs[0].located.student
+    return str(minilm_dir()) if student == LOCAL else student
+
+
+def _proofs(runs: Sequence[RunDir]) -> list[str]:
+    """Return the proofs of finished stages that exist by now."""
+    return [str(file) for run in runs for file in sorted(run.path.glob("round-*/*.json"))]
+
+
+def _complete(run: RunDir) -> bool:
+    from s3_hf.loop import status_of
+
+    return status_of(run).next is None and len(status_of(run).rounds) > run.config.rounds

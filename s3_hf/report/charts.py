@@ -1,0 +1,124 @@
+"""Charts of a page as Vega-Lite specifications, and as PNG files for cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from s3_hf.analysis.diversity import Map
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5")
+"""Colours of series, tellable apart in the light and in the dark (Observable 10)."""
+HEIGHT = 300
+LONGEST_HOVER = 200
+"""Characters of a text that hover shows."""
+
+
+def scores_chart(scores: pd.DataFrame) -> alt.LayerChart:
+    """Return the score by round with 95 % intervals, a line for each role (and run).
+
+    Args:
+        scores: `rounds.scores_table`, for several runs with a column `run`.
+    """
+    import altair as alt
+
+    percent = scores.assign(**{name: 100 * scores[name] for name in ("score", "low", "high")})
+    metric = str(scores["metric"].iloc[0]).replace("_", " ")
+    series = "run" if "run" in scores else "role"
+    base = alt.Chart(percent).encode(
+        x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0)),
+        color=_colour(series),
+        xOffset=alt.XOffset(f"{series}:N"),
+        tooltip=[
+            series,
+            "round",
+            alt.Tooltip("score", format=".1f", title=f"{metric} in %"),
+            alt.Tooltip("low", format=".1f", title="from"),
+            alt.Tooltip("high", format=".1f", title="to"),
+            alt.Tooltip("n", title="rows"),
+        ],
+    )
+    y = alt.Y("score:Q", title=f"{metric} in %", scale=alt.Scale(zero=False))
+    bars = base.mark_errorbar().encode(
+        y=alt.Y("low:Q", title=f"{metric} in %", scale=alt.Scale(zero=False)), y2="high:Q"
+    )
+    chart: alt.LayerChart = alt.layer(
+        base.mark_line().encode(y=y), bars, base.mark_point(filled=True, size=70).encode(y=y)
+    ).properties(width="container", height=HEIGHT)
+    return chart
+
+
+def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
+    """Return the distribution of words per text, of gold validation rows and of written rows by origin."""
+    import altair as alt
+    import pandas as pd
+
+    written = rows[["origin", "words"]].rename(columns={"origin": "dataset"})
+    human = pd.DataFrame({"dataset": "gold", "words": gold["text"].map(lambda text: len(text.split()))})
+    both = pd.concat([human, written], ignore_index=True)
+    top = max(1, int(both["words"].quantile(0.99)))
+    both["words"] = both["words"].clip(upper=top)
+    step = max(1, -(-top // 30))
+    both["from"] = both["words"] // step * step
+    counts = both.groupby(["dataset", "from"]).size().rename("rows").reset_index()
+    counts["share"] = 100 * counts["rows"] / counts.groupby("dataset")["rows"].transform("sum")
+    chart: alt.Chart = (
+        alt.Chart(counts)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("from:Q", title="words of a text"),
+            y=alt.Y("share:Q", title="share of its texts in %"),
+            color=_colour("dataset"),
+            tooltip=["dataset", "from", alt.Tooltip("share", format=".1f"), "rows"],
+        )
+        .properties(width="container", height=HEIGHT)
+    )
+    return chart
+
+
+def map_chart(found: Map) -> alt.Chart:
+    """Return the map of Figure 3: a point for each drawn text, whose text hover shows; the legend picks a dataset."""
+    import altair as alt
+
+    points = found.points.assign(text=found.points["text"].str.slice(0, LONGEST_HOVER))
+    chosen = alt.selection_point(fields=["dataset"], bind="legend")
+    chart: alt.Chart = (
+        alt.Chart(points[["dataset", "x", "y", "id", "label", "text"]])
+        .mark_circle(size=36)
+        .encode(
+            x=alt.X("x:Q", axis=None),
+            y=alt.Y("y:Q", axis=None),
+            color=_colour("dataset"),
+            opacity=alt.condition(chosen, alt.value(0.75), alt.value(0.05)),
+            tooltip=["dataset", "label", "text", "id"],
+        )
+        .add_params(chosen)
+        .properties(width="container", height=460)
+    )
+    return chart
+
+
+def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """Return the Vega-Lite specification of a chart; it refers to nothing outside."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec.pop("$schema", None)
+    spec["background"] = "transparent"
+    return spec
+
+
+def png(chart: alt.TopLevelMixin, width: int = 640) -> bytes:
+    """Return the chart as a PNG on white, `width` CSS pixels wide at twice the resolution; no browser is needed."""
+    import vl_convert
+
+    spec = {**chart.to_dict(), "width": width, "background": "white"}
+    data: bytes = vl_convert.vegalite_to_png(spec, scale=2)
+    return data
+
+
+def _colour(name: str) -> alt.Color:
+    import altair as alt
+
+    return alt.Color(f"{name}:N", scale=alt.Scale(range=list(COLOURS)), legend=alt.Legend(orient="top", title=None))

@@ -1,0 +1,198 @@
+"""The page of real runs, read as a file and opened in Chromium."""
+
+import contextlib
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from s3_hf import loop
+from s3_hf.config import parse_config
+from s3_hf.report import write_report
+from s3_hf.store import open_run
+from tests.conftest import film_reply, film_rows
+from tests.kinds import kind_reply
+from tests.llm_server import LLMServer
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PATIENCE = 300_000
+"""Milliseconds after which the browser counts as stuck; a busy machine needs a few thousand."""
+HOSTILE = (
+    "</script><script>document.title = 'owned'</script> was awful",
+    '<img src="http://example.com/x.png" onerror="document.title=1"> was great',
+    "\u202etxet sdrawkcab si siht\u202c and it was dull",
+    "电影很无聊 剧情也很糟糕 🎬🎬 was hollow",
+    "{{ 7 * 7 }} {% raw %} ${alert(1)} `was` <b>daring</b>",
+    "long " * 2_000 + "was witty",
+)
+
+
+def settings(recipe, student, llm, **changes):
+    values = {
+        "task": str(recipe),
+        "llm": llm.url,
+        "student": str(student),
+        "seed_size": 24,
+        "rounds": 1,
+        "round_size": 8,
+        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+        "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
+    }
+    return parse_config({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def films_run(recipe, tiny_student, tmp_path_factory):
+    """A complete run on single texts."""
+    folder = tmp_path_factory.mktemp("runs") / "films"
+    with LLMServer(reply=film_reply) as llm:
+        loop.run(settings(recipe, tiny_student, llm), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def films_page(films_run, tiny_student, tmp_path_factory):
+    return write_report([open_run(films_run)], tmp_path_factory.mktemp("page") / "films.html", str(tiny_student))
+
+
+@contextlib.contextmanager
+def opened(path, width=1280, scheme="light"):
+    """The page in headless Chromium, once its charts are drawn, and what went wrong or left the machine."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if BROWSER is None:
+        pytest.skip("no Chromium is here: install the package `chromium`")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=list(FLAGS), timeout=PATIENCE)
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.set_default_timeout(PATIENCE)
+        faults = []
+        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else 0)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda one: faults.append(one.url) if not one.url.startswith(("file:", "data:")) else 0)
+        page.goto(path.as_uri())
+        page.wait_for_function("[...document.querySelectorAll('.chart')].every((one) => one.dataset.drawn)")
+        yield page, faults
+        browser.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light"), (1920, "light")])
+def test_the_page_draws_everything_and_asks_nobody(films_page, width, scheme):
+    with opened(films_page, width, scheme) as (page, faults):
+        assert page.locator(".chart svg").count() == 3
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(20, 24, 31)" if scheme == "dark" else "rgb(255, 255, 255)")
+        assert faults == []
+
+
+def test_hover_shows_a_text_and_filters_choose_mistakes(films_page, films_run):
+    with opened(films_page) as (page, faults):
+        point = page.locator("#run0-map .mark-symbol path").nth(3)
+        point.scroll_into_view_if_needed()
+        box = point.bounding_box()
+        for step in (2, 3):
+            page.mouse.move(box["x"] + step, box["y"] + step)
+        tip = page.locator("#vg-tooltip-element")
+        tip.wait_for(state="visible")
+        assert "dataset" in tip.inner_text()
+        assert "text" in tip.inner_text()
+        every = page.locator(".mistake:visible").count()
+        page.get_by_label("label", exact=True).select_option("neg")
+        chosen = page.locator(".mistake:visible")
+        mistakes = pd.read_parquet(films_page.with_name("films-tables") / "mistakes.parquet")
+        assert chosen.count() == (mistakes["label"] == "neg").sum() < every
+        assert {each.get_attribute("data-label") for each in chosen.all()} <= {"neg"}
+        assert page.locator("output").first.inner_text() == f"{chosen.count()} shown"
+        page.get_by_label("words", exact=True).fill("no such words anywhere")
+        assert chosen.count() == 0
+        assert faults == []
+
+
+def test_the_tables_stand_beside_the_page(films_page, films_run):
+    folder = films_page.with_name("films-tables")
+    run = open_run(films_run)
+    rounds = pd.read_parquet(folder / "rounds.parquet")
+    results = run.results()
+    assert list(rounds["rows"]) == [one.rows for one in results]
+    assert list(rounds["test_accuracy"]) == [one.scores["test"].metrics["accuracy"] for one in results]
+    assert list(rounds["mistakes"]) == [one.mistakes for one in results]
+    confusion = pd.read_parquet(folder / "confusion.parquet")
+    assert list(confusion.groupby("round")["rows"].sum()) == [60, 60]
+    mistakes = pd.read_parquet(folder / "mistakes.parquet")
+    written = {row["id"]: each.id for each in mistakes.itertuples() for row in each.written}
+    added = run.round(1).rows()
+    assert written == dict(zip(added["s3_id"], added["s3_parent"], strict=True))
+    assert json.loads((folder / "figures.json").read_text())["quality"]["pairs"] == len(added)
+
+
+def test_hostile_texts_are_text(tiny_student, tmp_path, recipe):
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    for split, seed in (("validation", 1), ("test", 2)):
+        rows = film_rows(30, seed)
+        rows = {"text": [*HOSTILE, *rows["text"]], "label": [0, 1, 0, 0, 1, 1, *rows["label"]]}
+        made = datasets.Dataset.from_dict({**rows, "text": [f"{text} {split}" for text in rows["text"]]}, features)
+        made.to_parquet(str(tmp_path / "gold" / f"{split}.parquet"))
+    replies = iter(range(10**6))
+
+    def reply(payload):
+        prompt = payload["messages"][-1]["content"]
+        if "numbered list" in prompt:
+            return film_reply(payload)
+        number = next(replies)
+        return f"{HOSTILE[number % 5]} number {number} was {'awful' if 'negative' in prompt else 'great'} to watch"
+
+    with LLMServer(reply=reply) as llm:
+        loop.run(settings(recipe, tiny_student, llm, gold=str(tmp_path / "gold")), tmp_path / "run")
+    page_file = write_report([open_run(tmp_path / "run")], tmp_path / "page.html", str(tiny_student))
+    with opened(page_file, 390) as (page, faults):
+        assert page.title().startswith("run")
+        assert page.locator("img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        seen = page.locator("body").inner_text()
+        assert "{{ 7 * 7 }}" in seen
+        assert faults == []
+
+
+@pytest.mark.parametrize("kind", ["pairs_recipe", "spans_recipe"])
+def test_a_run_with_contexts_has_a_page(kind, request, tiny_student, tmp_path):
+    with LLMServer(reply=kind_reply) as llm:
+        config = settings(request.getfixturevalue(kind), tiny_student, llm, seed_size=12, synthesis={})
+        loop.run(config, tmp_path / "run")
+    page_file = write_report([open_run(tmp_path / "run")], tmp_path / "page.html", str(tiny_student))
+    tables = tmp_path / "page-tables"
+    assert len(pd.read_parquet(tables / "mistakes.parquet")) > 0
+    with opened(page_file) as (page, faults):
+        assert page.locator(".chart svg").count() == 3
+        assert faults == []
+
+
+def test_a_run_that_stopped_early_a_gold_run_and_several_have_pages(
+    recipe, tiny_student, films_run, films_llm, tmp_path
+):
+    loop.synthesize(settings(recipe, tiny_student, films_llm), tmp_path / "rows")
+    loop.run(settings(recipe, tiny_student, films_llm, strategy="gold", rounds=0), tmp_path / "gold")
+    runs = [open_run(path) for path in (films_run, tmp_path / "rows", tmp_path / "gold")]
+    page_file = write_report(runs, tmp_path / "page.html", str(tiny_student))
+    with opened(page_file) as (page, faults):
+        lines = page.locator("#comparison tbody tr")
+        assert lines.count() == 3
+        assert "–" in lines.nth(1).inner_text()
+        assert page.locator("#run1").get_by_text("No student was scored in this run.").count() == 1
+        assert faults == []
+    assert (tmp_path / "page-tables" / "gold" / "rounds.parquet").exists()
+
+
+def test_a_page_without_gold_says_so(films_run, tiny_student, tmp_path):
+    moved = tmp_path / "run"
+    shutil.copytree(films_run, moved)
+    text = (moved / "run.yaml").read_text()
+    (moved / "run.yaml").write_text(text.replace("films.py", "gone.py"))
+    page = write_report([open_run(moved)], tmp_path / "page.html", str(tiny_student)).read_text()
+    assert "The gold texts are missing on this page" in page
+    assert 'id="run0-map"' not in page
