@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from s3_hf.analysis.cost import training_flops
 from s3_hf.bench.grid import Cell
 from s3_hf.loop import RunResult
 from s3_hf.records import Scores, Usage
 from s3_hf.store import TEST
-
-FLOPS_PER_TOKEN_AND_PARAMETER = 6
-"""FLOPs of training, forward and backward (Brown et al., 2020; appendix B)."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,8 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
         requests=usage.requests,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        flops=float(sum(FLOPS_PER_TOKEN_AND_PARAMETER * each.parameters * each.tokens.seen for each in trained)),
-        row_flops=float(FLOPS_PER_TOKEN_AND_PARAMETER * trained[-1].parameters * trained[-1].tokens.mean),
+        flops=sum(training_flops(each.parameters, each.tokens.seen) for each in trained),
+        row_flops=training_flops(trained[-1].parameters, trained[-1].tokens.mean),
         synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
         training_seconds=sum(each.seconds for each in trained),
         epochs=trained[-1].epochs,

@@ -132,6 +132,7 @@ def _make(context: RunContext, folder: RoundDir, judge: GoldJudge | None) -> Non
     if not rows.count:
         logger.warning("round %d adds no rows, since none passed the checks: the run ends here", folder.number)
     facts = _facts(synthesizer, folder.number, rows, time.monotonic() - began)
+    write_json(folder.rejected, synthesizer.tally.examples)
     write_json(folder.facts if rows.count else folder.empty, asdict(facts))
 
 

@@ -12,7 +12,8 @@ from s3_hf.analysis.quality import PAPER_TABLE_6, pairs_of, quality_of_pairs
 from s3_hf.analysis.rounds import confusion_table, moves_table, predictions_table, rounds_table, scores_table
 from s3_hf.analysis.rows import gold_table, mistakes_table, rows_table, task_with_gold
 from s3_hf.errors import S3Error
-from s3_hf.store import MINED, TEST, RunDir
+from s3_hf.files import read_json
+from s3_hf.store import MINED, TEST, FinalResult, RunDir, Verdict
 from s3_hf.task import Task
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class RunContent:
         facts: content of `run.yaml`.
         without_gold: why the gold texts are missing; empty where they were read.
         rejected: reason -> answers, over all rounds.
+        examples: reason -> some of these answers.
+        final: the final student; None without one.
+        verdict: what the synthetic rows add to the gold rows; None without one.
         map: None without gold texts, or with too few rows.
         quality: Table 6 of the mistakes; empty without gold texts.
         words: dataset -> figures of its words.
@@ -55,6 +59,9 @@ class RunContent:
     mistakes: pd.DataFrame
     costs: pd.DataFrame
     rejected: dict[str, int]
+    examples: dict[str, list[str]]
+    final: FinalResult | None
+    verdict: Verdict | None
     map: Map | None
     quality: dict[str, float]
     words: dict[str, dict[str, float]]
@@ -94,7 +101,10 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
     pairs = pairs_of(mistakes)
     datasets = _datasets(gold, rows)
     rejected: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
     for folder in run.rounds():
+        for reason, answers in (read_json(folder.rejected) if folder.rejected.exists() else {}).items():
+            examples.setdefault(reason, []).extend(answers)
         for reason, count in folder.synthesis().rejected.items():
             rejected[reason] = rejected.get(reason, 0) + count
     return RunContent(
@@ -112,6 +122,9 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
         mistakes=mistakes,
         costs=costs_of(run),
         rejected=dict(sorted(rejected.items(), key=lambda item: -item[1])),
+        examples=examples,
+        final=run.final.result(),
+        verdict=run.final.outcome(),
         map=_map(datasets, encoder),
         quality=quality_of_pairs(pairs, encoder) if len(pairs) else {},
         words={name: words_of(list(each["text"])) for name, each in datasets.items()},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import jinja2.filters
 
+from s3_hf.cards.final import arm_title
 from s3_hf.errors import LocalError, RunDirError, installing
 from s3_hf.files import replacing, write_text
 from s3_hf.report.content import RunContent, content_of, paper_quality, shown_mistakes, shown_moves
@@ -114,6 +115,11 @@ def _view(content: RunContent, number: int) -> dict[str, Any]:
         "paper_quality": paper_quality(content),
         "charts": _charts(content, f"run{number}"),
         "coverage": _coverage(content),
+        "arm_titles": {
+            arm.name: arm_title(arm.name, str(content.facts.get("strategy"))) for arm in content.verdict.arms
+        }
+        if content.verdict
+        else {},
     }
 
 
@@ -160,6 +166,7 @@ def _comparison(contents: Sequence[RunContent]) -> list[dict[str, Any]]:
                 "student": content.facts.get("student") or "",
                 "gold": (content.facts.get("task") or {}).get("splits", {}).get("validation"),
                 "rows": int(content.rounds["rows"].iloc[-1]),
+                "verdict": content.verdict.sentence if content.verdict else "",
                 "test": _without_nan(test.iloc[-1].to_dict()) if len(test) else None,
                 "requests": int(content.rounds["requests"].sum()),
                 "cost": float(content.rounds["cost"].sum()),

@@ -81,6 +81,11 @@ class RoundDir:
         return self.path / "round.json"
 
     @property
+    def rejected(self) -> Path:
+        """JSON file with the first answers that were rejected for each reason; it is never published."""
+        return self.path / "rejected.json"
+
+    @property
     def empty(self) -> Path:
         """JSON file of `SynthesisFacts` of a round whose rows were all rejected. Proof that the run ends before it."""
         return self.path / "empty.json"

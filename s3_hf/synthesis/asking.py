@@ -21,6 +21,8 @@ Generate = Callable[[Request], Awaitable[Completion]]
 """Sends one request to the LLM and returns its answer; usually `Client.generate`."""
 KINDS = 10
 """Most kinds of refusals that are logged one by one."""
+EXAMPLES, LONGEST_EXAMPLE = 5, 600
+"""Answers that are kept for each reason of rejection, and their characters."""
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Tally:
         waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.
         rejected: answers that became no example, and requests that the endpoint refused, by reason.
+        examples: the first answers that were rejected for each reason.
         refusals: messages of refused requests, numbers in them left out, and how often each came.
         usage: requests, tokens and cost of all answers, those that the journal already held included.
     """
@@ -42,6 +45,7 @@ class Tally:
     waiting: int = 0
     given_up: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
 
@@ -53,6 +57,13 @@ class Tally:
             yield
         finally:
             self.asking = ""
+
+    def reject(self, reason: str, answer: str) -> None:
+        """Count an answer as rejected for a reason, and keep it if it is one of the first."""
+        self.rejected[reason] += 1
+        kept = self.examples.setdefault(reason, [])
+        if len(kept) < EXAMPLES:
+            kept.append(answer[:LONGEST_EXAMPLE])
 
     def refused(self, error: RequestError) -> None:
         """Count a refused request; the first one of its kind is logged."""

@@ -144,16 +144,16 @@ class SlotFiller:
         request, drawn = self.composer.example(plan, self.template, slot, self.rationales)
         completion = await self.asker.ask(request)
         if planner.settings.thinking_tokens and completion.finish_reason == "length":
-            tally.rejected["cut off"] += 1  # maybe in its thoughts, which need not begin with a tag
+            tally.reject("cut off", completion.text)  # maybe in its thoughts, which need not begin with a tag
             return None
         text = self.checks.text_of(completion, self.template, plan)
         if not isinstance(text, str) or self.checks.seen_before(text, plan):
-            tally.rejected["duplicate" if isinstance(text, str) else text.reason] += 1
+            tally.reject("duplicate" if isinstance(text, str) else text.reason, completion.text)
             return None
         columns = planner.task.example_columns(f"s3-{plan.slot}", text, plan.label, plan.context)
         candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns)
         if candidate is None:
-            tally.rejected[WRONG_LABEL] += 1
+            tally.reject(WRONG_LABEL, text)
         return candidate
 
     def _accepted(self, plan: Plan, candidates: list[Candidate]) -> Candidate | None:
