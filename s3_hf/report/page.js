@@ -29,7 +29,7 @@ function filter(section) {
   section.querySelector("output").value = `${shown} shown`;
 }
 
-for (const section of document.querySelectorAll(".mistakes")) {
+for (const section of document.querySelectorAll(".mistakes:has(output)")) {
   section.addEventListener("input", () => filter(section));
   filter(section);
 }

@@ -98,12 +98,15 @@ def test_hover_shows_a_text_and_filters_choose_mistakes(films_page, films_run):
         tip.wait_for(state="visible")
         assert "dataset" in tip.inner_text()
         assert "text" in tip.inner_text()
-        every = page.locator(".mistake:visible").count()
-        page.get_by_label("label", exact=True).select_option("neg")
         chosen = page.locator(".mistake:visible")
         mistakes = pd.read_parquet(films_page.with_name("films-tables") / "mistakes.parquet")
-        assert chosen.count() == (mistakes["label"] == "neg").sum() < every
-        assert {each.get_attribute("data-label") for each in chosen.all()} <= {"neg"}
+        assert chosen.count() == len(mistakes)
+        label = mistakes["label"].iloc[0]
+        page.get_by_label("label", exact=True).select_option(label)
+        assert chosen.count() == (mistakes["label"] == label).sum()
+        page.get_by_label("round", exact=True).select_option("1")
+        assert chosen.count() == ((mistakes["label"] == label) & (mistakes["round"] == 1)).sum() < len(mistakes)
+        assert {each.get_attribute("data-round") for each in chosen.all()} <= {"1"}
         assert page.locator("output").first.inner_text() == f"{chosen.count()} shown"
         page.get_by_label("words", exact=True).fill("no such words anywhere")
         assert chosen.count() == 0
