@@ -11,6 +11,7 @@ os.environ["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 
+import hashlib
 import random
 import string
 import subprocess
@@ -23,6 +24,7 @@ import pytest
 
 from s3_hf.cli import main
 from s3_hf.config import parse_config
+from s3_hf.schema import merge
 from tests.kinds import pairs_recipe, spans_recipe  # noqa: F401 - fixtures
 from tests.llm_server import LLMServer, review
 
@@ -237,3 +239,43 @@ def films_config(recipe, tiny_student, films_llm):
             "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
         }
     )
+
+
+def erring_reply(number):
+    """What an endpoint answers whose every third text is of the other label."""
+
+    def reply(payload):
+        if "numbered list" in payload["messages"][-1]["content"]:
+            return film_reply(payload)
+        draw = random.Random(hashlib.sha256(f"{number}{payload['seed']}{payload['messages']}".encode()).hexdigest())
+        negative = ("negative" in payload["messages"][-1]["content"]) != (draw.random() < 0.35)
+        return f"the {draw.randrange(10**6)} was {draw.choice(NEGATIVE if negative else POSITIVE)} to watch"
+
+    return reply
+
+
+@pytest.fixture
+def judged_config(films_config, films_llm, tmp_path, spelling_student):
+    """A run with an LLM that errs, and gold rows enough for students that know better."""
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    for split, size in (("validation", 90), ("test", 20)):
+        draw = random.Random(split)
+        labels = [number % 2 for number in range(size)]
+        words = [draw.choice(POSITIVE if label else NEGATIVE) for label in labels]
+        texts = [f"the {draw.randrange(10**6)} was {word} to watch" for word in words]
+        rows = datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
+        rows.to_parquet(str(tmp_path / "gold" / "data" / f"{split}-00000-of-00001.parquet"))
+    films_llm._reply = erring_reply(0)
+    training = {"epochs": 1, "learning_rate": 5e-3, "head_learning_rate": 1e-2}
+    values = {
+        "gold": str(tmp_path / "gold"),
+        "student": str(spelling_student),
+        "judge": "gold",
+        "seed_size": 40,
+        "rounds": 0,
+        "synthesis": {"rationales": False},
+        "training": training,
+    }
+    return parse_config(merge(films_config.model_dump(mode="json"), values))

@@ -215,7 +215,7 @@ def run_cell(
             _note_spending(cell, folder)
         record = _measured(cell, result)
         if not keep_models:
-            for file in path.glob("*/model/*.safetensors"):
+            for file in path.glob("**/model/*.safetensors"):
                 file.unlink()
         write_json(path / "cell.json", asdict(record))
 

@@ -127,6 +127,13 @@ def rationales_meaning(facts: DatasetFacts) -> str:
     return "rationales named in its prompt"
 
 
+def label_p_meaning(facts: DatasetFacts) -> str:
+    """Return what `s3_label_p` holds."""
+    if facts.run.columns["answers"]:
+        return "F1 score of the answers that students of the gold rows find; null where it was not judged"
+    return "probability of its label by students of the gold rows; null where it was not judged"
+
+
 def label_noise(facts: DatasetFacts) -> str:
     """Return why some labels or answers are wrong."""
     if facts.run.columns["label"]:

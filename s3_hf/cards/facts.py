@@ -51,7 +51,7 @@ class RunFacts:
     `task` is `Task.facts()`, `settings` a dumped `RunConfig`. `llm` is the model's name, empty where no LLM wrote
     rows, and `endpoint` how it was reached (`local`, `url`, `inference-providers`); `student` is empty where none
     was trained. `rounds` end with the published one. `license` is the publisher's choice; None names the terms that
-    apply instead.
+    apply instead. `judging` says whether labels were judged, and why; it is empty where nobody was to judge them.
     """
 
     task: Mapping[str, Any]
@@ -63,6 +63,7 @@ class RunFacts:
     versions: Mapping[str, str]
     rounds: tuple[RoundFacts, ...]
     license: str | None = None
+    judging: str = ""
 
     @property
     def last(self) -> RoundFacts:
@@ -152,7 +153,8 @@ class DatasetFacts:
 
     `structure` holds the `dataset_info` and `configs` of the front matter; `prompts` maps the hash in
     `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `quality` is None for
-    human rows. `model` is the id of the model trained on these rows, if there is one.
+    human rows. `model` is the id of the model trained on these rows, if there is one. `judged` is
+    True if the rows have a column with the probability of their labels.
     """
 
     repo: str
@@ -168,6 +170,7 @@ class DatasetFacts:
     seconds: float = 0.0
     quality: Quality | None = None
     model: str | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

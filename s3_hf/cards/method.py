@@ -83,7 +83,19 @@ def rejections(facts: DatasetFacts) -> str:
     places = f"{counted(given_up, 'row')} {'was' if given_up == 1 else 'were'} given up"
     lines = sorted(facts.rejected.items(), key=lambda item: item[1], reverse=True)
     reasons = table([("reason", "l"), ("answers", "r")], [(plain(reason), count(n)) for reason, n in lines])
-    return f"A prompt whose answer was rejected was sent again, up to {attempts} times in all; {places}.\n\n{reasons}"
+    several = facts.run.settings["synthesis"]["candidates"]
+    best = f"Each row is the best of up to {several} answers. " if several > 1 else ""
+    again = f"A prompt whose answer was rejected was sent again, up to {attempts} times in all"
+    return f"{best}{again}; {places}.\n\n{reasons}"
+
+
+def judging(facts: DatasetFacts) -> str:
+    """Return whether labels were judged, by whom, how reliable the judge is, and how many rows were rejected."""
+    wrong = facts.rejected.get("label judged wrong", 0)
+    if not wrong:
+        return plain(facts.run.judging)
+    rejected = f"{counted(wrong, 'text')} with a label judged wrong {'was' if wrong == 1 else 'were'} rejected"
+    return f"{plain(facts.run.judging)} {rejected}."
 
 
 def cost(facts: DatasetFacts) -> str:

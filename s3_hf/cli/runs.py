@@ -50,6 +50,7 @@ def run(
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
     no_rationales: bool = options.NO_RATIONALES,
+    judge: str = typer.Option(None, help="Who judges the labels of the rows: none, gold or auto. [default: auto]"),
     gold_stage: str = typer.Option(
         None, help="Training on gold rows at the end: auto, after, mixed or none. [default: auto]"
     ),
@@ -91,6 +92,7 @@ def run(
         "gold": gold,
         "prompts": prompts,
         "holdout": holdout,
+        "judge": judge,
         "gold_stage": gold_stage,
         "verdict": False if no_verdict else None,
         "synthesis.rationales": False if no_rationales else None,
@@ -179,7 +181,8 @@ def status(
             step = {"round": state.next.number, "stage": state.next.stage().value}
         rounds = [asdict(each) for each in state.rounds]
         known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
-        known |= {"final": _plain(state.final), "verdict": _plain(state.verdict)}
+        judging = asdict(state.judging) if state.judging else None
+        known |= {"judging": judging, "final": _plain(state.final), "verdict": _plain(state.verdict)}
         display.show_json({**known, "next": step, "usage": asdict(state.usage)})
         return
     if state.rounds:
@@ -188,6 +191,8 @@ def status(
     for each in state.synthesized:
         rejected = display.counts(each.rejected) or "nothing"
         display.show_text(f"round {each.round}: rejected {rejected}; {each.given_up} slots given up")
+    if state.judging:
+        display.show_text(state.judging.sentence)
     usage = state.usage
     cost = f", cost {usage.cost:.4f}" if usage.cost else ""
     shared = " by all runs that share its journal" if state.shared else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.cards import DatasetFacts, ModelFacts, RoundFacts, RunFacts, Sample
 from s3_hf.hub.privacy import public_name, without_paths
-from s3_hf.records import Usage
+from s3_hf.records import LABEL_P, Usage
 from s3_hf.store import SELECTION, TEST, RunDir, Stage, SynthesisFacts
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run_facts(run: RunDir, number: int, rows: Dataset, license: str | None) -> R
         versions=run.facts["versions"],
         rounds=tuple(_round_facts(run, each) for each in range(number + 1)),
         license=license,
+        judging=decided.sentence if (decided := run.judging.decided()) else "",
     )
 
 
@@ -63,6 +64,7 @@ def dataset_facts(run: RunFacts, repo: str, rows: Dataset, reports: Sequence[Syn
         given_up=sum(report.given_up for report in reports),
         usage=sum((report.usage for report in reports), Usage()),
         seconds=sum(report.seconds for report in reports),
+        judged=LABEL_P in rows.column_names,
     )
 
 
@@ -119,6 +121,7 @@ def provenance(run: RunDir, number: int) -> dict[str, Any]:
         "student": public_name(run.facts["student"] or ""),
         "settings": settings(run),
         "task": without_paths(run.facts["task"]),
+        **({"judging": asdict(decided)} if (decided := run.judging.decided()) else {}),
         "rounds": [
             without_paths(asdict(run.round(each).synthesis())) | _scores(run, each) for each in range(number + 1)
         ],

@@ -15,8 +15,8 @@ LEAST_AUC = 0.6
 """Least AUC, or share of answers found, from which `judge: auto` compares rows with and without judging."""
 
 DOES = {
-    "drop": "such rows are replaced by others",
-    "relabel": "such rows get the label that the students find most probable",
+    "drop": "rows whose label they find wrong are left out and asked for again",
+    "relabel": "rows whose label they find wrong get the one that they find most probable",
     "weight": "each row counts in training by the probability of its label",
 }
 """What each action does about rows whose label is judged wrong."""
@@ -40,8 +40,8 @@ def agreement_by_origin(
 def too_few(rows: int, folds: int) -> str:
     """Return why `judge: auto` judges nothing with these gold rows."""
     if folds < 2:
-        return "Labels are not judged: `judge: auto` needs two gold rows of each label, and a label has one."
-    return f"Labels are not judged: `judge: auto` needs {LEAST_ROWS} gold rows, and there are {rows}."
+        return "Labels are not judged: judge: auto needs two gold rows of each label, and a label has one."
+    return f"Labels are not judged: judge: auto needs {LEAST_ROWS} gold rows, and there are {rows}."
 
 
 def too_weak(judge: Reliability) -> str:
@@ -51,24 +51,27 @@ def too_weak(judge: Reliability) -> str:
 
 def as_set(judge: Reliability, action: Action) -> str:
     """Return what is done with `judge: gold`."""
-    return f"Labels are judged, as `judge: gold` asks: {_students(judge)}; {_wrong(action)}{DOES[action]}."
+    return f"Labels are judged, as judge: gold asks: {_students(judge)}; {DOES[action]}."
 
 
-def compared(judge: Reliability, share: float, gained: Gain, action: Action) -> str:
+def compared(judge: Reliability, share: float, right: float | None, gained: Gain, action: Action) -> str:
     """Return what `judge: auto` found and decided.
 
     Args:
         judge: reliability of the students.
         share: share of the rows whose label they find wrong.
+        right: estimated share of right labels, None if it cannot be estimated.
         gained: what the action changes on held-out gold rows.
         action: what would be done.
     """
+    estimate = "" if right is None else f" (by estimate {right:.0%} of the labels are right)"
     found = (
-        f"{_students(judge)}, and disagree with {share:.1%} of the labels; the action {action!r} changes the score on "
-        f"{gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error {100 * gained.error:.1f})"
+        f"{_students(judge)}, and disagree with {share:.1%} of the labels{estimate}; the action {action!r} "
+        f"changes the score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
+        f"{100 * gained.error:.1f})"
     )
     if gained.helps:
-        return f"Labels are judged: {found}, so {_wrong(action)}{DOES[action]}."
+        return f"Labels are judged: {found}, so {DOES[action]}."
     return f"Labels are not judged: {found}, which is no clear gain, so all rows stay as they were written."
 
 
@@ -76,7 +79,3 @@ def _students(judge: Reliability) -> str:
     figure = "find the answers" if judge.auc is None else "are right"
     auc = "" if judge.auc is None else f" (AUC {judge.auc:.2f})"
     return f"cross-fitted students {figure} on {judge.accuracy:.1%} of {judge.n:,} gold rows{auc}"
-
-
-def _wrong(action: Action) -> str:
-    return "" if action == "weight" else "where they find a label wrong, "

@@ -71,7 +71,7 @@ class GoldJudge:
             if judged:
                 for place, values in zip(judged, student([rows[place] for place in judged]), strict=True):
                     found[place].append(values)
-        return [np.round(np.mean(values, axis=0), DIGITS) for values in found]
+        return [np.round(np.asarray(values, dtype=float).mean(axis=0), DIGITS) for values in found]
 
 
 def applied(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -47,8 +48,10 @@ def reliability(rows: Sequence[Row], values: Sequence[Sequence[float]], label: s
     return Reliability(len(rows), _rounded(np.mean(found.argmax(axis=1) == labels)), _rounded(auc))
 
 
-def label_reliability(agreement: float, judge: Reliability, labels: int) -> float:
+def label_reliability(agreement: float, judge: Reliability, labels: int) -> float | None:
     """Return the estimated share of right labels among rows, from the share on which labels and judge agree.
+
+    None stands for a judge that is no better than chance.
 
     It supposes that the judge is as good on these rows as on gold rows, and that its errors are independent of those
     of the labels and spread evenly over the other labels.
@@ -60,7 +63,7 @@ def label_reliability(agreement: float, judge: Reliability, labels: int) -> floa
     """
     chance = (1 - judge.accuracy) / (labels - 1) if labels > 1 else 0.0
     if judge.accuracy <= chance:
-        return float("nan")
+        return None
     return _rounded(min(1.0, max(0.0, (agreement - chance) / (judge.accuracy - chance))))
 
 
@@ -94,5 +97,5 @@ def row_scores(rows: Sequence[Row], student: Judged, label: str | None) -> list[
     return [float(int(np.argmax(each)) == int(row[label])) for row, each in zip(rows, values, strict=True)]
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: SupportsFloat) -> float:
     return round(float(value), 4)

@@ -25,6 +25,7 @@ from s3_hf.judging import (
     fold_count,
     gain,
     gold_rows,
+    label_reliability,
     row_scores,
     sample_by_label,
     too_few,
@@ -107,10 +108,8 @@ def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> Judg
     rows = _trial(context, folder)
     if not len(rows):
         return None
-    label = context.task.columns.label
-    places = sample_by_label(range(len(rows)), rows, label, TRIAL_ROWS, context.config.seed)
-    found = _compare(context, folder.number, rows.select(places), judge)
-    return JudgingFacts(found["gain"]["mean"] > found["gain"]["error"], found.pop("sentence"), figures | found)
+    places = sample_by_label(range(len(rows)), rows, context.task.columns.label, TRIAL_ROWS, context.config.seed)
+    return _compare(context, folder.number, rows.select(places), judge)
 
 
 def _trial(context: RunContext, folder: RoundDir) -> Dataset:
@@ -119,37 +118,37 @@ def _trial(context: RunContext, folder: RoundDir) -> Dataset:
 
     run = context.run
     earlier = [run.round(number).rows() for number in range(folder.number)]
-    written = [rows.filter(lambda row: row["s3_origin"] != HUMAN) for rows in earlier]
-    if any(len(rows) for rows in written):
-        return concatenate_datasets([rows for rows in written if len(rows)])
+    rows = concatenate_datasets(earlier) if earlier else None
+    if rows and (written := [place for place, origin in enumerate(rows["s3_origin"][:]) if origin != HUMAN]):
+        return rows.select(written)
     if not run.judging.trial.exists():
         context.observer.stage(folder.number, Stage.SYNTHESIZE)
         context.launch.alone(lambda: write_trial(context, folder, run.judging.trial), run.judging.trial)
     return read_rows(run.judging.trial)
 
 
-def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability) -> dict[str, Any]:
-    """Return the sentence and the figures of a comparison of the rows with and without judging."""
-    gold = gold_rows(context.task)
+def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability) -> JudgingFacts:
+    """Return what is decided by a comparison of the rows with and without judging."""
     before: list[float] = []
     after: list[float] = []
-    for fold in range(fold_count(gold, context.task.columns)):
+    for fold in range(fold_count(gold_rows(context.task), context.task.columns)):
         as_written, as_judged = _fold_scores(context, number, rows, fold)
         before += as_written
         after += as_judged
-    found: dict[str, Any] = {}
-    if context.launch.first:
-        gained = gain(before, after)
-        agrees = [
-            each.accepted
-            for each in replace(loaded_judge(context), action="drop").judge(rows.to_list(), rows["s3_parent"][:])
-        ]
-        by_origin = agreement_by_origin(rows["s3_origin"][:], agrees, judge, len(context.task.label_names))
-        share = 1 - sum(agrees) / len(agrees)
-        found = {"sentence": compared(judge, share, gained, context.config.judge_action), "origins": by_origin}
-        found |= {"gain": asdict(gained)}
-        found |= {"score": {name: _mean(each) for name, each in (("as written", before), ("judged", after))}}
-    return found or {"sentence": "", "gain": {"mean": 0.0, "error": 0.0}}
+    if not context.launch.first:  # the first process scores and decides
+        return JudgingFacts(acts=False, sentence="")
+    gained, action = gain(before, after), context.config.judge_action
+    own = replace(loaded_judge(context), action="drop")
+    agrees = [each.accepted for each in own.judge(rows.to_list(), rows["s3_parent"][:])]
+    figures = {
+        "gold": asdict(judge),
+        "origins": agreement_by_origin(rows["s3_origin"][:], agrees, judge, len(context.task.label_names)),
+        "gain": asdict(gained),
+        "scores": {"as written": _mean(before), "judged": _mean(after)},
+    }
+    agreement = sum(agrees) / len(agrees)
+    right = label_reliability(agreement, judge, len(context.task.label_names))
+    return JudgingFacts(gained.helps, compared(judge, 1 - agreement, right, gained, action), figures)
 
 
 def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from s3_hf.training import LoadedStudent, TrainingJob
+
+Result = TypeVar("Result")
 
 GOLD_STEPS = 100
 """Fewest optimisation steps of a student that judges."""
@@ -102,7 +104,7 @@ class Judging:
                 else:
                     tally.rejected[WRONG_LABEL] += 1
 
-    async def _in_thread(self, work: Any, *arguments: Any) -> Any:
+    async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
 
 
@@ -207,7 +209,8 @@ def fold_rows(context: RunContext, rows: Dataset, fold: int) -> list[Row]:
     """Return the gold rows of a fold, at most `GOLD_ROWS`."""
     places = inside_fold(rows, read_json(context.run.judging.folds), fold)
     places = sample_by_label(places, rows, context.task.columns.label, GOLD_ROWS, context.config.seed)
-    return rows.select(places).to_list()
+    found: list[Row] = rows.select(places).to_list()
+    return found
 
 
 def _train(context: RunContext, number: int, rows: Dataset, out: Path) -> None:

@@ -12,6 +12,7 @@ from s3_hf.records import Usage
 from s3_hf.store import (
     JOURNAL,
     FinalResult,
+    JudgingFacts,
     RoundDir,
     RoundResult,
     RunDir,
@@ -85,6 +86,7 @@ class RunStatus:
         finishing: True if the rounds are done, and the final student or the verdict is not.
         final: the student that the gold stage trained; None without one.
         verdict: what the synthetic rows add to the gold rows; None without one.
+        judging: whether labels are judged, and why; None where that is not decided, or nobody is to judge.
     """
 
     rounds: tuple[RoundResult, ...]
@@ -95,6 +97,7 @@ class RunStatus:
     finishing: bool = False
     final: FinalResult | None = None
     verdict: Verdict | None = None
+    judging: JudgingFacts | None = None
 
 
 def status_of(run: RunDir) -> RunStatus:
@@ -120,4 +123,5 @@ def status_of(run: RunDir) -> RunStatus:
         folder.path.exists() and not done and not more,
         final,
         verdict,
+        run.judging.decided(),
     )

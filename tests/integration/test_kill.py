@@ -18,7 +18,7 @@ import yaml
 
 from s3_hf.config import RunConfig
 from s3_hf.store import open_run
-from tests.conftest import film_reply
+from tests.conftest import erring_reply, film_reply
 from tests.llm_server import LLMServer
 
 CONCURRENCY = 4
@@ -137,6 +137,37 @@ def test_killed_once_in_generation(films_config, tmp_path):
         victim = Victim(films_config, tmp_path, server.url, random.Random(1))
         assert victim.kill_in("synthesize")
         victim.finish()
+        check(victim, server)
+
+
+class Judged(Victim):
+    """A run whose labels are judged, with the stages in which that is decided."""
+
+    def stage(self) -> str | None:
+        if not (self.run_dir / "run.yaml").exists():
+            return None
+        run = open_run(self.run_dir)
+        judging = run.judging
+        if judging.decision.exists():
+            return None if run.round(0).facts.exists() else "replay"
+        if judging.trial.exists():
+            return "compare" if judging.work.exists() else None
+        if judging.gold.exists():
+            return "trial"
+        return "students" if judging.work.exists() else None
+
+
+@pytest.mark.slow
+def test_killed_while_it_is_decided_whether_to_judge(judged_config, tmp_path):
+    with LLMServer(delay=0.05, reply=erring_reply(1)) as server:
+        config = judged_config.model_copy(update={"judge": "auto", "seed_size": 80})
+        victim = Judged(config, tmp_path, server.url, random.Random(2))
+        stages = ("students", "trial", "compare", "replay")
+        for stage in stages:
+            assert victim.kill_in(stage), stage
+        victim.finish()
+        assert open_run(victim.run_dir).judging.decided().acts
+        victim.kills["synthesize"] = victim.kills["trial"] + victim.kills["replay"]
         check(victim, server)
 
 
