@@ -77,11 +77,9 @@ class SynthesisConfig(Settings):
     attempts: Positive = 4
     """Most requests for one row before it is given up."""
     top_up: bool = False
-    """After the mistakes, extrapolate further gold rows, then all again, until a round has its `round_size`, so that
-    methods have equal data sizes; Algorithm 2 extrapolates each mistake once."""
+    """After the mistakes, extrapolate further gold rows, then all again, until a round has its `round_size`."""
     answers: Literal["gold", "phrases"] = "gold"
-    """Answers that questions are written for: those of the gold rows, or phrases of their contexts, which need no gold
-    answers."""
+    """Answers that questions are written for: those of the gold rows, or phrases of their contexts."""
     progen: ProGenConfig = ProGenConfig()
 
 
@@ -142,8 +140,7 @@ class TrainingConfig(Settings):
     early_stopping: Positive | None = None
     """Stop after this many epochs without a better score on the gold selection rows; None trains all epochs."""
     seeds: Positive = 1
-    """Times that each dataset is trained on, with seeds 1,000 apart; the student with the best score on the gold
-    selection rows is kept, and the mean and spread of all are reported."""
+    """Trainings of each dataset, with seeds 1,000 apart; the best on the gold selection rows is kept."""
     average: bool = False
     """With several `seeds`, keep the average of their weights where it is better on the gold selection rows."""
     trials: Natural = 0
@@ -156,10 +153,7 @@ class TrainingConfig(Settings):
 
 
 class RunConfig(Settings):
-    """All settings of a run: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`.
-
-    The embedded LLM and student run where `llm` and `student` are `local`.
-    """
+    """All settings of a run: `RunConfig(task="imdb", llm="http://gpu-1:8000", student="FacebookAI/roberta-base")`."""
 
     OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"endpoint", "rounds", "patience", "verdict"})
     PATHS: ClassVar[tuple[str, ...]] = ("task", "gold", "contexts", "seed_data", "add_data", "student")
@@ -208,9 +202,8 @@ class RunConfig(Settings):
     patience: Positive | None = None
     """Stop after this many rounds without a better score on the gold selection rows; None runs all rounds."""
     gold_stage: Literal["auto", "after", "mixed", "none"] = "auto"
-    """Training on gold rows after the last round: `after` trains the best round's student on them, `mixed` trains a
-    new student on all rows together, `none` ends as in the paper. `auto` chooses by cross-fitting on the gold rows
-    among gold rows alone, synthetic rows alone, `after` and `mixed`."""
+    """Gold rows at the end: `after` the synthetic rows, `mixed` with them, `none` as in the paper, or what `auto`
+    chooses by cross-fitting on them."""
     verdict: bool = True
     """Compare the student with one trained on the gold rows alone for as many steps, which is one more training."""
     seed: Natural = 0
