@@ -17,6 +17,15 @@ from tests.conftest import film_reply
 from tests.llm_server import LLMServer
 
 
+FEW_STEPS = """
+from s3_hf.loop import arms
+
+arms.GOLD_STEPS = 5
+from s3_hf.cli import main
+main()
+"""
+
+
 def proofs(run: Path) -> int:
     """The proofs of the final stage that are there."""
     final = run / "final"
@@ -24,16 +33,17 @@ def proofs(run: Path) -> int:
     return len([*final.glob("choosing/*/*.parquet"), *(path for path in named if path.exists())])
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_in_the_final_stage(films_config, tmp_path, kills):
     draw, run = random.Random(0), tmp_path / "run"
     settings = {"rounds": 0, "gold_stage": "auto", "verdict": True}
+    settings["training"] = {"epochs": 1, "batch_size": 16, "precision": "fp32"}
     with LLMServer(reply=film_reply) as server:
         values = films_config.model_dump(mode="json") | settings | {"llm": server.url}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
 
         def start(run):
-            command = [sys.executable, "-m", "s3_hf", "run", films_config.task, "--config", tmp_path / "config.yaml"]
+            command = [sys.executable, "-c", FEW_STEPS, "run", films_config.task, "--config", tmp_path / "config.yaml"]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             with (tmp_path / "log").open("ab") as log:
                 return subprocess.Popen(
