@@ -13,7 +13,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import HubError
 from s3_hf.files import RowWriter
 from s3_hf.hub import PushOptions, write_folders
-from s3_hf.hub.copies import near_copies
+from s3_hf.hub.copies import copied_parts, near_copies
 from s3_hf.loop import synthesize
 from s3_hf.records import Example
 from s3_hf.store import open_run
@@ -74,6 +74,26 @@ def test_copies_of_validation_text_are_counted_and_shown(tmp_path):
     assert quality["gold_distinct"] == 1
     card = (Path(published.url) / "README.md").read_text()
     assert "| copies of a gold validation text, near ones included | 2 | – |" in card
+
+
+def test_parts_of_validation_text_are_counted_and_shown(tmp_path):
+    part = "I would say: a dull film that never ends, whatever they may say of it to all of us who were there."
+    run = run_of(tmp_path / "run", [part, "a dull film that never begins .", "another film ."])
+    (published,) = write_folders(run, tmp_path / "out")
+    quality = record_of(published.url)["quality"]
+    assert (quality["copies"], quality["parts"]) == (0, 1)
+    card = (Path(published.url) / "README.md").read_text()
+    assert "or contain their own gold row | 1 | – |" in card
+    assert "No row copies a gold validation text; at least 8 consecutive words of one" in card
+
+
+def test_a_row_that_contains_its_parent_is_found_whatever_the_edits():
+    gold = ["a joy to watch from start to end", "nothing but dull"]
+    texts = ["i say it is a joy to watch fron start to end of it", "nothing but dull is what it is to me"]
+    assert copied_parts(texts, gold, [0, 1]).tolist() == [True, False]
+    assert copied_parts(texts, gold, [-1, -1]).tolist() == [False, False]
+    assert copied_parts([], gold, []).tolist() == []
+    assert copied_parts(["a b"], [], [-1]).tolist() == [False]
 
 
 def test_every_round_is_checked_before_the_first_leaves(tmp_path):
