@@ -16,7 +16,6 @@ from s3_hf.files import read_json
 from tests.conftest import film_reply
 from tests.llm_server import LLMServer
 
-
 FEW_STEPS = """
 from s3_hf.loop import arms
 
