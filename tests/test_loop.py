@@ -91,10 +91,10 @@ def test_each_missing_proof_is_made_again(films_config, films_llm, tmp_path):
 
 
 def test_a_limit_stops_cleanly_and_a_higher_one_goes_on(films_config, films_llm, tmp_path):
-    limited = changed(films_config, rounds=0, endpoint={"max_requests": 60})  # rationales take 48
+    limited = changed(films_config, rounds=0, endpoint={"max_requests": 20})  # rationales take 8
     with pytest.raises(BudgetReached, match="higher max_requests") as caught:
         loop.run(limited, tmp_path / "run")
-    assert len(films_llm.requests) == 60
+    assert len(films_llm.requests) == 20
     partial = open_run(tmp_path / "run").round(0).partial
     assert str(partial) in caught.value.__notes__[0]
     assert 0 < len(read_rows(partial)) < 24

@@ -94,7 +94,7 @@ def open_run(path: Path) -> RunDir:
         record = parse_yaml(proof.read_bytes())
         config = parse_config(merge(EARLIER, {**record["config"]}), source=str(proof))
         _check_facts(record)
-    except (yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         detail = one_line(error)
         raise RunDirError(f"{str(proof)!r} is damaged ({detail}); restore it, or start in a new folder") from error
     return RunDir(path, config, record)
