@@ -41,7 +41,8 @@ def left(tmp_path, recipe, tiny_student, endpoint, hub):  # noqa: F811 - a fixtu
     """Everything that the commands print, log and write, by name: texts decoded, other files as they are."""
     settings = (
         f"llm: http://me:${{MY_PASSWORD}}@127.0.0.1:{endpoint.port}/v1?api_key=${{MY_QUERY}}\n"
-        f"student: {tiny_student}\nseed_size: 12\nrounds: 0\nendpoint: {{api_key_env: MY_LLM_KEY}}\n"
+        f"student: {tiny_student}\nseed_size: 12\nrounds: 0\njudge: none\n"
+        "gold_stage: none\nverdict: false\nendpoint: {{api_key_env: MY_LLM_KEY}}\n"
         "training: {epochs: 1, batch_size: 8, precision: fp32}\nsynthesis: {rationales: false}\n"
     )
     config, folder, texts = tmp_path / "settings.yaml", tmp_path / "run", {}

@@ -20,7 +20,7 @@ from tests.llm_server import Fault, LLMServer, chat
 @pytest.fixture
 def arguments(films_config):
     """Keyword arguments of a round 0 of 24 rows, with lines as often as they can be printed."""
-    keys = {"student", "seed_size", "synthesis", "training"}
+    keys = {"student", "seed_size", "judge", "gold_stage", "verdict", "synthesis", "training"}
     return {**films_config.model_dump(mode="json", include=keys), "rounds": 0}
 
 

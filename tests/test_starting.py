@@ -25,7 +25,7 @@ from tests.llm_server import LLMServer
 @pytest.fixture
 def small(films_config):
     """Keyword arguments of a run of one round."""
-    keys = ("llm", "student", "seed_size", "synthesis", "training")
+    keys = ("llm", "student", "seed_size", "judge", "gold_stage", "verdict", "synthesis", "training")
     return {**films_config.model_dump(mode="json", include=set(keys)), "rounds": 0}
 
 
@@ -113,7 +113,7 @@ def test_the_embedded_llm_and_student_are_started(tmp_path):
     """Without a server or a student in the settings; four rows are enough to see that both were used."""
     result = s3_hf.run(
         "movie_snippets", run_dir=tmp_path, seed_size=4, rounds=0, gold_size=4, test_size=4, training={"epochs": 1},
-        synthesis={"rationales": False}, progress=False,
+        synthesis={"rationales": False}, judge="none", gold_stage="none", verdict=False, progress=False,
     )  # fmt: skip
     assert result.rounds[0].training.student.endswith("all-MiniLM-L6-v2")
     assert set(read_rows(tmp_path / "round-0" / "data.parquet")["s3_model"][:]) != {""}

@@ -45,10 +45,8 @@ def scores_chart(scores: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_errorbar().encode(
         y=alt.Y("low:Q", title=f"{metric} in %", scale=alt.Scale(zero=False)), y2="high:Q"
     )
-    chart: alt.LayerChart = alt.layer(
-        base.mark_line().encode(y=y), bars, base.mark_point(filled=True, size=70).encode(y=y)
-    ).properties(width="container", height=HEIGHT)
-    return chart
+    lines, points = base.mark_line().encode(y=y), base.mark_point(filled=True, size=70).encode(y=y)
+    return alt.LayerChart(layer=[lines, bars, points]).properties(width="container", height=HEIGHT)
 
 
 def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:

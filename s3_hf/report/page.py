@@ -77,7 +77,7 @@ def render(contents: Sequence[RunContent]) -> str:
         title=", ".join(content.name for content in contents),
         runs=views,
         comparison=_comparison(contents),
-        vega=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
         charts={key: spec for view in views for key, spec in view["charts"].items()} | _common_charts(contents),
     )
 

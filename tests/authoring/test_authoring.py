@@ -382,6 +382,9 @@ def run(tmp_path, student, recipe, reply, **values):
             "seed_size": 40,
             "rounds": 1,
             "round_size": 10,
+            "judge": "none",
+            "gold_stage": "none",
+            "verdict": False,
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
             "training": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
         }

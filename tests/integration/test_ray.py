@@ -35,6 +35,9 @@ def bench_file(path, config, url):
         "baseline": "s3",
         "settings": {
             "llm": url,
+            "judge": "none",
+            "gold_stage": "none",
+            "verdict": False,
             "endpoint": {"concurrency": CONCURRENCY},
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
             "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},

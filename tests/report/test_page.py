@@ -37,6 +37,9 @@ def settings(recipe, student, llm, **changes):
         "seed_size": 24,
         "rounds": 1,
         "round_size": 8,
+        "judge": "none",
+        "gold_stage": "none",
+        "verdict": False,
         "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
         "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
     }
@@ -48,7 +51,7 @@ def films_run(recipe, tiny_student, tmp_path_factory):
     """A complete run on single texts."""
     folder = tmp_path_factory.mktemp("runs") / "films"
     with LLMServer(reply=film_reply) as llm:
-        loop.run(settings(recipe, tiny_student, llm), folder)
+        loop.run(settings(recipe, tiny_student, llm, gold_stage="after", verdict=True), folder)
     return folder
 
 
