@@ -53,7 +53,7 @@ def environment(tmp_path_factory, spelling_student):
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
     )
     for split, seed in (("train", 1), ("test", 2)):
-        rows = datasets.Dataset.from_dict(film_rows(60, seed), features=features)
+        rows = datasets.Dataset.from_dict(film_rows(50, seed), features=features)
         rows.to_parquet(tree / "datasets" / "stanfordnlp" / "imdb" / "plain_text" / f"{split}-00000-of-00001.parquet")
     import_tree(tree, data)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}

@@ -16,7 +16,9 @@ from s3_hf.judging import (
     Gain,
     GoldJudge,
     Reliability,
+    acts,
     assign_folds,
+    compared,
     fold_count,
     gain,
     label_reliability,
@@ -103,6 +105,18 @@ def test_reliability_is_that_of_known_judges():
     assert not gain([0, 1, 0, 1], [0, 1, 0, 1]).helps
     assert gain([0] * 50 + [1] * 50, [1] * 58 + [0] * 42).helps is False
     assert gain([0] * 50 + [1] * 50, [1] * 90 + [0] * 10).helps is True
+
+
+def test_students_that_confirm_few_labels_judge_nothing():
+    helps, judge = Gain(90, 0.2, 0.05), Reliability(90, 0.3, 0.7)
+    assert acts(helps, 0.5)
+    assert not acts(helps, 0.05)
+    assert not acts(Gain(90, 0.04, 0.05), 0.5)
+    assert compared(judge, 0.5, 0.6, helps, "drop").startswith("Labels are judged: ")
+    few = compared(judge, 0.05, None, helps, "drop")
+    assert few.startswith("Labels are not judged: ")
+    assert "disagree with 95.0% of the labels; the action" in few
+    assert few.endswith("Too few are confirmed; see whether prompts and gold rows mean the same.")
 
 
 def right(rows):

@@ -7,6 +7,7 @@ from s3_hf.judging.checking import check_judge
 from s3_hf.judging.finding import (
     LEAST_AUC,
     LEAST_ROWS,
+    acts,
     agreement_by_origin,
     as_set,
     compared,
@@ -26,6 +27,7 @@ __all__ = [
     "Judged",
     "Reliability",
     "Row",
+    "acts",
     "agreement_by_origin",
     "applied",
     "as_set",

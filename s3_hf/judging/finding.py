@@ -13,6 +13,8 @@ LEAST_ROWS = 60
 """Fewest gold rows from which `judge: auto` trains students."""
 LEAST_AUC = 0.6
 """Least AUC, or share of answers found, from which `judge: auto` compares rows with and without judging."""
+LEAST_AGREEMENT = 0.25
+"""Least share of labels that the students find right, below which `judge: auto` believes neither them nor the rows."""
 
 DOES = {
     "drop": "rows whose label they find wrong are left out and asked for again",
@@ -54,24 +56,33 @@ def as_set(judge: Reliability, action: Action) -> str:
     return f"Labels are judged, as judge: gold asks: {_students(judge)}; {DOES[action]}."
 
 
-def compared(judge: Reliability, share: float, right: float | None, gained: Gain, action: Action) -> str:
+def acts(gained: Gain, agreement: float) -> bool:
+    """Return whether `judge: auto` judges labels: it helps on gold rows, and the students confirm enough labels."""
+    return gained.helps and agreement >= LEAST_AGREEMENT
+
+
+def compared(judge: Reliability, agreement: float, right: float | None, gained: Gain, action: Action) -> str:
     """Return what `judge: auto` found and decided.
 
     Args:
         judge: reliability of the students.
-        share: share of the rows whose label they find wrong.
+        agreement: share of the rows whose label they find right.
         right: estimated share of right labels, None if it cannot be estimated.
         gained: what the action changes on held-out gold rows.
         action: what would be done.
     """
     estimate = "" if right is None else f" (by estimate {right:.0%} of the labels are right)"
     found = (
-        f"{_students(judge)}, and disagree with {share:.1%} of the labels{estimate}; the action {action!r} "
+        f"{_students(judge)}, and disagree with {1 - agreement:.1%} of the labels{estimate}; the action {action!r} "
         f"changes the score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
         f"{100 * gained.error:.1f})"
     )
-    if gained.helps:
+    if acts(gained, agreement):
         return f"Labels are judged: {found}, so {DOES[action]}."
+    if agreement < LEAST_AGREEMENT:
+        return (
+            f"Labels are not judged: {found}. Too few are confirmed; see whether prompts and gold rows mean the same."
+        )
     return f"Labels are not judged: {found}, which is no clear gain, so all rows stay as they were written."
 
 

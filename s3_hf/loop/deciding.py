@@ -18,6 +18,7 @@ from s3_hf.judging import (
     LEAST_ROWS,
     GoldJudge,
     Reliability,
+    acts,
     agreement_by_origin,
     applied,
     as_set,
@@ -148,7 +149,7 @@ def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability
     }
     agreement = sum(agrees) / len(agrees)
     right = label_reliability(agreement, judge, len(context.task.label_names))
-    return JudgingFacts(gained.helps, compared(judge, 1 - agreement, right, gained, action), figures)
+    return JudgingFacts(acts(gained, agreement), compared(judge, agreement, right, gained, action), figures)
 
 
 def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:
