@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import re
 from collections import Counter
@@ -35,7 +36,7 @@ class Tally:
         waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.
         rejected: answers that became no example, and requests that the endpoint refused, by reason.
-        examples: the first answers that were rejected for each reason.
+        examples: a few answers that were rejected for each reason, the same in any order of arrival.
         refusals: messages of refused requests, numbers in them left out, and how often each came.
         usage: requests, tokens and cost of all answers, those that the journal already held included.
     """
@@ -59,11 +60,10 @@ class Tally:
             self.asking = ""
 
     def reject(self, reason: str, answer: str) -> None:
-        """Count an answer as rejected for a reason, and keep it if it is one of the first."""
+        """Count an answer as rejected for a reason, and keep it if its digest is one of the smallest."""
         self.rejected[reason] += 1
-        kept = self.examples.setdefault(reason, [])
-        if len(kept) < EXAMPLES:
-            kept.append(answer[:LONGEST_EXAMPLE])
+        texts = {*self.examples.get(reason, ()), answer[:LONGEST_EXAMPLE]}
+        self.examples[reason] = sorted(texts, key=_digest)[:EXAMPLES]
 
     def refused(self, error: RequestError) -> None:
         """Count a refused request; the first one of its kind is logged."""
@@ -80,6 +80,10 @@ class Tally:
         for kind, count in self.refusals.items():
             if count > 1:
                 logger.warning("%d requests were refused like this: %s", count, kind)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="replace")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ class SlotFiller:
             return None
         text = self.checks.text_of(completion, self.template, plan)
         if not isinstance(text, str) or self.checks.seen_before(text, plan):
-            tally.reject("duplicate" if isinstance(text, str) else text.reason, completion.text)
+            rejected = ("duplicate", text) if isinstance(text, str) else (text.reason, completion.text)
+            tally.reject(*rejected)
             return None
         columns = planner.task.example_columns(f"s3-{plan.slot}", text, plan.label, plan.context)
         candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns)
@@ -160,13 +161,18 @@ class SlotFiller:
         """Count the candidates of the earliest slot, and return the best one; None if all are duplicates."""
         tally = self.asker.tally
         tally.waiting -= 1
-        fresh = [each for each in candidates if not self.checks.seen_before(each.text, plan)]
-        for reason, count in (("duplicate", len(candidates) - len(fresh)), ("not chosen", len(fresh) - 1)):
-            if count > 0:
-                tally.rejected[reason] += count
+        fresh: list[Candidate] = []
+        for each in candidates:
+            if self.checks.seen_before(each.text, plan):
+                tally.reject("duplicate", each.text)
+            else:
+                fresh.append(each)
         if not fresh:
             return None
         best = self.chooser.best(plan, fresh)
+        for each in fresh:
+            if each is not best:
+                tally.reject("not chosen", each.text)
         self.checks.duplicate(best.text, plan)  # records it
         tally.accepted += 1
         return best
