@@ -16,6 +16,8 @@ UNOPENED = re.compile(r'([^"“”]*[^"“”\s])["”]')
 OPENED = re.compile(r'["“]\S')
 NAME_BATCHES = 4
 """Batches of requests sent at most until there are enough distinct names."""
+FIRST = 8
+"""Requests of a batch that are sent before the others, which are not sent if the endpoint refuses all of these."""
 
 
 async def collect_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable[Completion]]) -> tuple[str, ...]:
@@ -27,17 +29,19 @@ async def collect_names(prompt: str, wanted: int, ask: Callable[[int], Awaitable
         ask: sends the request for the name of a number and returns the answer.
 
     Raises:
-        RequestError: the endpoint refuses all requests.
+        RequestError: the endpoint refuses all requests, or the first ones of a batch.
         SynthesisError: no answer holds a name.
     """
     names: dict[str, str] = {}
     sent = 0
     for batch in range(1, NAME_BATCHES + 1):
         missing = wanted - len(names)
-        requests = (ask(number) for number in range(sent, sent + missing))
-        for completion in await gather_answered(requests, required=batch == NAME_BATCHES and not names):
-            if (name := _name(completion, prompt)) is not None:
-                names.setdefault(name.lower(), name)
+        numbers = range(sent, sent + missing)
+        for part in (numbers[:FIRST], numbers[FIRST:]):
+            required = not names and (batch == NAME_BATCHES or len(part) == FIRST)
+            for completion in await gather_answered(map(ask, part), required=required):
+                if (name := _name(completion, prompt)) is not None:
+                    names.setdefault(name.lower(), name)
         sent += missing
         if len(names) >= wanted:
             break
