@@ -61,19 +61,17 @@ def acts(gained: Gain, agreement: float) -> bool:
     return gained.helps and agreement >= LEAST_AGREEMENT
 
 
-def compared(judge: Reliability, agreement: float, right: float | None, gained: Gain, action: Action) -> str:
+def compared(judge: Reliability, agreement: float, gained: Gain, action: Action) -> str:
     """Return what `judge: auto` found and decided.
 
     Args:
         judge: reliability of the students.
         agreement: share of the rows whose label they find right.
-        right: estimated share of right labels, None if it cannot be estimated.
         gained: what the action changes on held-out gold rows.
         action: what would be done.
     """
-    estimate = "" if right is None else f" (by estimate {right:.0%} of the labels are right)"
     found = (
-        f"{_students(judge)}, and disagree with {1 - agreement:.1%} of the labels{estimate}; the action {action!r} "
+        f"{_students(judge)}, and disagree with {1 - agreement:.1%} of the labels; the action {action!r} "
         f"changes the score on {gained.n:,} held-out gold rows by {100 * gained.mean:+.1f} points (standard error "
         f"{100 * gained.error:.1f})"
     )

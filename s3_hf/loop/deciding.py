@@ -26,7 +26,6 @@ from s3_hf.judging import (
     fold_count,
     gain,
     gold_rows,
-    label_reliability,
     row_scores,
     sample_by_label,
     too_few,
@@ -148,8 +147,7 @@ def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability
         "scores": {"as written": _mean(before), "judged": _mean(after)},
     }
     agreement = sum(agrees) / len(agrees)
-    right = label_reliability(agreement, judge, len(context.task.label_names))
-    return JudgingFacts(acts(gained, agreement), compared(judge, agreement, right, gained, action), figures)
+    return JudgingFacts(acts(gained, agreement), compared(judge, agreement, gained, action), figures)
 
 
 def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:
