@@ -21,10 +21,10 @@ from s3_hf.judging import (
     compared,
     fold_count,
     gain,
-    label_reliability,
     loss_weight,
     reliability,
 )
+from s3_hf.judging.reliability import label_reliability
 from s3_hf.records import LABEL_P, Columns
 from s3_hf.schema import merge
 from s3_hf.store import open_run
@@ -112,8 +112,8 @@ def test_students_that_confirm_few_labels_judge_nothing():
     assert acts(helps, 0.5)
     assert not acts(helps, 0.05)
     assert not acts(Gain(90, 0.04, 0.05), 0.5)
-    assert compared(judge, 0.5, 0.6, helps, "drop").startswith("Labels are judged: ")
-    few = compared(judge, 0.05, None, helps, "drop")
+    assert compared(judge, 0.5, helps, "drop").startswith("Labels are judged: ")
+    few = compared(judge, 0.05, helps, "drop")
     assert few.startswith("Labels are not judged: ")
     assert "disagree with 95.0% of the labels; the action" in few
     assert few.endswith("Too few are confirmed; see whether prompts and gold rows mean the same.")

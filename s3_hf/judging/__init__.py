@@ -16,7 +16,7 @@ from s3_hf.judging.finding import (
 )
 from s3_hf.judging.folds import FOLDS, assign_folds, fold_count, gold_rows, inside_fold, outside_fold, sample_by_label
 from s3_hf.judging.judge import GoldJudge, Judged, Row, applied, loss_weight
-from s3_hf.judging.reliability import Gain, Reliability, gain, label_reliability, reliability, row_scores
+from s3_hf.judging.reliability import Gain, Reliability, gain, reliability, row_scores
 
 __all__ = [
     "FOLDS",
@@ -38,7 +38,6 @@ __all__ = [
     "gain",
     "gold_rows",
     "inside_fold",
-    "label_reliability",
     "loss_weight",
     "outside_fold",
     "reliability",
