@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s3_hf.training.folders import bounded, checked_folder, student_errors
+from s3_hf.training.loading import silence_transformers
 
 BATCH = 64
 MAX_TOKENS = 256
@@ -46,10 +47,8 @@ def encode(texts: Sequence[str], encoder: str) -> Encodings:
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()  # a student's head is not used, which is no fault
-    logging.disable_progress_bar()
+    silence_transformers()  # a student's head is not used, which is no fault
     with student_errors(encoder):
         folder, stored = checked_folder(encoder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -18,7 +18,7 @@ from s3_hf.training.arguments import precision
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
 from s3_hf.training.memory import with_smaller_batches
-from s3_hf.training.trainer import silence_transformers, trainer_of
+from s3_hf.training.trainer import trainer_of
 from s3_hf.training.watching import Watch
 
 
@@ -38,7 +38,6 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         ConfigError: a training argument has a wrong value.
         StorageError: the disk is full.
     """
-    silence_transformers()
     with storage_errors(out.parent):
         with_smaller_batches(lambda batch: _train(job, out, work, on_step, batch), job.settings.batch_size)
 

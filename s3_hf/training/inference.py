@@ -14,7 +14,6 @@ from s3_hf.records import Columns, Prediction
 from s3_hf.training.heads import Head
 from s3_hf.training.job import TrainingJob
 from s3_hf.training.loading import fresh_student, head_of, load_student
-from s3_hf.training.trainer import silence_transformers
 
 AT_ONCE = 32
 """Inputs on the device at once."""
@@ -48,7 +47,6 @@ class LoadedStudent:
 
     @classmethod
     def _placed(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, columns: Columns) -> LoadedStudent:
-        silence_transformers()
         model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         return cls(model, tokenizer, head_of(model, tokenizer, columns))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from s3_hf.errors import StudentError
 from s3_hf.records import Columns
@@ -56,6 +57,7 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
     Raises:
         StudentError: the encoder cannot be loaded.
     """
+    silence_transformers()
     names = job.label_names or ("start", "end")
     with student_errors(job.student):
         folder, stored = checked_folder(job.student)
@@ -103,6 +105,7 @@ def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedM
         StudentError: the model does not exist, is of another kind, is damaged, or its weights were deleted.
         StorageError: its files cannot be stored in the cache.
     """
+    silence_transformers()
     heads = HEADS if columns is None else (_head_class(columns),)
     with student_errors(name):
         folder, stored = checked_folder(name)
@@ -130,6 +133,12 @@ def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedM
         ):
             raise ValueError(f"its config must name each of {logits.shape[-1]} labels in id2label")
     return model, tokenizer
+
+
+def silence_transformers() -> None:
+    """Turn off the warnings and progress bars of `transformers` for the rest of the process."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
 
 
 def head_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, columns: Columns) -> Head:

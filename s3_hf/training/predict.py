@@ -12,7 +12,7 @@ from s3_hf.records import Columns, Prediction
 from s3_hf.training.arguments import predicting_arguments
 from s3_hf.training.heads import LongestFirst
 from s3_hf.training.loading import head_of, load_student
-from s3_hf.training.trainer import StudentTrainer, padding, silence_transformers
+from s3_hf.training.trainer import StudentTrainer, padding
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,6 @@ def predict(
     Raises:
         StudentError: the model does not exist, or was trained for another kind of task.
     """
-    silence_transformers()
     model, tokenizer = load_student(str(folder), columns)
     return predict_with(model, tokenizer, rows, columns, settings, work)
 
@@ -47,7 +46,6 @@ def predict_with(
     work: Path,
 ) -> list[Prediction]:
     """Return what `predict` returns, for a student that is loaded already."""
-    silence_transformers()
     if not len(rows):
         return []
     encoded = LongestFirst(head_of(model, tokenizer, columns).encode(rows, targets=False))

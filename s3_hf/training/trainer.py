@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
-from transformers.utils import logging as transformers_logging
 
 from s3_hf.scoring import score
 from s3_hf.training.arguments import training_arguments
@@ -147,9 +146,3 @@ def _evaluation(job: TrainingJob, head: Head, rows: Dataset) -> dict[str, Any]:
 def padding(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
     """Return a collator that pads a batch to the longest of its inputs, rounded up to 8 tokens."""
     return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
-
-
-def silence_transformers() -> None:
-    """Turn off the warnings and progress bars of `transformers` for the rest of the process."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()

@@ -20,7 +20,7 @@ from s3_hf.locking import first_process
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
 from s3_hf.training.memory import out_of_memory
-from s3_hf.training.trainer import silence_transformers, trainer_of
+from s3_hf.training.trainer import trainer_of
 
 if TYPE_CHECKING:
     import optuna
@@ -55,7 +55,6 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
     """
     import optuna
 
-    silence_transformers()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _, tokenizer = fresh_student(job)
     trainer, _ = trainer_of(job, work, tokenizer, job.settings.batch_size, model_init=lambda: fresh_student(job)[0])
