@@ -202,3 +202,36 @@ def test_a_page_without_gold_says_so(films_run, tiny_student, tmp_path):
     page = write_report([open_run(moved)], tmp_path / "page.html", str(tiny_student)).read_text()
     assert "The gold texts are missing on this page" in page
     assert 'id="run0-map"' not in page
+
+
+def test_the_command_writes_the_page_and_refuses_what_is_no_run(films_run, tiny_student, tmp_path, typed):
+    code, out, _ = typed("report", films_run, "--out", tmp_path / "page.html", "--encoder", tiny_student, "--follow")
+    assert (code, out) == (0, f"written: {tmp_path / 'page.html'}\n")  # a complete run is not followed
+    code, _, said = typed("report", tmp_path / "nothing")
+    assert code == 2
+    assert "must be a run directory, found no run.yaml" in said
+    (tmp_path / "begun").mkdir()
+    shutil.copy(films_run / "run.yaml", tmp_path / "begun")
+    code, _, said = typed("report", tmp_path / "begun", "--encoder", tiny_student)
+    assert code == 2
+    assert "a run must have a complete round to report on" in said
+    code, _, said = typed("report", films_run, "--encoder", tmp_path / "no-encoder")
+    assert code == 2
+    assert "Traceback" not in said
+
+
+def test_the_studies_are_commands(films_run, tiny_student, typed):
+    code, out, _ = typed("study", "cost", films_run, "--json")
+    costs = {line["arm"]: line for line in json.loads(out)}
+    trained = open_run(films_run).round(1).training()
+    assert code == 0
+    assert costs["films, round 1"]["flops"] == 6 * trained.parameters * trained.tokens.seen
+    assert costs["films, all rounds"]["flops"] == costs["films, round 0"]["flops"] + costs["films, round 1"]["flops"]
+    assert costs["S3 (paper)"]["flops"] == pytest.approx(3.11e17, rel=2e-3)
+    code, out, _ = typed("study", "quality", films_run, "--encoder", tiny_student)
+    assert code == 0
+    assert "edit distance" in out
+    code, out, _ = typed("study", "diversity", films_run, "--encoder", tiny_student, "--json")
+    gold, rows = json.loads(out)
+    assert (gold["dataset"], rows["dataset"], gold["texts"], rows["texts"]) == ("gold", "films", 40, 32)
+    assert 0 <= rows["covered_0.05"] <= rows["covered_0.2"] <= 1
