@@ -107,7 +107,7 @@ def test_each_missing_proof_of_the_final_stage_is_made_again(whole, films_llm, t
     path = tmp_path / "run"
     first, asked = loop.run(whole, path), len(films_llm.requests)
     final = open_run(path).final
-    fold = final.choosing / "fold-1" / "after.parquet"
+    (fold,) = final.choosing.glob("round-*/fold-1/after.parquet")
     for undone in ([final.verdict], [final.metrics], [final.model], [final.choice, fold]):
         for each in undone:
             shutil.rmtree(each) if each.is_dir() else each.unlink()

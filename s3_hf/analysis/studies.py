@@ -57,7 +57,8 @@ def diversity_study(runs: Sequence[RunDir], encoder: str) -> pd.DataFrame:
     gold = _gold(runs[0])
     sets = {"gold": gold[gold["role"] == MINED][["text"]]}
     for run in runs:
-        sets[f"{run.path.name}"] = rows_table(run)[["text"]]
+        name = run.path.name
+        sets[f"{name}-{len(sets)}" if name in sets else name] = rows_table(run)[["text"]]
     found = map_of(sets, encoder)
     lines = []
     for name, rows in sets.items():

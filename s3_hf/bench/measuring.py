@@ -9,7 +9,7 @@ from s3_hf.analysis.cost import training_flops
 from s3_hf.bench.grid import Cell
 from s3_hf.loop import RunResult
 from s3_hf.records import Scores, Usage
-from s3_hf.store import TEST
+from s3_hf.store import SYNTHETIC, TEST
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,15 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
     """Return the measurements of a cell: its student is that of the gold stage, or without one, of the last round."""
     last, rounds, final = result.rounds[-1], result.rounds, result.final
     usage = sum((each.synthesis.usage for each in rounds), Usage())
-    trained = [each.training for each in rounds] + ([final.training] if final else [])
+    further = final is not None and final.choice.arm != SYNTHETIC  # else it is a round's student
+    trained = [each.training for each in rounds] + ([final.training] if final and further else [])
     return CellResult(
         task=cell.task,
         arm=cell.arm,
         student=cell.student,
         size=cell.size,
         seed=cell.seed,
-        rows=last.rows,
+        rows=(final.facts.rows or final.facts.gold_rows) if final else last.rows,
         wanted=cell.rows,
         rounds=last.number,
         scores=final.scores if final else last.scores,

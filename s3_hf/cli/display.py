@@ -74,7 +74,8 @@ def show_verdict(final: FinalResult | None, verdict: Verdict | None, strategy: s
         figures = ", ".join(
             f"{name.replace('_', ' ')} {value:.1%}" for name, value in final.scores[TEST].metrics.items()
         )
-        how = "as set" if final.choice.by == "setting" else f"chosen by {final.choice.by}"
+        by = {"setting": "as set", "cross-fitting": "chosen by cross-fitting"}
+        how = by.get(final.choice.by, final.choice.by)
         show_text(
             f"final student: {arm_title(final.choice.arm, strategy)} ({how}), {figures} on test: {final.model_dir}"
         )
@@ -88,6 +89,8 @@ def show_verdict(final: FinalResult | None, verdict: Verdict | None, strategy: s
             f"  {arm_title(arm.name, strategy)}: {verdict.metric.replace('_', ' ')} {arm.score:.1%} "
             f"({arm.low:.1%} to {arm.high:.1%}){gained}{steps}, {arm.requests:,} requests"
         )
+    if not verdict.equal_steps:
+        show_text("  (gold rows alone made their most passes, which are fewer steps)")
     show_text(verdict.sentence)
 
 

@@ -40,7 +40,9 @@ def report(
     run_dirs: list[Path] = RUNS,
     out: Path = typer.Option(None, help="HTML file to write. [default: report.html in the first run's folder]"),
     encoder: str = ENCODER,
-    follow: bool = typer.Option(False, "--follow", help="Write the page again whenever a stage of a run finishes."),
+    follow: bool = typer.Option(
+        False, "--follow", help="Write the page again whenever a stage finishes, until no run is at work."
+    ),
 ) -> None:
     """Write one HTML page about runs: scores, mistakes and what was written for them, the data, the cost."""
     from s3_hf.cli import display
@@ -53,12 +55,12 @@ def report(
     check_place(path, folder=False)
     name = _encoder(runs, encoder)
     while True:
-        seen = _proofs(runs)
+        seen, at_work = _proofs(runs), any(map(_is_at_work, runs))
         write_report(runs, path, name)
         display.show_text(f"written: {path}")
-        if not follow or all(_complete(run) for run in runs):
+        if not (follow and at_work):
             return
-        while _proofs(runs) == seen:  # whatever else happens, Ctrl-C ends it
+        while _proofs(runs) == seen and any(map(_is_at_work, runs)):
             time.sleep(LOOK_EVERY)
 
 
@@ -119,10 +121,17 @@ def _encoder(runs: Sequence[RunDir], name: str | None) -> str:
 
 def _proofs(runs: Sequence[RunDir]) -> list[str]:
     """Return the proofs of finished stages that exist by now."""
-    return [str(file) for run in runs for file in sorted(run.path.glob("round-*/*.json"))]
+    return [str(file) for run in runs for file in sorted(run.path.glob("*/*.json"))]
 
 
-def _complete(run: RunDir) -> bool:
-    from s3_hf.loop import status_of
+def _is_at_work(run: RunDir) -> bool:
+    """Return whether a process holds the run directory."""
+    from s3_hf.errors import RunDirError
+    from s3_hf.locking import hold
+    from s3_hf.store.opening import LOCK
 
-    return status_of(run).next is None and len(status_of(run).rounds) > run.config.rounds
+    try:
+        hold(run.path / LOCK, run.path).release()
+    except RunDirError:
+        return True
+    return False

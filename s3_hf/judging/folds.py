@@ -83,8 +83,9 @@ def sample_by_label(places: Sequence[int], rows: Dataset, label: str | None, mos
 
     column = rows[label][:] if label else None
     labels = [column[place] for place in places] if column else None
-    if labels and min(Counter(labels).values()) < 2:
-        labels = None
+    counts = Counter(labels or ())
+    if labels and (min(counts.values()) < 2 or min(most, len(places) - most) < len(counts)):
+        labels = None  # they cannot be in proportion
     kept, _ = train_test_split(list(places), train_size=most, stratify=labels, random_state=seed % 2**32)
     return sorted(kept)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 GOLD_STEPS = 100
 """Fewest optimisation steps of a training on gold rows, since a few epochs of a few hundred rows undertrain."""
 MOST_PASSES = 20
-"""Most passes of gold rows alone, however many steps the synthetic rows take: further ones cost and bring nothing."""
+"""Most passes of gold rows alone beyond `GOLD_STEPS`, however many steps the synthetic rows take, since further ones
+bring nothing."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
     elif arm == GOLD:
         rows = material.gold
         most = MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes))
-        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, most)})
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, max(most, GOLD_STEPS))})
     else:
         rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
         settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})

@@ -103,7 +103,7 @@ class CrossFit:
         self.context.launch.remove(*(folder / arm for arm in ARMS))
 
     def _folder(self, fold: int) -> Path:
-        return self.context.run.final.choosing / f"fold-{fold}"
+        return self.context.run.final.choosing / f"round-{self.best.number}" / f"fold-{fold}"
 
     def _train(self, arm: str, fold: int, material: Material) -> None:
         model = self._folder(fold) / arm / "model"

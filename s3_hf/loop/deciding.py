@@ -160,18 +160,19 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
     own = GoldJudge((student_of(judging.model(fold), columns),), {}, columns.label, context.config.judge_action)
     judged, weights = applied(kept, own.judge(kept, [None] * len(kept)), columns.label, context.config.judge_action)
-    if len(judged) < FEWEST:
-        return [0.0], [0.0]
+    usable = len(judged) >= FEWEST  # else the judge left nothing to learn, which is right on no row
     steps = max(GOLD_STEPS, settings.min_steps, settings.epochs * math.ceil(len(kept) / settings.batch_size))
     scores: list[list[float]] = []
-    for part, each in ((kept, None), (judged, weights)):
+    for part, each in ((kept, None), (judged, weights))[: 1 + usable]:
         context.observer.stage(number, Stage.JUDGE)
         data = Dataset.from_list([dict(row) for row in part], features=rows.features)
         model = fitted(context, without_selection(context, data, each, steps))
         if context.launch.first:
             scores.append(row_scores(held_out, student_of(model, columns), columns.label))
     context.launch.alone(lambda: shutil.rmtree(judging.work, ignore_errors=True))
-    return (scores[0], scores[1]) if scores else ([], [])
+    if not scores:
+        return [], []
+    return scores[0], scores[1] if usable else [0.0] * len(held_out)
 
 
 def _mean(values: list[float]) -> float:

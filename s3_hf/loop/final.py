@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
 
 
+FEWEST = 30
+"""Fewest gold rows that a temperature is fitted on; with fewer the probabilities stay as they are."""
+
+
 def has_gold_stage(context: RunContext) -> bool:
     """Return whether a final student is trained; not by the strategy whose rows are gold rows already."""
     return context.config.gold_stage != "none" and context.strategy.asks_llm
@@ -54,12 +58,20 @@ def train_final(context: RunContext, results: Sequence[RoundResult]) -> None:
     """
     best, final = best_round(results), context.run.final
     if final.choice.exists() and final.chosen().round != best.number:
-        context.launch.together(lambda: shutil.rmtree(final.path))
+        context.launch.together(lambda: _discard(final.path))
     if final.complete:
         return
     choice, crossfit = choose(context, best), CrossFit(context, best)
     _train(context, best, choice, crossfit)
     _score(context, best, choice, crossfit)
+
+
+def _discard(folder: Path) -> None:
+    """Delete a folder; a kill on the way leaves nothing under its name."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    shutil.rmtree(old)
 
 
 def material_of(context: RunContext, best: RoundResult) -> Material:
@@ -98,7 +110,7 @@ def _train(context: RunContext, best: RoundResult, choice: ChoiceFacts, crossfit
     if model.exists():
         return
     if context.task.label_names and not choice.scores and crossfit.possible:
-        crossfit.run([arm], 0, best.model_dir if arm == AFTER else None)
+        crossfit.run([arm], 0)
     with context.launch.replacing(model) as target:
         if arm != SYNTHETIC:
             fit_into(context, full_job(context, arm, best), target, TITLES[arm])
@@ -125,6 +137,8 @@ def _temperature(choice: ChoiceFacts, crossfit: CrossFit) -> tuple[float, int]:
         return 1.0, 0
     references = [label for places in crossfit.folds[: len(found)]
                   for label in crossfit.gold.select(places)[task.columns.label][:]]  # fmt: skip
+    if len(references) < FEWEST:
+        return 1.0, 0
     scores = np.array([each.scores for fold in found for each in fold], dtype=np.float64)
     return temperature_of(scores, references), len(references)
 

@@ -62,7 +62,11 @@ def train_seeds(context: RunContext, job: TrainingJob, folder: RoundDir) -> None
     from s3_hf.training import average
 
     rows = {SELECTION: context.task.selection, TEST: context.task.test}
-    students = [seeded(context, job, folder.path, number, rows) for number in range(context.config.training.seeds)]
+    numbers = range(context.config.training.seeds)
+    students = [seeded(context, job, folder.path, number, rows) for number in numbers]
+    if not all(each.model.exists() for each in students):  # the round's model was deleted to be trained again
+        context.launch.remove(folder.path / "seeds")
+        students = [seeded(context, job, folder.path, number, rows) for number in numbers]
     if context.config.training.average:
         mean = StudentDir(folder.path / "seeds" / AVERAGE)
         if not mean.model.exists():

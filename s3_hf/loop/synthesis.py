@@ -182,7 +182,7 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             synthesizer = _synthesizer(context, number, client.generate, tally)
             synthesizer.judge = judging.judgement if judging.judge else None
             synthesizer.embed = judging.vector if judging.encoder else None
-            if config.synthesis.shots and context.strategy.asks_llm:
+            if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
                 await synthesizer.learn_talk()
             examples, wanted = _examples(context, synthesizer, number, judging)
             try:
@@ -224,6 +224,11 @@ def _seen(context: RunContext, number: int) -> set[int]:
     """Return the digests of the rows of earlier rounds."""
     earlier = (context.run.round(each).rows() for each in range(number))
     return set().union(*(context.task.row_digests(rows) for rows in earlier))
+
+
+def _is_given(config: RunConfig, number: int) -> bool:
+    """Return whether the rows of a round are those of an existing dataset."""
+    return bool((config.seed_data, config.add_data)[number]) if number < 2 else False
 
 
 def _examples(

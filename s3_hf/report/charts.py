@@ -55,7 +55,8 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     import pandas as pd
 
     written = rows[["origin", "words"]].rename(columns={"origin": "dataset"})
-    human = pd.DataFrame({"dataset": "gold", "words": gold["text"].map(lambda text: len(text.split()))})
+    texts = gold[gold["role"] == "mined"]["text"]
+    human = pd.DataFrame({"dataset": "gold", "words": texts.map(lambda text: len(text.split()))})
     both = pd.concat([human, written], ignore_index=True)
     top = max(1, int(both["words"].quantile(0.99)))
     both["words"] = both["words"].clip(upper=top)

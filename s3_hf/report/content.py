@@ -102,10 +102,12 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
     datasets = _datasets(gold, rows)
     rejected: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
-    for folder in run.rounds():
+    last = run.round(len(run.rounds()))
+    for folder in [*run.rounds(), *([last] if last.empty.exists() else [])]:
         for reason, answers in (read_json(folder.rejected) if folder.rejected.exists() else {}).items():
             examples.setdefault(reason, []).extend(answers)
-        for reason, count in folder.synthesis().rejected.items():
+        made = read_json(folder.empty)["rejected"] if folder.empty.exists() else folder.synthesis().rejected
+        for reason, count in made.items():
             rejected[reason] = rejected.get(reason, 0) + count
     return RunContent(
         name=name,

@@ -1,6 +1,6 @@
 """What is in `final/`: the student that the gold stage chose, how it was chosen, and the verdict.
 
-final/  choosing/fold-0/ARM.parquet … choice.json | model/ | predictions.parquet metrics.json
+final/  choosing/round-2/fold-0/ARM.parquet … choice.json | model/ | predictions.parquet metrics.json
 gold/ …  verdict.json | published.json
 """
 
@@ -183,7 +183,7 @@ class FinalDir(StudentDir):
 
     @property
     def choosing(self) -> Path:
-        """Folder of the students that were cross-fitted to choose an arm: `fold-K/ARM.parquet` is a proof."""
+        """Folder of the students that were cross-fitted to choose an arm: `round-N/fold-K/ARM.parquet` is a proof."""
         return self.path / "choosing"
 
     @property

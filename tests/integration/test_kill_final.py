@@ -29,7 +29,7 @@ def proofs(run: Path) -> int:
     """The proofs of the final stage that are there."""
     final = run / "final"
     named = [final / name for name in ("choice.json", "model", "metrics.json", "verdict.json")]
-    return len([*final.glob("choosing/*/*.parquet"), *(path for path in named if path.exists())])
+    return len([*final.glob("choosing/*/*/*.parquet"), *(path for path in named if path.exists())])
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.slow)])
