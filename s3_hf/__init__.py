@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from s3_hf.config import RunConfig
     from s3_hf.starting import run
 
-    __version__: str
-
 __all__ = ["RunConfig", "__version__", "run"]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -25,8 +25,4 @@ def __getattr__(name: str) -> Any:
         from s3_hf.starting import run
 
         return run
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("s3-hf")
     raise AttributeError(f"module 's3_hf' has no attribute {name!r}")

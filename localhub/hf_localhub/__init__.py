@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from hf_localhub.importer import ImportedRepo
     from hf_localhub.server import RunningHub
 
-__all__ = ["add_user", "import_tree", "running", "serve"]
+__all__ = ["__version__", "add_user", "import_tree", "running", "serve"]
+
+__version__ = "0.1.0"
 
 
 def serve(data: Path, host: str = "127.0.0.1", port: int = 8765, names: Iterable[str] = ()) -> None:
