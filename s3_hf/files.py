@@ -63,7 +63,7 @@ _NUMBER = re.compile(r"\(os error (\d+)\)")
 def write_text(path: Path, text: str) -> None:
     """Write the text to `path`, durably and atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -280,7 +280,7 @@ def _sync(path: Path) -> None:
     folder = path.is_dir()
     if folder and os.name == "nt":  # folders cannot be opened there
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows syncs only what may be written
     try:
         os.fsync(handle)
     except OSError as error:

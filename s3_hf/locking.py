@@ -48,7 +48,7 @@ def hold(lock: Path, of: Path) -> BaseFileLock:
             advice = "its disk has no locks, name a run directory on another one"
         raise StorageError(f"cannot write {str(lock)!r}: {os.strerror(error.errno or 0)}; {advice}") from error
     with contextlib.suppress(OSError):  # the id is only for the message; the lock is held
-        lock.write_text(str(os.getpid()), encoding="utf-8")
+        lock.write_text(str(os.getpid()), encoding="utf-8", newline="\n")
     return held
 
 

@@ -287,7 +287,7 @@ def test_paths_lead_from_the_bench_file(films, films_recipe_beside, tmp_path_fac
 @pytest.fixture
 def films_recipe_beside(films, films_config):
     """A copy of the recipe beside the bench file, by its name alone."""
-    (films.path.parent / "beside.py").write_text(Path(films_config.task).read_text())
+    (films.path.parent / "beside.py").write_text(Path(films_config.task).read_text(encoding="utf-8"))
     return "beside.py"
 
 

@@ -40,7 +40,7 @@ MARKUP = "\x1b]0;owned\x07\x1b[31m{{ 7 * 7 }}{% raw %}[bold]---\n---\nlicense: [
 def memory(name: str) -> int:
     """Return VmRSS or VmHWM of this process in bytes; 0 where /proc does not tell."""
     with contextlib.suppress(OSError, IndexError):
-        return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0]) * 1024
+        return int(Path("/proc/self/status").read_text(encoding="utf-8").partition(f"{name}:")[2].split()[0]) * 1024
     return 0
 
 
@@ -49,7 +49,7 @@ def watched():
     """End the process with a traceback of all threads on a hang; fail when memory grew by more than 200 MB."""
     gc.collect()
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
     before = memory("VmRSS")
     # A thread in a regular expression cannot be interrupted, so there is no gentler way.
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)

@@ -270,7 +270,7 @@ def test_rows_are_added_after_the_seed(films_config, films_llm, tmp_path):
     for part in range(2):
         rows = [{"text": f"the plot was {word} part {part} {n}", "label": n % 2} for n, word in enumerate("ab" * 4)]
         sources.append(str(tmp_path / f"{part}.jsonl"))
-        Path(sources[-1]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        Path(sources[-1]).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     gold = loop.run(changed(films_config, strategy="gold", add_data=sources, rounds=1), tmp_path / "gold")
     assert [one.rows for one in gold.rounds] == [40, 56]
     assert not films_llm.requests

@@ -409,7 +409,7 @@ def test_a_tab_separated_file(tmp_path):
 
 def test_lines_of_standard_input(typed, model, monkeypatch):
     for arguments in (("-",), ("--file", "-")):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(TEXTS[:3]).encode())))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(TEXTS[:3]).encode()), encoding="utf-8"))
         assert [one["text"] for one in json.loads(typed("predict", model, *arguments, "--json"))] == TEXTS[:3]
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,9 @@ def create_private(folder: Path) -> None:
 
 
 def sync_dir(path: Path) -> None:
-    """Sync a folder, so that names created or replaced in it survive a power cut."""
+    """Sync a folder, so that names created or replaced in it survive a power cut; Windows opens no folders."""
+    if sys.platform == "win32":
+        return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

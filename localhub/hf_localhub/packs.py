@@ -63,8 +63,8 @@ def write_pack(folder: Path, objects: Iterable[ShaFile], count: int) -> Path:
             os.fsync(file.fileno())
         # Readers look for the index, so the pack is renamed first.
         name = f"pack-{iter_sha1(sha for sha, _, _ in ordered).decode()}"
-        pack.rename(folder / f"{name}.pack")
-        index.rename(folder / f"{name}.idx")
+        pack.replace(folder / f"{name}.pack")
+        index.replace(folder / f"{name}.idx")
         sync_dir(folder)
         return folder / f"{name}.pack"
     finally:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import logging
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from filelock import FileLock, Timeout
 
 from hf_localhub.app import HubApp
 from hf_localhub.errors import LocalHubError, ServerError, StorageError
@@ -33,19 +32,27 @@ _STOP_SECONDS = 15
 @contextmanager
 def _opened(data: Path) -> Iterator[Hub]:
     """Open the data directory for this server alone."""
-    with (create_data_folder(data) / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
-                f"another Hub is already serving {str(data)!r}; stop it or use another folder"
-            ) from error
-        hub = Hub(data)
-        try:
+    lock = FileLock(create_data_folder(data) / "server.lock", timeout=0, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(f"another Hub is already serving {str(data)!r}; stop it or use another folder") from error
+    try:
+        with contextlib.closing(Hub(data)) as hub:
             hub.sweep()
             yield hub
-        finally:
-            hub.close()
+    finally:
+        lock.release()
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as the system lets a process raise it; Windows has none."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < min(hard, 65536):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -78,9 +85,7 @@ def serve_until_stopped(
         ServerError: the server cannot listen on the port.
         StorageError: the directory cannot be written, or another Hub serves it.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < min(hard, 65536):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    _allow_open_files()
     with _opened(data) as hub, _listen(host, port) as server_socket:
         # Clients close idle connections after 5 s. If the server closed first, a commit could fail on the closing one.
         config = uvicorn.Config(
@@ -122,7 +127,7 @@ def run_child(data: Path, port: int) -> Iterator[RunningHub]:
     """
     command = [sys.executable, "-m", "hf_localhub.server", str(data), str(port)]
     log = create_data_folder(data) / "server.log"
-    with log.open("a") as errors:
+    with log.open("a", encoding="utf-8") as errors:
         process = subprocess.Popen(  # noqa: S603 - this interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
@@ -131,7 +136,7 @@ def run_child(data: Path, port: int) -> Iterator[RunningHub]:
         line = process.stdout.readline()
         if not line.strip().isdecimal():
             process.wait()
-            last = log.read_text().strip().rpartition("\n")[2]
+            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
             raise ServerError(f"the local Hub did not start: {last}")
         yield RunningHub(f"http://127.0.0.1:{int(line)}", process)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import threading
 from collections import OrderedDict
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from hf_localhub import repos
 from hf_localhub.files import Files, create_private, sync_dir
@@ -102,17 +103,21 @@ class Hub:
         shutil.rmtree(self.path(repo))
 
     @contextmanager
-    def block_sweep(self, exclusive: bool = False) -> Iterator[bool]:
+    def block_sweep(self, wait: bool = True) -> Iterator[bool]:
         """Keep servers that start during the block from sweeping unfinished folders.
 
-        With `exclusive`, the block sweeps itself: yields False when another block prevents that.
+        Waits for another such block to end; without `wait`, yields False where one is open.
         """
-        with (self.data / "sweep.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
-                yield True
-            except BlockingIOError:
-                yield False
+        lock = FileLock(self.data / "sweep.lock", mode=0o600, thread_local=False)
+        try:
+            lock.acquire(timeout=None if wait else 0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def sweep(self) -> None:
         """Remove what a crash left: folders without a row in the registry, and unfinished packs.
@@ -120,7 +125,7 @@ class Hub:
         Only for a server that starts. Does nothing while an import runs.
         """
         known = {f"{repo.id}.git" for kind in repos.KINDS for repo in repos.all_repos(self.registry, kind)}
-        with self.block_sweep(exclusive=True) as alone:
+        with self.block_sweep(wait=False) as alone:
             for path in (self.data / "repos").iterdir() if alone else ():
                 if path.name not in known:
                     shutil.rmtree(path)

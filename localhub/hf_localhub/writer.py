@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from itertools import chain
 
 from dulwich.objects import Commit, ObjectID, Tag
 from dulwich.refs import Ref
+from filelock import FileLock
 
 from hf_localhub.files import sync_dir
 from hf_localhub.http_errors import HTTPError, revision_not_found
@@ -47,8 +47,8 @@ class Authorship:
 @contextmanager
 def writing(git: GitRepo) -> Iterator[Writer]:
     """Lock the repository for the block, across threads and processes."""
-    with (git.path / "write.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    git.path.stat()  # filelock would create the folder of a repository that was deleted
+    with FileLock(git.path / "write.lock", mode=0o600, thread_local=False, poll_interval=0.01):
         writer = Writer(git)
         yield writer
         writer.tidy()

@@ -100,7 +100,7 @@ def test_the_child_ends_with_its_parent_even_when_that_is_killed(tmp_path):
 
 def alive(pid: int) -> bool:
     try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
 

@@ -350,5 +350,5 @@ def test_a_long_commit_body_is_not_held_in_memory(hub, tmp_path):
 
 def peak(hub) -> int:
     """The most memory that the server ever had, in KiB."""
-    status = Path(f"/proc/{hub.pid}/status").read_text()
+    status = Path(f"/proc/{hub.pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0])

@@ -6,6 +6,7 @@ Heavy packages are imported only when a command runs, so that `s3-hf --help` is 
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -78,6 +79,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # else it warns of each push without changes
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an encoding such as cp1252 lacks letters, which are spelled out
+            stream.reconfigure(errors="backslashreplace")
     exempt_loopback()
     lines = logging.StreamHandler()
     lines.setFormatter(_Formatter("%(message)s"))

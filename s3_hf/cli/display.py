@@ -130,8 +130,9 @@ def show_text(text: str) -> None:
 
 
 def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print one JSON value on standard output."""
-    sys.stdout.write(printable(json.dumps(value, indent=2, ensure_ascii=False, default=str)) + "\n")
+    """Print one JSON value on standard output; letters that its encoding may lack are escaped as in JSON."""
+    ascii_only = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
+    sys.stdout.write(printable(json.dumps(value, indent=2, ensure_ascii=ascii_only, default=str)) + "\n")
 
 
 def _share(result: RoundResult, role: str, metric: str) -> str:

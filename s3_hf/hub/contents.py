@@ -79,7 +79,9 @@ def check_weights(model: Path) -> None:
     names = {path.name for path in model.glob("*.safetensors") if _is_ours(path)}
     try:
         if (model / INDEX).exists():
-            names |= {str(name) for name in json.loads((model / INDEX).read_text())["weight_map"].values()}
+            names |= {
+                str(name) for name in json.loads((model / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+            }
         if not names:
             raise LookupError("none is a plain file")
         for name in sorted(names):
@@ -98,10 +100,10 @@ def write_texts(folder: Path, card: str, record: Mapping[str, Any], secrets: Sec
     Raises:
         HubError: a file must not be published.
     """
-    (folder / CARD).write_text(card, encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8", newline="\n")
     (folder / RECORD).parent.mkdir()
     text = json.dumps({**record, "card_sha256": card_hash(card)}, indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8", newline="\n")
     secrets.check_folder(folder)
 
 

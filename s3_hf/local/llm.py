@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,11 @@ def available_cores() -> int:
 def _running(
     gguf: Path | None, processes: int | None, options: ServerOptions
 ) -> Iterator[tuple[LocalServer, list[_Worker]]]:
+    if not hasattr(socket, "AF_UNIX"):
+        raise LocalError(
+            f"the embedded LLM needs Unix sockets, found that Python has none on {sys.platform!r}; name an endpoint "
+            "by --llm, such as that of Ollama or llama.cpp's server on this machine"
+        )
     if importlib.util.find_spec("xllamacpp") is None:
         raise LocalError(f"the embedded LLM needs `xllamacpp`, which is not installed; {installing('local')}")
     gguf = gguf or default_gguf()

@@ -173,7 +173,7 @@ def write_rows(path: Path, table: pa.Table) -> None:
         else:
             rows = _as_json(table)
             text = "\n".join((*rows, "")) if _format(path) == ".jsonl" else "[\n" + ",\n".join(rows) + "\n]\n"
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextlib.contextmanager

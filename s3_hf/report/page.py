@@ -227,7 +227,7 @@ def _write_tables(contents: Sequence[RunContent], folder: Path) -> None:
             for name, table in content.tables.items():
                 table.to_parquet(place / f"{name}.parquet")
             figures = {"quality": content.quality, "words": content.words, "rejected": content.rejected}
-            (place / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+            (place / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -60,7 +60,7 @@ class Place:
         return [each.commit_id for each in self.api.list_repo_commits(repo, repo_type=kind)]
 
     def text(self, repo, name="README.md", kind="dataset"):
-        return Path(self.api.hf_hub_download(repo, name, repo_type=kind)).read_text()
+        return Path(self.api.hf_hub_download(repo, name, repo_type=kind)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
