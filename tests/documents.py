@@ -23,7 +23,13 @@ from s3_hf.errors import StorageError
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("localhub/*.md"), *ROOT.glob("examples/**/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("localhub/*.md"),
+        *ROOT.glob("examples/**/*.md"),
+        *ROOT.glob("skills/**/*.md"),
+    ]
 )
 _FENCE = re.compile(
     r"(?:^<!-- (?P<how>slow|not run): [^\n]+ -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -37,7 +36,7 @@ def bench(
     from s3_hf import starting
     from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
     from s3_hf.cli import display
-    from s3_hf.cli.cells import BenchDisplay, plan_of
+    from s3_hf.cli.cells import BenchDisplay, plan_of, state_of
     from s3_hf.files import write_text
     from s3_hf.task import task_of
 
@@ -50,7 +49,17 @@ def bench(
     if plan:
         for config in {(cell.task, cell.arm): cell.config for cell in cells}.values():
             task_of(config)  # raises for a task that cannot be used
-        display.show_text(plan_of(cells, folder))
+        if as_json:
+            from s3_hf.cli import outputs
+
+            display.show_json(
+                [
+                    outputs.PlannedCell(c.name, state_of(c, folder), c.task, c.arm, c.student, c.size, c.seed)
+                    for c in cells
+                ]
+            )
+        else:
+            display.show_text(plan_of(cells, folder))
         return
     open_cells = [cell for cell in cells if kept_result(cell, folder) is None]
     observer = BenchDisplay(lambda results: write_report(loaded, folder, results))
@@ -66,6 +75,8 @@ def bench(
             results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
     text = write_report(loaded, folder, results, spent(folder))
     if as_json:
-        display.show_json({"run_dir": folder, "cells": [asdict(one) for one in results]})
+        from s3_hf.cli import outputs
+
+        display.show_json(outputs.BenchOutput(folder, tuple(results)))
     else:
         display.show_text(text + f"\n{folder}/results.md, results.csv, results.parquet, cells.csv, cells.parquet")

@@ -28,15 +28,20 @@ class BenchDisplay(Progress, BenchObserver):
         self._on_finished(results)
 
 
+def state_of(cell: Cell, folder: Path) -> str:
+    """Return `done`, `begun` or `new`."""
+    path = folder / "cells" / cell.name
+    return "done" if (path / "cell.json").exists() else "begun" if path.exists() else "new"
+
+
 def plan_of(cells: Sequence[Cell], folder: Path) -> str:
     """Return one line per cell: where its rows come from, and whether it is done."""
     lines = [f"{len(cells)} cells in {folder}"]
     for cell in cells:
-        config, path = cell.config, folder / "cells" / cell.name
-        state = "done" if (path / "cell.json").exists() else "begun" if path.exists() else "new"
+        config = cell.config
         seed = "given" if config.seed_data else "gold" if cell.size is None else f"{config.seed_size:,}"
         added = " + given" if config.add_data else ""
         sizes = [config.size_of_round(number) for number in range(1, config.rounds + 1)] if config.round_size else []
         growth = "".join(f" + {size:,}" for size in sizes)
-        lines.append(f"{state:6}{cell.name}: {seed}{added}{growth} rows")
+        lines.append(f"{state_of(cell, folder):6}{cell.name}: {seed}{added}{growth} rows")
     return "\n".join(lines)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from rich.console import Console
@@ -129,10 +131,26 @@ def show_text(text: str) -> None:
     sys.stdout.flush()  # a server announces itself to a pipe too
 
 
-def show_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print one JSON value on standard output; letters that its encoding may lack are escaped as in JSON."""
+def show_json(value: Any) -> None:
+    """Print one JSON value on standard output: dataclasses as objects, NaN and infinity as null.
+
+    Letters that the encoding of the output may lack are escaped.
+    """
     ascii_only = (sys.stdout.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
-    sys.stdout.write(printable(json.dumps(value, indent=2, ensure_ascii=ascii_only, default=str)) + "\n")
+    sys.stdout.write(printable(json.dumps(_plain(value), indent=2, ensure_ascii=ascii_only, default=str)) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _share(result: RoundResult, role: str, metric: str) -> str:

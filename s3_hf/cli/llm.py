@@ -47,7 +47,7 @@ def doctor(
     gold: str = options.GOLD,
     api_key_env: str = options.API_KEY_ENV,
     assignments: list[str] = options.SET,
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Check the installed packages, the endpoints, the Hub token and the hardware, and a task's gold rows.
 
@@ -67,7 +67,9 @@ def doctor(
     if task:
         findings += checks_on_gold(settings)
     if as_json:
-        display.show_json({one.name: {"ok": one.ok, "found": one.detail} for one in findings})
+        from s3_hf.cli import outputs
+
+        display.show_json({one.name: outputs.Check(one.ok, one.detail) for one in findings})
     else:
         for one in findings:
             display.show_text(f"{'ok ' if one.ok else '-- '} {one.name:22}{one.detail}")

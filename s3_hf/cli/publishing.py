@@ -48,7 +48,6 @@ def push(
 ) -> None:
     """Publish each round's dataset and model and the final model to HF_ENDPOINT, or write them as folders."""
     import tempfile
-    from dataclasses import asdict
 
     from s3_hf.cli import display
     from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
@@ -62,13 +61,13 @@ def push(
         folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
         previews = preview_push(opened, folder, namespace, how)
         if as_json:
-            display.show_json([asdict(one) for one in previews])
+            display.show_json(previews)
         for one in () if as_json else previews:
             display.show_text(_preview_text(one))
         return
     published = write_folders(opened, to, namespace or "local", how) if to else push_run(opened, namespace, how)
     if as_json:
-        display.show_json([asdict(each) for each in published])
+        display.show_json(published)
         return
     for each in published:
         unchanged = "" if each.changed else "  unchanged"

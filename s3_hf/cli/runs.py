@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,7 +12,6 @@ from s3_hf.cli import options
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
-    from s3_hf.store import FinalResult, Verdict
 
 ENDPOINT = "LLM endpoint"
 
@@ -155,7 +153,9 @@ def synthesize(
         folder = synthesize_seed(settings, run_dir, services, progress)
     facts = folder.synthesis()
     if as_json:
-        display.show_json({"data": folder.data, **asdict(facts)})
+        from s3_hf.cli import outputs
+
+        display.show_json(outputs.SynthesizeOutput(folder.data, facts))
         return
     display.show_text(
         f"{facts.rows:,} rows {facts.labels} in {folder.data}\n"
@@ -176,14 +176,13 @@ def status(
     run = open_run(run_dir)
     state = status_of(run)
     if as_json:
-        step: dict[str, Any] | None = {"round": None, "stage": "final"} if state.finishing else None
+        from s3_hf.cli import outputs
+
+        step = outputs.NextStage(None, "final") if state.finishing else None
         if state.next:
-            step = {"round": state.next.number, "stage": state.next.stage().value}
-        rounds = [asdict(each) for each in state.rounds]
-        known = {"run_dir": run_dir, "task": run.config.task, "strategy": run.config.strategy, "rounds": rounds}
-        judging = asdict(state.judging) if state.judging else None
-        known |= {"judging": judging, "final": _plain(state.final), "verdict": _plain(state.verdict)}
-        display.show_json({**known, "next": step, "usage": asdict(state.usage)})
+            step = outputs.NextStage(state.next.number, state.next.stage().value)
+        known = (state.rounds, state.judging, state.final, state.verdict, step, state.usage)
+        display.show_json(outputs.StatusOutput(run_dir, run.config.task, run.config.strategy, *known))
         return
     if state.rounds:
         display.show_results(state.rounds, f"{run.config.strategy} on {run.config.task}")
@@ -207,10 +206,6 @@ def status(
             f"next: {what}: s3-hf run {shlex.quote(run.config.task)} "
             f"--config {shlex.quote(str(run_dir / 'run.yaml'))} --run-dir {shlex.quote(str(run_dir))}"
         )
-
-
-def _plain(facts: FinalResult | Verdict | None) -> dict[str, Any] | None:
-    return asdict(facts) if facts else None
 
 
 def run_and_show(
@@ -238,9 +233,10 @@ def run_and_show(
     if not first_process():  # of a launch, where the others train along and print nothing
         return
     if as_json:
-        rounds = [asdict(each) for each in result.rounds]
-        known = {"run_dir": result.path, "rounds": rounds, "best": result.best.number}
-        display.show_json(known | {"final": _plain(result.final), "verdict": _plain(result.verdict)})
+        from s3_hf.cli import outputs
+
+        known = (result.best.number, result.final, result.verdict)
+        display.show_json(outputs.RunOutput(result.path, tuple(result.rounds), *known))
     else:
         display.show_results(result.rounds, f"{result.path}")
         display.show_seeds(result.rounds)

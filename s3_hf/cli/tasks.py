@@ -61,7 +61,9 @@ def show(
     rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.mined, loaded.test))
     facts = loaded.facts() | {"shared_rows": count_shared(rows, test)}
     if as_json:
-        display.show_json(facts)
+        from s3_hf.cli import outputs
+
+        display.show_json(outputs.TaskOutput(**facts))
         return
     lines = [f"{facts['name']}: {facts['description']}", f"source   {facts['source'] or facts['homepage']}"]
     lines += [f"licence  {facts['license']}"]
@@ -114,7 +116,9 @@ def new(
     trial = _tried(options.settings(None, flags, [])) if llm else None
     notes += [trial.advice()] if trial else []
     if as_json:
-        display.show_json({"recipe": path, "splits": inferred.config.splits, "rows": inferred.counts, "notes": notes})
+        from s3_hf.cli import outputs
+
+        display.show_json(outputs.NewTaskOutput(path, inferred.config.splits, inferred.counts, tuple(notes)))
         return
     lines = []
     for split, counts in inferred.counts.items():
@@ -146,8 +150,6 @@ def preview(
     With --llm the messages are exact, the LLM's answers are shown with the results of the checks, and prompts with and
     without gold rows are compared. Last comes what the checks of wording do to the gold rows.
     """
-    from dataclasses import asdict
-
     from s3_hf import starting
     from s3_hf.cli import display
     from s3_hf.loop import calibration_of, try_prompts
@@ -162,8 +164,9 @@ def preview(
         advice = try_prompts(settings, services).advice() if llm else None
     calibration = calibration_of(task_of(settings))
     if as_json:
-        found = {"prompts": [asdict(one) for one in shown], "checks": asdict(calibration), "advice": advice}
-        display.show_json(found)
+        from s3_hf.cli import outputs
+
+        display.show_json(outputs.PreviewOutput(tuple(shown), calibration, advice))
         return
     for one in shown:
         lines = [f"── {one.slot}", *(f"{each['role']}: {each['content']}" for each in one.messages)]
