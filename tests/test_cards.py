@@ -294,6 +294,23 @@ def test_dataset_front_matter():
     assert data["dataset_info"] == STRUCTURE["dataset_info"]
 
 
+@pytest.mark.parametrize(
+    ("arm", "learned"),
+    [
+        ("gold", ["nyu-mll/glue"]),
+        ("synthetic", ["user/s3-imdb-round2"]),
+        ("after", ["user/s3-imdb-round2", "nyu-mll/glue"]),
+        ("mixed", ["user/s3-imdb-round2", "nyu-mll/glue"]),
+    ],
+)
+def test_the_final_card_links_what_the_student_learned(arm, learned):
+    final = dataclasses.replace(FINAL, choice=dataclasses.replace(FINAL.choice, arm=arm))
+    run = dataclasses.replace(RUN, task=RUN.task | {"source": "nyu-mll/glue:rte"})
+    data = ModelCard(model_card(dataclasses.replace(FINAL_MODEL, run=run, final=final))).data
+    assert data.datasets == learned
+    assert data.eval_results[0].dataset_type == "nyu-mll/glue"
+
+
 def test_model_front_matter():
     data = ModelCard(model_card(dataclasses.replace(MODEL, new_version="user/next"))).data
     assert data.base_model == "sentence-transformers/all-MiniLM-L6-v2"

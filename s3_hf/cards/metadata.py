@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
@@ -10,6 +11,7 @@ from s3_hf.cards.facts import SHARES, DatasetFacts, ModelFacts, RunFacts
 from s3_hf.cards.markup import is_hub_id
 from s3_hf.cards.shared import TITLES, interval, terms
 from s3_hf.records import Scores
+from s3_hf.store import GOLD, SYNTHETIC
 
 OTHER_LICENSE = "gold-data-and-llm-terms"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -31,7 +33,7 @@ def dataset_metadata(facts: DatasetFacts) -> DatasetCardData:
         size_categories=[size_category(run.rows)],
         annotations_creators=creators,
         language_creators=[*creators],
-        source_datasets=[task["source"]] if is_hub_id(task["source"]) else None,
+        source_datasets=[gold] if (gold := _gold_id(task)) else None,
         tags=tags,
         **facts.structure,
     )
@@ -46,13 +48,26 @@ def model_metadata(facts: ModelFacts) -> ModelCardData:
         library_name="transformers",
         pipeline_tag=run.task["task_category"],
         base_model=run.student if is_hub_id(run.student) else None,
-        datasets=[facts.dataset],
+        datasets=_learned(facts) or None,
         metrics=[_METRIC_IDS.get(name, name) for name in run.metrics if facts.test] or None,
         tags=["s3-hf", run.strategy],
         model_name=facts.repo.rsplit("/", 1)[-1],
         eval_results=_eval_results(run, facts.test) or None,
         new_version=facts.new_version,
     )
+
+
+def _gold_id(task: Mapping[str, Any]) -> str | None:
+    """Return the Hub id of the gold data, without its configuration, or None if it is not on the Hub."""
+    name = str(task["source"]).partition(":")[0]
+    return name if is_hub_id(name) else None
+
+
+def _learned(facts: ModelFacts) -> list[str]:
+    """Return the ids of the datasets that the model learned: synthetic rows, and in the gold stage the gold rows."""
+    arm = facts.final.choice.arm if facts.final else SYNTHETIC
+    gold = _gold_id(facts.run.task) if arm != SYNTHETIC else None
+    return [*([] if arm == GOLD else [facts.dataset]), *([gold] if gold else [])]
 
 
 def size_category(rows: int) -> str:
@@ -74,7 +89,7 @@ def _eval_results(run: RunFacts, test: Scores | None) -> list[EvalResult]:
     return [
         EvalResult(
             task_type=task["task_category"],
-            dataset_type=task["source"] if is_hub_id(task["source"]) else task["name"],
+            dataset_type=_gold_id(task) or task["name"],
             dataset_name=task["pretty_name"],
             dataset_split="test",
             metric_type=_METRIC_IDS.get(name, name),
