@@ -102,6 +102,6 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def installing(extra: str) -> str:
-    """Return the advice to install an extra of the package from its checkout."""
+    """Return the advice to install an extra of the package, from an index or from its checkout."""
     folder = "./localhub " if extra == "local" else ""
-    return f"install the extra {extra!r} of s3-hf (`pip install {folder}'.[{extra}]'` in its checkout)"
+    return f"`pip install 's3-hf[{extra}]'`, or in a checkout `pip install {folder}'.[{extra}]'`"

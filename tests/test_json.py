@@ -53,7 +53,7 @@ def test_a_run_from_its_task_to_a_prediction(printed, films_config, tmp_path):
     printed("study cost", run)
     printed("study quality", run)
     printed("study diversity", run)
-    assert len(printed("push --dry-run", run, "--dry-run", "--to", tmp_path / "dry")) == 6
+    assert len(printed("push --dry-run", run, "--dry-run", "--to", tmp_path / "dry")) == 5
     model = next(one for one in printed("push", run, "--to", tmp_path / "hub") if one["kind"] == "model")
     assert printed("predict", model["url"], "the film was great to watch")[0].keys() == {"text", "label", "score"}
 

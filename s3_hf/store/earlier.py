@@ -1,4 +1,4 @@
-"""Scores and predictions as version 0.1.0 wrote them: `validation` was the name of two roles.
+"""Scores and predictions as versions before 0.1.0 wrote them: `validation` was the name of two roles.
 
 Without `holdout` these were the same rows. With it, `validation` in `metrics.json` names the selection rows and in
 `predictions.parquet` the mined ones, whose scores were not written.
@@ -16,7 +16,7 @@ PREDICTED_ROLES = {"validation": MINED, "selection": SELECTION, "test": TEST}
 
 
 def current_scoring(values: Mapping[str, Any], *, holdout: bool) -> dict[str, Any]:
-    """Return the content of a `metrics.json` of version 0.1.0 in today's form."""
+    """Return the content of a `metrics.json` of these versions in today's form."""
     parts = {
         name: {"metrics": {metric: value for metric, value in values[name].items() if metric != "n"},
                "n": values[name]["n"]}
