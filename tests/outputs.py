@@ -13,8 +13,9 @@ PAGE = """\
 <!-- Written by `UPDATE_GOLDEN=1 pytest tests/test_json.py`; change s3_hf/cli/outputs.py. -->
 
 With `--json` a command prints one JSON value on standard output and nothing else; progress, notes and errors go to
-standard error. The exit code is 0; 2 for an error that one sentence on standard error explains, with nothing on
-standard output; 130 after Ctrl-C. A command may add keys in a later version, so ignore those that you do not know.
+standard error. The exit code is 0; 2 for an error that one sentence on standard error explains; 130 after Ctrl-C. With
+2 standard output is empty, except that `doctor` whose endpoint does not answer and `run` whose push failed print their
+value. A command may add keys in a later version, so ignore those that you do not know.
 Numbers that are not finite are null, paths are those of the machine that printed them, shares are from 0 to 1.
 
 ```sh
