@@ -16,11 +16,13 @@ from s3_hf.files import read_rows, write_json
 from s3_hf.judging import (
     LEAST_AUC,
     LEAST_ROWS,
+    LLM_JUDGES,
     GoldJudge,
     Reliability,
     acts,
     agreement_by_origin,
     applied,
+    as_asked,
     as_set,
     compared,
     fold_count,
@@ -34,6 +36,7 @@ from s3_hf.judging import (
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import (
     GOLD_STEPS,
+    Judge,
     fitted,
     fold_rows,
     loaded_judge,
@@ -41,6 +44,7 @@ from s3_hf.loop.judging import (
     trained_judge,
     without_selection,
 )
+from s3_hf.loop.llm_judging import asked_judge, llm_judge
 from s3_hf.loop.synthesis import write_trial
 from s3_hf.records import HUMAN
 from s3_hf.store import JudgingFacts, RoundDir, Stage
@@ -54,7 +58,7 @@ FEWEST = 2
 """Fewest accepted rows that a student can learn."""
 
 
-def judge_of(context: RunContext, folder: RoundDir) -> GoldJudge | None:
+def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
     """Return the judge of the rows of a round that are still to be made; None if they are not judged.
 
     All processes of a launch call it together; only the first one, which makes the rows, gets the judge.
@@ -69,6 +73,9 @@ def judge_of(context: RunContext, folder: RoundDir) -> GoldJudge | None:
     decided = context.run.judging.decided() or _decide(context, folder)
     if decided is None or not decided.acts:
         return None
+    if context.config.judge in LLM_JUDGES:
+        asked_judge(context, folder.number)
+        return llm_judge(context, folder.number) if context.launch.first else None
     trained_judge(context, folder.number)
     return loaded_judge(context) if context.launch.first else None
 
@@ -87,6 +94,8 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
     folds = fold_count(gold, context.task.columns)
     if context.config.judge == "auto" and (len(gold) < LEAST_ROWS or folds < FEWEST):
         facts = JudgingFacts(acts=False, sentence=too_few(len(gold), folds))
+    elif context.config.judge in LLM_JUDGES:
+        facts = _asked(context, folder.number)
     else:
         facts = _measured(context, folder, trained_judge(context, folder.number))
     if facts is not None:
@@ -96,6 +105,13 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
         return None
     context.observer.judging(facts.sentence)
     return judging.decided()
+
+
+def _asked(context: RunContext, number: int) -> JudgingFacts:
+    """Return what is done with the LLM as a judge."""
+    config, found = context.config, asked_judge(context, number)
+    sentence = as_asked(config.judge, found.gold, found.logprobs, config.judge_action)
+    return JudgingFacts(True, sentence, {"gold": asdict(found.gold)})
 
 
 def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> JudgingFacts | None:

@@ -42,6 +42,11 @@ class JudgingDir:
         return self.path / "gold.json"
 
     @property
+    def llm(self) -> Path:
+        """JSON file of how reliable the LLM is as a judge, and of its calibration on gold rows."""
+        return self.path / "llm.json"
+
+    @property
     def trial(self) -> Path:
         """Parquet file of rows that were not judged yet, on which it is decided whether to judge."""
         return self.path / "trial.parquet"
