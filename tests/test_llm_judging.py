@@ -1,4 +1,4 @@
-"""Labels that are judged by the LLM: a real endpoint with log-probabilities, one that ignores and one that refuses them."""
+"""Labels that are judged by the LLM: endpoints that give log-probabilities, ignore the field, or refuse it."""
 
 import asyncio
 import json
@@ -177,8 +177,8 @@ def test_without_log_probabilities_its_answers_judge(llm_config, films_llm, tmp_
     run = open_run(tmp_path / "run")
     assert all(right(run.round(0).rows()))
     assert (
-        "the LLM's answers (the endpoint gives log-probabilities for none of them), calibrated on gold rows, are right "
-        "on 100.0% of 90 others"
+        "the LLM's answers (the endpoint gives log-probabilities for none of them), calibrated on gold rows, are "
+        "right on 100.0% of 90 others"
     ) in run.judging.decided().sentence
     assert sum("gives no log-probabilities" in line for line in caplog.messages) == 1
     assert sum("logprobs" in each.payload for each in films_llm.requests) == 1

@@ -74,7 +74,8 @@ def cross_fitted(scores: Scores, labels: Sequence[int], folds: Sequence[int]) ->
 
 def log_probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the logarithms of probabilities that are rounded to `DIGITS` decimals, none of them infinite."""
-    return np.log(np.maximum(values, 0.5 * 10**-DIGITS))
+    logs: NDArray[np.float64] = np.log(np.maximum(values, 0.5 * 10**-DIGITS))
+    return logs
 
 
 def _log_odds(scores: Scores) -> Scores:

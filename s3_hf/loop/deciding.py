@@ -12,13 +12,14 @@ import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.files import read_rows, write_json
+from s3_hf.files import read_json, read_rows, write_json
 from s3_hf.judging import (
     LEAST_AUC,
     LEAST_ROWS,
     LLM_JUDGES,
     GoldJudge,
     Reliability,
+    Row,
     acts,
     agreement_by_origin,
     applied,
@@ -46,7 +47,7 @@ from s3_hf.loop.judging import (
 )
 from s3_hf.loop.llm_judging import asked_judge, llm_judge
 from s3_hf.loop.synthesis import write_trial
-from s3_hf.records import HUMAN
+from s3_hf.records import HUMAN, Judgement
 from s3_hf.store import JudgingFacts, RoundDir, Stage
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
         facts = _measured(context, folder, trained_judge(context, folder.number))
     if facts is not None:
         context.launch.alone(lambda: write_json(judging.decision, asdict(facts)), judging.decision)
-    context.launch.alone(lambda: judging.trial.unlink(missing_ok=True))
+    for path in (judging.trial, *map(judging.judged, range(folds))) if context.launch.first else ():
+        path.unlink(missing_ok=True)
     if facts is None:
         return None
     context.observer.judging(facts.sentence)
@@ -123,6 +125,7 @@ def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> Judg
         return JudgingFacts(acts=False, sentence=too_weak(judge), figures=figures)
     rows = _trial(context, folder)
     if not len(rows):
+        context.launch.together(lambda: context.run.judging.trial.unlink(missing_ok=True))  # once all have read it
         return None
     places = sample_by_label(range(len(rows)), rows, context.task.columns.label, TRIAL_ROWS, context.config.seed)
     return _compare(context, folder.number, rows.select(places), judge)
@@ -174,8 +177,7 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     held_out = fold_rows(context, gold_rows(context.task), fold)
     names = {row["s3_id"] for row in held_out}
     kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
-    own = GoldJudge((student_of(judging.model(fold), columns),), {}, columns.label, context.config.judge_action)
-    judged, weights = applied(kept, own.judge(kept, [None] * len(kept)), columns.label, context.config.judge_action)
+    judged, weights = applied(kept, _judged(context, kept, fold), columns.label, context.config.judge_action)
     usable = len(judged) >= FEWEST  # else the judge left nothing to learn, which is right on no row
     steps = max(GOLD_STEPS, settings.min_steps, settings.epochs * math.ceil(len(kept) / settings.batch_size))
     scores: list[list[float]] = []
@@ -189,6 +191,20 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     if not scores:
         return [], []
     return scores[0], scores[1] if usable else [0.0] * len(held_out)
+
+
+def _judged(context: RunContext, rows: list[Row], fold: int) -> list[Judgement]:
+    """Return the judgements of rows by the student of a fold, which the first process of a launch asks for all."""
+    path, columns = context.run.judging.judged(fold), context.task.columns
+
+    def judge() -> None:
+        own = GoldJudge(
+            (student_of(context.run.judging.model(fold), columns),), {}, columns.label, context.config.judge_action
+        )
+        write_json(path, [asdict(each) for each in own.judge(rows, [None] * len(rows))])
+
+    context.launch.alone(judge, path)
+    return [Judgement(**each) for each in read_json(path)]
 
 
 def _mean(values: list[float]) -> float:

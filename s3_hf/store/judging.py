@@ -51,6 +51,10 @@ class JudgingDir:
         """Parquet file of rows that were not judged yet, on which it is decided whether to judge."""
         return self.path / "trial.parquet"
 
+    def judged(self, fold: int) -> Path:
+        """Return the JSON file with the judgements of the trial's rows by the student of a fold."""
+        return self.path / f"judged-{fold}.json"
+
     @property
     def decision(self) -> Path:
         """JSON file of `JudgingFacts`. Proof that it is decided whether labels are judged."""
