@@ -15,6 +15,7 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
+from s3_hf.judging import gold_rows
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
@@ -261,7 +262,9 @@ def _added(context: RunContext, number: int) -> Iterator[Example]:
 
 def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
     test = context.task.row_digests(context.task.test_split)
-    return existing_examples(context.task.config, sources, test, number)
+    return existing_examples(
+        context.task.config, sources, test, number, frozenset(gold_rows(context.task)["s3_id"][:])
+    )
 
 
 def _files(context: RunContext, source: str, number: int) -> list[str]:
