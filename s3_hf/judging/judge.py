@@ -84,7 +84,7 @@ class GoldJudge:
 
     def _judges(self, parent: str | None, shown: Sequence[str]) -> list[int]:
         """Return the folds whose students judge a row."""
-        if parent in self.folds:
+        if parent is not None and parent in self.folds:
             return [self.folds[parent]]
         unseen = Counter(self.folds[name] for name in shown if name in self.folds)
         most = max(unseen.values(), default=0)
