@@ -25,7 +25,8 @@ class JudgeCalibration:
 
     Attributes:
         slopes: for each judge, the weight of its log-odds.
-        centres: for each judge, the mean log-odds of each label on gold rows.
+        centres: for each judge, the mean log-probability of each label on gold rows, which is taken off first: a weak
+            LLM nearly always prefers the same label.
         biases: of each label.
     """
 
@@ -35,8 +36,8 @@ class JudgeCalibration:
 
     def probabilities(self, scores: Scores) -> NDArray[np.float64]:
         """Return the probability of each label, rounded as those of the students: rows x labels."""
-        moved = _log_odds(scores) - np.array(self.centres)
-        right = 1 / (1 + np.exp(-(np.einsum("rjl,j->rl", moved, np.array(self.slopes)) + np.array(self.biases))))
+        odds = _log_odds(scores - np.array(self.centres))
+        right = 1 / (1 + np.exp(-(np.einsum("rjl,j->rl", odds, np.array(self.slopes)) + np.array(self.biases))))
         normal: NDArray[np.float64] = np.round(right / right.sum(axis=1, keepdims=True), DIGITS)
         return normal
 
@@ -50,15 +51,14 @@ def calibrated(scores: Scores, labels: Sequence[int]) -> JudgeCalibration:
     """
     from sklearn.linear_model import LogisticRegression
 
-    odds = _log_odds(scores)
-    rows, judges, count = odds.shape
-    centres = odds.mean(axis=0)
-    evidence = (odds - centres).transpose(0, 2, 1).reshape(rows * count, judges)
+    rows, judges, count = scores.shape
+    centres = np.round(scores.mean(axis=0), 6)
+    evidence = _log_odds(scores - centres).transpose(0, 2, 1).reshape(rows * count, judges)
     inputs = np.hstack([evidence, np.tile(np.eye(count), (rows, 1))])
     right = (np.arange(count) == np.asarray(labels)[:, None]).ravel()
     model = LogisticRegression(fit_intercept=False, max_iter=1_000).fit(inputs, right)
     weights = [round(float(each), 6) for each in model.coef_[0]]
-    means = tuple(tuple(round(float(each), 6) for each in line) for line in centres)
+    means = tuple(tuple(map(float, line)) for line in centres)
     return JudgeCalibration(tuple(weights[:judges]), means, tuple(weights[judges:]))
 
 

@@ -113,6 +113,7 @@ def _calibrated(context: RunContext, number: int) -> LLMJudgeFacts:
     """Ask about gold rows, and calibrate the answers; each row is judged by students that did not learn it."""
     task, seed = context.task, context.config.seed
     gold, label = gold_rows(task), task.columns.label
+    assert label is not None
     places = sample_by_label(range(len(gold)), gold, label, MOST_ASKED, seed)
     context.observer.stage(number, Stage.JUDGE)
     answers, usage = run_coroutine(_answers(context, gold.select(places)))
@@ -131,7 +132,7 @@ def _calibrated(context: RunContext, number: int) -> LLMJudgeFacts:
     fold_of = assign_folds(gold, task.columns, seed)
     found = cross_fitted(scores, labels, [fold_of[name] for name in names])
     return LLMJudgeFacts(
-        gold=reliability(asked, found, label),
+        gold=reliability(asked, found.tolist(), label),
         calibration=calibrated(scores, labels),
         logprobs=sum(bool(each.tokens) for each in answers.values()),
         round=number,
