@@ -46,10 +46,8 @@ _GET = (
     "FROM completions LEFT JOIN logprobs USING (slot, sha) WHERE slot = ? AND sha = ?"
 )
 _PUT = "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_PUT_TOKENS = (  # before its completion, so that they are not those of a second one
-    "INSERT OR IGNORE INTO logprobs SELECT ?1, ?2, ?3 "
-    "WHERE NOT EXISTS (SELECT 1 FROM completions WHERE slot = ?1 AND sha = ?2)"
-)
+_PUT_TOKENS = """INSERT OR IGNORE INTO logprobs SELECT ?1, ?2, ?3
+WHERE NOT EXISTS (SELECT 1 FROM completions WHERE slot = ?1 AND sha = ?2)"""  # not those of a second completion
 _SPEND = (
     "UPDATE spent SET requests = requests + ?, prompt_tokens = prompt_tokens + ?, "
     "completion_tokens = completion_tokens + ?, cost = cost + ?"
@@ -239,13 +237,11 @@ def _row(sha: str, completion: Completion) -> tuple[str | int | float, ...]:
 
 
 def _tokens_row(sha: str, completion: Completion) -> tuple[str, str, str]:
-    tokens = [[token.text, token.choices] for token in completion.tokens]
-    return completion.slot, sha, json.dumps(tokens, ensure_ascii=False)
+    return completion.slot, sha, json.dumps([(token.text, token.choices) for token in completion.tokens])
 
 
 def _tokens(text: str | None) -> tuple[Token, ...]:
-    listed = json.loads(text) if text else ()
-    return tuple(Token(each, tuple((one, p) for one, p in choices)) for each, choices in listed)
+    return tuple(Token(each, tuple((one, p) for one, p in choices)) for each, choices in json.loads(text or "[]"))
 
 
 def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
