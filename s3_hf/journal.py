@@ -256,7 +256,8 @@ def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Conn
             )
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
-        writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        numbered = "" if version else f"PRAGMA user_version = {VERSION};"  # it writes, and the disk may be full
+        writer.executescript(f"BEGIN; {_TABLES} {numbered} COMMIT;")
         if llm is not None:
             _check_llm(writer, path, llm)
         return writer, sqlite3.connect(path, check_same_thread=False)
