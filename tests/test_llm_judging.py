@@ -97,7 +97,7 @@ def test_a_journal_keeps_log_probabilities(tmp_path):
 
 
 def is_question(payload):
-    return "Which label is right" in payload["messages"][-1]["content"]
+    return "Answer with one" in payload["messages"][-1]["content"]
 
 
 def shown(payload):

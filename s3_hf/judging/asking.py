@@ -41,7 +41,8 @@ def question(task: Task, row: Row, slot: str, more_tokens: int = 0) -> Request:
     shown = "\n".join(f"{name}: {str(row[name])[:LONGEST_TEXT]}" for name in (columns.context, columns.text) if name)
     listed = f"{', '.join(words[:-1])} or {words[-1]}"
     about = f"{task.config.description.strip()}\n\n" if task.config.description else ""
-    content = f"{about}{shown}\n\nWhich label is right: {listed}? Answer with one of these labels only."
+    one = "one word" if not any(" " in word for word in words) else "one of these only"
+    content = f"{about}{shown}\n\nIs this {columns.text} {listed}? Answer with {one}."
     longest = max(len(word.encode()) for word in words)
     tokens = min(MOST_TOKENS, FEWEST_TOKENS + longest // 2)
     return Request(slot, ({"role": "user", "content": content},), tokens + more_tokens, 0.0, 1.0, (), 0, TOP)
