@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import queue
 import sqlite3
@@ -20,7 +21,7 @@ from typing import Self
 
 from s3_hf.errors import RunDirError, S3Error, StorageError
 from s3_hf.locking import hold
-from s3_hf.records import Completion, Usage
+from s3_hf.records import Completion, Token, Usage
 
 VERSION = 1
 """Version of the file's layout, kept in its `user_version`."""
@@ -37,13 +38,16 @@ CREATE TABLE IF NOT EXISTS spent (
     id INTEGER PRIMARY KEY, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER, cost REAL);
 INSERT OR IGNORE INTO spent VALUES (1, 0, 0, 0, 0.0);
 CREATE TABLE IF NOT EXISTS written_by (id INTEGER PRIMARY KEY, llm TEXT);
+CREATE TABLE IF NOT EXISTS logprobs (slot TEXT, sha TEXT, tokens TEXT, PRIMARY KEY (slot, sha));
 """
 _WRITTEN_BY = "SELECT llm FROM written_by WHERE EXISTS (SELECT 1 FROM completions)"
 _GET = (
-    "SELECT text, finish_reason, model, requests, prompt_tokens, completion_tokens, cost "
-    "FROM completions WHERE slot = ? AND sha = ?"
+    "SELECT text, finish_reason, model, requests, prompt_tokens, completion_tokens, cost, tokens "
+    "FROM completions LEFT JOIN logprobs USING (slot, sha) WHERE slot = ? AND sha = ?"
 )
 _PUT = "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_TOKENS = """INSERT OR IGNORE INTO logprobs SELECT ?1, ?2, ?3
+WHERE NOT EXISTS (SELECT 1 FROM completions WHERE slot = ?1 AND sha = ?2)"""  # not those of a second completion
 _SPEND = (
     "UPDATE spent SET requests = requests + ?, prompt_tokens = prompt_tokens + ?, "
     "completion_tokens = completion_tokens + ?, cost = cost + ?"
@@ -102,8 +106,8 @@ class Journal:
             row = self._reader.execute(_GET, (slot, sha)).fetchone()
         if row is None:
             return None
-        text, finish_reason, model, *spent = row
-        return Completion(slot, text, finish_reason, Usage(*spent), model)
+        text, finish_reason, model, *spent, tokens = row
+        return Completion(slot, text, finish_reason, Usage(*spent), model, _tokens(tokens))
 
     async def put(self, sha: str, completion: Completion) -> None:
         """Record the completion and return when it is on the disk; cancelling the wait does not cancel the write.
@@ -175,6 +179,7 @@ class Journal:
         """Write the batch in one transaction; return the error that prevented it."""
         try:
             with _translated(self.path), self._writer:
+                self._writer.executemany(_PUT_TOKENS, (_tokens_row(*one[:2]) for one in batch if one[1].tokens))
                 self._writer.executemany(_PUT, (_row(sha, completion) for sha, completion, _ in batch))
                 spent = sum((completion.usage for _, completion, _ in batch), Usage())
                 self._writer.execute(
@@ -231,6 +236,14 @@ def _row(sha: str, completion: Completion) -> tuple[str | int | float, ...]:
     )
 
 
+def _tokens_row(sha: str, completion: Completion) -> tuple[str, str, str]:
+    return completion.slot, sha, json.dumps([(token.text, token.choices) for token in completion.tokens])
+
+
+def _tokens(text: str | None) -> tuple[Token, ...]:
+    return tuple(Token(each, tuple((one, p) for one, p in choices)) for each, choices in json.loads(text or "[]"))
+
+
 def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """Return a connection that writes, and one that reads without waiting for it."""
     writer = sqlite3.connect(path, check_same_thread=False)
@@ -243,7 +256,8 @@ def _open(path: Path, llm: str | None) -> tuple[sqlite3.Connection, sqlite3.Conn
             )
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
-        writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        numbered = "" if version else f"PRAGMA user_version = {VERSION};"  # it writes, and the disk may be full
+        writer.executescript(f"BEGIN; {_TABLES} {numbered} COMMIT;")
         if llm is not None:
             _check_llm(writer, path, llm)
         return writer, sqlite3.connect(path, check_same_thread=False)

@@ -74,7 +74,8 @@ class Request:
     """One request to the LLM.
 
     `slot` names the row that the completion is for, such as `r1/error/val-00017/0`; all other fields are the
-    payload. `max_tokens` limits the generated tokens.
+    payload. `max_tokens` limits the generated tokens. With `top_logprobs` above 0, the log-probabilities of this many
+    tokens are asked for at each place.
     """
 
     slot: str
@@ -84,9 +85,11 @@ class Request:
     top_p: float
     stop: tuple[str, ...]
     seed: int
+    top_logprobs: int = 0
 
     def payload(self) -> dict[str, Any]:
         """Return the keyword arguments of `chat_completion`."""
+        more = {"logprobs": True, "top_logprobs": self.top_logprobs} if self.top_logprobs else {}
         return {
             "messages": [dict(message) for message in self.messages],
             "max_tokens": self.max_tokens,
@@ -94,6 +97,7 @@ class Request:
             "top_p": self.top_p,
             "stop": list(self.stop) or None,
             "seed": self.seed,
+            **more,
         }
 
     def payload_sha(self) -> str:
@@ -126,14 +130,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A generated token, and the log-probabilities of the most probable tokens at its place, itself among them."""
+
+    text: str
+    choices: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
-    """The LLM's answer to the request of the same slot, with its usage."""
+    """The LLM's answer to the request of the same slot, with its usage.
+
+    `tokens` are the first ones of the answer, where their log-probabilities were asked for and given.
+    """
 
     slot: str
     text: str
     finish_reason: str
     usage: Usage
     model: str
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

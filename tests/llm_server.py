@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -72,6 +73,8 @@ class LLMServer:
     """Serves in a thread of its own; `faults` are used up one per request, `fault_for` is asked for each.
 
     With `models` it lists them and, as vLLM does, knows no other name; without, it does not tell.
+    `first_token` returns the probabilities of an answer's first token for a payload that asks for them; None ignores
+    these fields.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class LLMServer:
         self._faults = list(faults)
         self._fault_for = fault_for
         self._reply = reply
+        self.first_token: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
         self.record = True
         self._outstanding = 0
         self._attempts: dict[str, int] = {}
@@ -192,12 +196,19 @@ class LLMServer:
         text = self._reply(payload)
         prompt = sum(len(message["content"].split()) for message in payload.get("messages", ()))
         count = len(text.split())
+        more: dict[str, Any] = {}
+        if payload.get("logprobs") and self.first_token is not None:
+            top = [{"token": token, "logprob": math.log(p)} for token, p in self.first_token(payload).items()]
+            first = next((each for each in top if text.startswith(each["token"])), top[0])
+            more["logprobs"] = {"content": [{**first, "top_logprobs": top[: payload["top_logprobs"]]}]}
         return {
             "id": "chatcmpl-0",
             "object": "chat.completion",
             "created": 0,
             "model": payload.get("model", "stub"),
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", **more}
+            ],
             "usage": {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count},
         }
 

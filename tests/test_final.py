@@ -11,7 +11,7 @@ from s3_hf import loop
 from s3_hf.analysis import Measured, verdict_of
 from s3_hf.files import read_rows
 from s3_hf.hub import write_folders
-from s3_hf.loop import arms
+from s3_hf.loop import arms, final
 from s3_hf.loop.choosing import best_arm
 from s3_hf.records import Usage
 from s3_hf.scoring import calibration_error
@@ -87,7 +87,10 @@ def test_the_arms_of_the_paper_stay_the_same(films_config, tmp_path):
     assert judged.rounds == plain.rounds
     assert judged.verdict.judged == f"round-{judged.best.number}"
     assert judged.final is None
+    open_run(tmp_path / "plain").final.verdict.unlink()  # as if killed before it was written
     longer = loop.run(changed(films_config, rounds=2, verdict=True), tmp_path / "plain")
+    by_name = {arm.name: arm for arm in longer.verdict.arms}
+    assert by_name["gold"].steps >= by_name[longer.verdict.judged].steps
     assert [arm.name for arm in longer.verdict.arms] == ["gold", *(f"round-{one.number}" for one in longer.rounds)]
 
 
@@ -217,6 +220,22 @@ def test_a_run_predicts_with_its_final_student_and_may_abstain(films_config, tmp
     (run / "final" / "verdict.json").unlink()
     assert json.loads(typed("status", run, "--json")[1])["next"] == {"round": None, "stage": "final"}
     assert "next: the final student: s3-hf run" in typed("status", run)[1]
+
+
+def test_arms_of_answers_have_equal_steps_by_windows(spans_recipe, tiny_student, tmp_path):
+    with LLMServer(reply=kind_reply) as server:
+        config = settings(spans_recipe, tiny_student, server, gold_stage="mixed", verdict=True)
+        config = changed(config, rounds=0, training={"max_length": 16, "epochs": 1})
+        result = loop.run(config, tmp_path / "run")
+        with loop.context.opened(config, tmp_path / "run", None, None, trains=True) as context:
+            material = final.material_of(context, result.best)
+            total = arms.total_steps(context, material)
+    assert material.inputs > len(material.synthetic)
+    assert result.rounds[0].training.steps == -(-material.inputs // config.training.batch_size)
+    one_pass = -(-(material.inputs + material.gold_inputs) // config.training.batch_size)
+    assert total <= result.final.facts.steps < total + one_pass
+    gold, _, both = result.verdict.arms
+    assert gold.steps >= both.steps
 
 
 @pytest.mark.parametrize("kind", ["pairs_recipe", "spans_recipe"])

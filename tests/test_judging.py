@@ -77,6 +77,14 @@ def test_a_row_is_judged_by_the_student_that_did_not_train_on_its_parent():
     assert [each.accepted for each in found] == [True, False, True, True]
 
 
+def test_a_row_whose_prompt_showed_gold_rows_is_judged_by_students_that_trained_on_the_fewest():
+    students = tuple(student({"x": (p, 1 - p)}) for p in (0.9, 0.3, 0.6))
+    judge = GoldJudge(students, {"val-0": 0, "val-1": 1, "val-2": 2, "val-3": 1}, "label")
+    shown = [("val-1", "val-3", "val-2"), ("val-0", "val-2"), ("val-1", "val-3"), ("elsewhere",)]
+    found = judge.judge([{"text": "x", "label": 0}] * 4, [None, None, "val-0", None], shown)
+    assert [each.p for each in found] == [0.3, 0.75, 0.9, 0.6]
+
+
 def test_actions():
     students = (student({"x": (0.2, 0.5, 0.3)}),)
     row = {"text": "x", "label": 2}
@@ -220,6 +228,21 @@ def test_existing_rows_are_judged(judged_config, films_llm, tmp_path, action):
     else:
         assert all(right(rows))
         assert len(rows) == (45 if action == "drop" else 60)
+
+
+def test_rows_of_another_run_are_not_judged_by_students_of_their_gold_row(judged_config, films_llm, tmp_path):
+    first = loop.run(changed(judged_config, judge="none", rounds=1), tmp_path / "first")
+    assert first.rounds[1].added
+    before = open_run(tmp_path / "first").round(1).rows()["s3_parent"][:]
+    given = {"seed_data": str(tmp_path / "first"), "add_data": str(tmp_path / "first"), "rounds": 1}
+    config = changed(judged_config, **given, judge_action="weight")
+    loop.run(config, tmp_path / "second")
+    assert open_run(tmp_path / "second").round(1).rows()["s3_parent"][:] == before
+    judge = loop.judging.loaded_judge
+    with loop.context.opened(config, tmp_path / "second", None, None, trains=True) as context:
+        rows = context.run.round(1).rows()
+        again = judge(context).judge(rows.to_list(), before)
+        assert rows[LABEL_P][:] == pytest.approx([each.p for each in again], abs=1e-6)
 
 
 def test_the_best_of_several_texts_is_kept(judged_config, films_llm, tmp_path):

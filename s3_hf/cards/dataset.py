@@ -131,7 +131,9 @@ def label_p_meaning(facts: DatasetFacts) -> str:
     """Return what `s3_label_p` holds."""
     if facts.run.columns["answers"]:
         return "F1 score of the answers that students of the gold rows find; null where it was not judged"
-    return "probability of its label by students of the gold rows; null where it was not judged"
+    judges = {"llm": "by the LLM", "both": "by students of the gold rows and the LLM"}
+    judge = judges.get(facts.run.settings.get("judge", ""), "by students of the gold rows")
+    return f"probability of its label {judge}; null where it was not judged"
 
 
 def label_noise(facts: DatasetFacts) -> str:

@@ -48,7 +48,7 @@ def run(
         help="Share of gold validation rows that only choose the epoch; errors are mined from the rest. [default: 0]",
     ),
     no_rationales: bool = options.NO_RATIONALES,
-    judge: str = typer.Option(None, help="Who judges the labels of the rows: none, gold or auto. [default: auto]"),
+    judge: str = typer.Option(None, help="Who judges the labels: none, gold, llm, both or auto. [default: auto]"),
     gold_stage: str = typer.Option(
         None, help="Training on gold rows at the end: auto, after, mixed or none. [default: auto]"
     ),

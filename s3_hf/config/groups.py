@@ -89,7 +89,7 @@ class LLMConfig(Settings):
     """Further HTTP headers by name; `${NAME}` stands for the value of an environment variable, where keys belong."""
     extra_body: Annotated[Mapping[str, Any], BeforeValidator(checked_body)] = Field(default_factory=dict)
     """Further fields of every request, such as `reasoning_effort: low`."""
-    omit: tuple[Literal["max_tokens", "temperature", "top_p", "stop", "seed"], ...] = ()
+    omit: tuple[Literal["max_tokens", "temperature", "top_p", "stop", "seed", "logprobs"], ...] = ()
     """Fields to leave out of every request; those that the endpoint refuses are renamed or left out without this."""
     concurrency: Positive = 16
     """Requests in flight at once, over all URLs together."""

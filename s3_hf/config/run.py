@@ -103,9 +103,10 @@ class RunConfig(Settings):
     """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
     """F1 score below which an answer is a mistake; None takes every answer that is no exact match."""
-    judge: Literal["none", "gold", "auto"] = "auto"
+    judge: Literal["none", "gold", "llm", "both", "auto"] = "auto"
     """Who judges the labels of synthetic rows: nobody (`none`, as in the paper), students cross-fitted on gold rows
-    (`gold`), or these students only where that helps on held-out gold rows (`auto`)."""
+    (`gold`), the LLM with one more request for each text (`llm`), both together (`both`), or the students only where
+    that helps on held-out gold rows (`auto`)."""
     judge_action: Literal["drop", "relabel", "weight"] = "drop"
     """What is done about a label that is judged wrong: `drop` asks for another text, `relabel` takes the judge's one,
     `weight` weighs all rows in training by the probability of their labels."""

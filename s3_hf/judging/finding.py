@@ -56,6 +56,25 @@ def as_set(judge: Reliability, action: Action) -> str:
     return f"Labels are judged, as judge: gold asks: {_students(judge)}; {DOES[action]}."
 
 
+def as_asked(setting: str, judge: Reliability, logprobs: int, action: Action) -> str:
+    """Return what is done with `judge: llm` or `both`.
+
+    Args:
+        setting: the setting.
+        judge: reliability on the gold rows that the LLM was asked about.
+        logprobs: rows of these whose answers have log-probabilities.
+        action: what is done about a wrong label.
+    """
+    read = "log-probabilities" if logprobs == judge.n else "answers"
+    told = "" if logprobs == judge.n else f" (the endpoint gives log-probabilities for {logprobs or 'none'} of them)"
+    who = f"cross-fitted students and the LLM's {read} together" if setting == "both" else f"the LLM's {read}"
+    little = "" if judge.separates >= LEAST_AUC else " This is little to judge by; see what judge: auto finds."
+    return (
+        f"Labels are judged, as judge: {setting} asks: {who}{told}, calibrated on gold rows, are right on "
+        f"{judge.accuracy:.1%} of {judge.n:,} others (AUC {judge.separates:.2f}); {DOES[action]}.{little}"
+    )
+
+
 def acts(gained: Gain, agreement: float) -> bool:
     """Return whether `judge: auto` judges labels: it helps on gold rows, and the students confirm enough labels."""
     return gained.helps and agreement >= LEAST_AGREEMENT

@@ -1,17 +1,20 @@
 """Students of the gold rows as judges: is a row's label, or its answer, right?
 
 Each student is trained on all folds of the gold rows but one. A row that was written like a gold row, or about its
-context, is judged by the one student that did not train on that gold row; all other rows by the mean of all students.
+context, is judged by the one student that did not train on that gold row; another row whose prompt showed gold rows,
+by those students that trained on the fewest of them; all other rows by the mean of all students.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from s3_hf.judging.calibrating import DIGITS, JudgeCalibration, log_probabilities
 from s3_hf.records import Judgement
 
 Row = Mapping[str, Any]
@@ -20,8 +23,6 @@ Judged = Callable[[Sequence[Row]], Sequence[Sequence[float]]]
 the student's answer with that of the row."""
 Action = Literal["drop", "relabel", "weight"]
 
-DIGITS = 3
-"""Decimals of a probability, so that the order of computation changes no decision."""
 RIGHT = 0.5
 """Least probability of a right label among two, and least F1 score of a right answer."""
 LIGHTEST = 0.05
@@ -44,14 +45,12 @@ class GoldJudge:
     label: str | None
     action: Action = "drop"
 
-    def judge(self, rows: Sequence[Row], parents: Sequence[str | None]) -> list[Judgement]:
-        """Return a judgement of each row.
-
-        Args:
-            rows: rows with the columns of the gold dataset.
-            parents: for each row the `s3_id` of the gold row that it was written like or about, if any.
-        """
-        return [self.judgement(row, values) for row, values in zip(rows, self._values(rows, parents), strict=True)]
+    def judge(
+        self, rows: Sequence[Row], parents: Sequence[str | None], shown: Sequence[Sequence[str]] = ()
+    ) -> list[Judgement]:
+        """Return a judgement of each row; arguments are those of `values`."""
+        values = self.values(rows, parents, shown)
+        return [self.judgement(row, each) for row, each in zip(rows, values, strict=True)]
 
     def judgement(self, row: Row, values: np.ndarray) -> Judgement:
         """Return the judgement of a row from the probability of each label, or the F1 score of its answer."""
@@ -64,14 +63,50 @@ class GoldJudge:
             label = label if right else best
         return Judgement(float(values[label]), label, accepted=right or self.action != "drop")
 
-    def _values(self, rows: Sequence[Row], parents: Sequence[str | None]) -> list[np.ndarray]:
+    def values(
+        self, rows: Sequence[Row], parents: Sequence[str | None], shown: Sequence[Sequence[str]] = ()
+    ) -> list[np.ndarray]:
+        """Return for each row the probability of each label, or the F1 score of its answer.
+
+        Args:
+            rows: rows with the columns of the gold dataset.
+            parents: for each row the `s3_id` of the gold row that it was written like or about, if any.
+            shown: for each row the `s3_id` of other gold rows in its prompt; empty if there are none for any row.
+        """
         found: list[list[Sequence[float]]] = [[] for _ in rows]
+        judges = [self._judges(*each) for each in zip(parents, shown or [()] * len(rows), strict=True)]
         for fold, student in enumerate(self.students):
-            judged = [place for place, parent in enumerate(parents) if self.folds.get(parent or "", fold) == fold]
+            judged = [place for place, chosen in enumerate(judges) if fold in chosen]
             if judged:
                 for place, values in zip(judged, student([rows[place] for place in judged]), strict=True):
                     found[place].append(values)
         return [np.round(np.asarray(values, dtype=float).mean(axis=0), DIGITS) for values in found]
+
+    def _judges(self, parent: str | None, shown: Sequence[str]) -> list[int]:
+        """Return the folds whose students judge a row."""
+        if parent is not None and parent in self.folds:
+            return [self.folds[parent]]
+        unseen = Counter(self.folds[name] for name in shown if name in self.folds)
+        most = max(unseen.values(), default=0)
+        return [fold for fold in range(len(self.students)) if unseen[fold] == most]
+
+
+@dataclass(frozen=True)
+class LLMJudge:
+    """The LLM's log-probabilities of the labels, calibrated on gold rows, alone or with the students' probabilities.
+
+    Attributes:
+        calibration: that of the LLM alone, or of the students and then the LLM.
+        students: the students, whose action and label column are the judge's; there may be none of them.
+    """
+
+    calibration: JudgeCalibration
+    students: GoldJudge
+
+    def judgement(self, row: Row, scores: np.ndarray, values: Sequence[np.ndarray] = ()) -> Judgement:
+        """Return the judgement of a row from the LLM's log-probability of each label, and the students' values."""
+        judges = [*map(log_probabilities, values), scores]
+        return self.students.judgement(row, self.calibration.probabilities(np.stack(judges)[None])[0])
 
 
 def applied(

@@ -11,13 +11,16 @@ from typing import Any
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
-from s3_hf.records import Completion, Request, Usage
+from s3_hf.records import Completion, Request, Token, Usage
 
 LONGEST_TEXT = 2**16
 """Characters after which an answer is cut, unless more than a tenth as many tokens were asked for."""
 
 CHARACTERS_PER_TOKEN = 4
 """Estimate for an endpoint that reports no token counts."""
+
+MOST_TOKENS, LONGEST_TOKEN = 32, 100
+"""Tokens of an answer whose log-probabilities are kept, and characters of each."""
 
 _LARGEST = 2**53
 """Token counts from here on are not counts."""
@@ -102,7 +105,30 @@ def read_completion(body: Any, request: Request) -> Completion:
         written = len(text) + len(thoughts if isinstance(thoughts, str) else "")
         asked = sum(len(str(each.get("content"))) for each in request.messages)
         spent = Usage(1, *(math.ceil(size / CHARACTERS_PER_TOKEN) for size in (asked, written)))
-    return Completion(request.slot, text, finish_reason, spent, _plain(_get(body, "model"))[:200])
+    tokens = _tokens(_get(_get(choice, "logprobs"), "content"), request.top_logprobs) if request.top_logprobs else ()
+    return Completion(request.slot, text, finish_reason, spent, _plain(_get(body, "model"))[:200], tokens)
+
+
+def _tokens(content: Any, most: int) -> tuple[Token, ...]:
+    """Return the first tokens after the thoughts with up to `most` choices each; none where a place is malformed."""
+    places = content if isinstance(content, list) else []
+    thoughts = [number for number, place in enumerate(places) if "</think>" in _plain(_get(place, "token"))]
+    tokens: list[Token] = []
+    for place in places[thoughts[-1] + 1 if thoughts else 0 :][:MOST_TOKENS]:
+        listed = _get(place, "top_logprobs")
+        choices = dict(filter(None, map(_choice, listed[:most] if isinstance(listed, list) else ())))
+        if (own := _choice(place)) is None or not choices:
+            return ()
+        tokens.append(Token(own[0], tuple((choices | {own[0]: own[1]}).items())))
+    return tuple(tokens)
+
+
+def _choice(place: Any) -> tuple[str, float] | None:
+    """Return a token and its log-probability; None if it has none."""
+    value = _get(place, "logprob")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return _plain(_get(place, "token"))[:LONGEST_TOKEN], float(value)
 
 
 def reports_usage(body: Any) -> bool:

@@ -22,6 +22,9 @@ OPTIONAL = ("max_tokens", "temperature", "top_p", "stop", "seed")
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Fields that are never left out, since answers would have no limit, but sent by their other name."""
 
+LOGPROBS = ("logprobs", "top_logprobs")
+"""Fields of a request that go together: where the endpoint refuses or ignores one, both are left out."""
+
 REFUSING = frozenset({400, 404, 415, 422, 501})
 """Statuses whose body may name a field."""
 
@@ -35,6 +38,7 @@ _REFUSED = re.compile(
 _VALUE = re.compile(
     r"too (?:large|long|many|big|high|low)|context|exceed|at most|maximum|less than|greater", re.IGNORECASE
 )
+_LOGPROBS = re.compile(r"log[ _-]?prob", re.IGNORECASE)
 _BOTH = re.compile(r"both|only (?:use |specify )?one|together", re.IGNORECASE)
 
 
@@ -47,7 +51,8 @@ class Dialect:
     """
 
     def __init__(self, settings: LLMConfig, journal: Journal) -> None:
-        self._extra, self._omit, self._journal = settings.extra_body, frozenset(settings.omit), journal
+        omitted = {*settings.omit, *(LOGPROBS if "logprobs" in settings.omit else ())}
+        self._extra, self._omit, self._journal = settings.extra_body, omitted, journal
         self._learned = journal.dialect()
         self._inherited = frozenset(self._learned)
 
@@ -69,6 +74,9 @@ class Dialect:
         """
         if response.status_code not in REFUSING:
             return False
+        if "logprobs" in sent and "logprobs" not in self._extra and _LOGPROBS.search(response.text):
+            self.lacks_logprobs()
+            return True
         names = {self._learned.get(field) or field: field for field in OPTIONAL}
         names |= {field: field for field in OPTIONAL} | {RENAMED[field]: field for field in RENAMED}
         own = [name for name in sent if name in names and name not in self._extra]
@@ -87,6 +95,19 @@ class Dialect:
         self._journal.keep_dialect(field, renamed)
         logger.warning("the endpoint refuses the field %r: from now on it is %s", field, _sent_as(renamed))
         return True
+
+    def lacks_logprobs(self) -> None:
+        """Ask for no log-probabilities from now on, since the endpoint refuses them or answers without them.
+
+        Raises:
+            StorageError: that cannot be recorded.
+        """
+        if self._learned.get(LOGPROBS[0]) == "":
+            return
+        for field in LOGPROBS:
+            self._learned[field] = ""
+            self._journal.keep_dialect(field, "")
+        logger.warning("the endpoint gives no log-probabilities: from now on labels are judged by its answers")
 
     def changes(self) -> str:
         """Return what the endpoint refuses, in words; empty if it takes every field."""

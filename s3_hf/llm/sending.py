@@ -18,7 +18,7 @@ from s3_hf.llm.answers import read_answer, reports_usage
 from s3_hf.llm.dialect import Dialect
 from s3_hf.llm.failures import masked
 from s3_hf.llm.fruitless import Fruitless
-from s3_hf.records import Completion, Request
+from s3_hf.records import Completion, Request, Token
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +68,12 @@ class Sender:
                 raise
             self._fruitless.count(completion)
             self._note_estimate(answer)
+            if "logprobs" in body and request.top_logprobs and completion.text.strip() and not completion.tokens:
+                self.dialect.lacks_logprobs()
             return replace(
                 completion,
                 text=masked(completion.text, address),
+                tokens=tuple(_masked(token, address) for token in completion.tokens),
                 model=masked(completion.model, address),
                 usage=replace(completion.usage, requests=sent),
             )
@@ -80,3 +83,7 @@ class Sender:
         if not self._estimates and not reports_usage(answer):
             self._estimates = True
             logger.warning("the endpoint reports no token counts: tokens and cost are estimates, characters / 4")
+
+
+def _masked(token: Token, address: Address) -> Token:
+    return Token(masked(token.text, address), tuple((masked(text, address), p) for text, p in token.choices))

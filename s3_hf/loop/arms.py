@@ -31,11 +31,31 @@ bring nothing."""
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Material:
-    """What the arms learn: synthetic rows, gold rows, and the `start` of the gold stage, a student of the former."""
+    """What the arms learn: synthetic rows, gold rows, and the `start` of the gold stage, a student of the former.
+
+    `inputs` and `gold_inputs` count what the model sees of them: windows of long contexts, else rows.
+    """
 
     synthetic: Dataset
     gold: Dataset
     start: Path
+    inputs: int
+    gold_inputs: int
+
+    @classmethod
+    def of(cls, context: RunContext, synthetic: Dataset, gold: Dataset, start: Path) -> Material:
+        """Return the material of these rows.
+
+        Raises:
+            StudentError: the student cannot be loaded.
+        """
+        from s3_hf.training import count_inputs
+
+        counts = (
+            count_inputs(training_job(context.config, context.task, context.addresses, rows))
+            for rows in (synthetic, gold)
+        )
+        return cls(synthetic, gold, start, *counts)
 
 
 def settings_of(context: RunContext) -> TrainingConfig:
@@ -44,9 +64,9 @@ def settings_of(context: RunContext) -> TrainingConfig:
     return settings.model_copy(update=read_json(tuned)) if settings.trials and tuned.exists() else settings
 
 
-def steps_of(settings: TrainingConfig, rows: int, processes: int) -> int:
-    """Return the optimisation steps of a training on this many rows: whole epochs, at least `min_steps`."""
-    passes = math.ceil(rows / (settings.batch_size * processes))
+def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
+    """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
+    passes = math.ceil(inputs / (settings.batch_size * processes))
     return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
 
 
@@ -54,7 +74,7 @@ def total_steps(context: RunContext, material: Material) -> int:
     """Return the steps on the synthetic rows and then on the gold rows together."""
     settings, processes = settings_of(context), context.launch.processes
     stage = _gold_stage(settings)
-    return steps_of(settings, len(material.synthetic), processes) + steps_of(stage, len(material.gold), processes)
+    return steps_of(settings, material.inputs, processes) + steps_of(stage, material.gold_inputs, processes)
 
 
 def job_of(context: RunContext, arm: str, material: Material, steps: int) -> TrainingJob:
@@ -72,18 +92,20 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
         weights = loss_weights(context, material.synthetic)
         return dataclasses.replace(base, selection=material.gold, settings=settings, weights=weights)
     base = dataclasses.replace(base, selection=None)
+    inputs = material.gold_inputs
     if arm == AFTER:
         rows, settings = material.gold, _gold_stage(settings)
         base = dataclasses.replace(base, student=str(material.start))
     elif arm == GOLD:
         rows = material.gold
-        most = MOST_PASSES * math.ceil(len(rows) / (settings.batch_size * processes))
+        most = MOST_PASSES * math.ceil(inputs / (settings.batch_size * processes))
         settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, max(most, GOLD_STEPS))})
     else:
         rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
+        inputs += material.inputs
         settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
         base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
-    passes = steps_of(settings, len(rows), processes) // math.ceil(len(rows) / (settings.batch_size * processes))
+    passes = steps_of(settings, inputs, processes) // math.ceil(inputs / (settings.batch_size * processes))
     return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": passes}))
 
 

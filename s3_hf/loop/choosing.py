@@ -128,7 +128,8 @@ class CrossFit:
         union = self.context.run.union(self.best.number)
         kept = [place for place, parent in enumerate(union["s3_parent"][:]) if parent not in held]
         gold = [place for place, name in enumerate(self.gold["s3_id"][:]) if name not in held]
-        return Material(union.select(self._sample(kept)), self.gold.select(self._sample(gold)), start)
+        synthetic, learned = union.select(self._sample(kept)), self.gold.select(self._sample(gold))
+        return Material.of(self.context, synthetic, learned, start)
 
     def _sample(self, places: list[int]) -> list[int]:
         draw = random.Random(f"{self.context.config.seed}/final/sample")

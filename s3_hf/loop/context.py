@@ -203,7 +203,7 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
             f"the context {task.columns.context!r}; use another strategy"
         )
-    check_judge(config, task, trains=trains)
+    check_judge(config, task, trains=trains, asks=strategy.asks_llm)
     if trains:
         _check_training(config, addresses, task)
     return task

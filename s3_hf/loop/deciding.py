@@ -12,15 +12,18 @@ import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.files import read_rows, write_json
+from s3_hf.files import read_json, read_rows, write_json
 from s3_hf.judging import (
     LEAST_AUC,
     LEAST_ROWS,
+    LLM_JUDGES,
     GoldJudge,
     Reliability,
+    Row,
     acts,
     agreement_by_origin,
     applied,
+    as_asked,
     as_set,
     compared,
     fold_count,
@@ -34,6 +37,7 @@ from s3_hf.judging import (
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import (
     GOLD_STEPS,
+    Judge,
     fitted,
     fold_rows,
     loaded_judge,
@@ -41,8 +45,9 @@ from s3_hf.loop.judging import (
     trained_judge,
     without_selection,
 )
+from s3_hf.loop.llm_judging import asked_judge, llm_judge
 from s3_hf.loop.synthesis import write_trial
-from s3_hf.records import HUMAN
+from s3_hf.records import HUMAN, Judgement
 from s3_hf.store import JudgingFacts, RoundDir, Stage
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ FEWEST = 2
 """Fewest accepted rows that a student can learn."""
 
 
-def judge_of(context: RunContext, folder: RoundDir) -> GoldJudge | None:
+def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
     """Return the judge of the rows of a round that are still to be made; None if they are not judged.
 
     All processes of a launch call it together; only the first one, which makes the rows, gets the judge.
@@ -69,6 +74,9 @@ def judge_of(context: RunContext, folder: RoundDir) -> GoldJudge | None:
     decided = context.run.judging.decided() or _decide(context, folder)
     if decided is None or not decided.acts:
         return None
+    if context.config.judge in LLM_JUDGES:
+        asked_judge(context, folder.number)
+        return llm_judge(context, folder.number) if context.launch.first else None
     trained_judge(context, folder.number)
     return loaded_judge(context) if context.launch.first else None
 
@@ -87,15 +95,25 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
     folds = fold_count(gold, context.task.columns)
     if context.config.judge == "auto" and (len(gold) < LEAST_ROWS or folds < FEWEST):
         facts = JudgingFacts(acts=False, sentence=too_few(len(gold), folds))
+    elif context.config.judge in LLM_JUDGES:
+        facts = _asked(context, folder.number)
     else:
         facts = _measured(context, folder, trained_judge(context, folder.number))
     if facts is not None:
         context.launch.alone(lambda: write_json(judging.decision, asdict(facts)), judging.decision)
-    context.launch.alone(lambda: judging.trial.unlink(missing_ok=True))
+    for path in (judging.trial, *map(judging.judged, range(folds))) if context.launch.first else ():
+        path.unlink(missing_ok=True)
     if facts is None:
         return None
     context.observer.judging(facts.sentence)
     return judging.decided()
+
+
+def _asked(context: RunContext, number: int) -> JudgingFacts:
+    """Return what is done with the LLM as a judge."""
+    config, found = context.config, asked_judge(context, number)
+    sentence = as_asked(config.judge, found.gold, found.logprobs, config.judge_action)
+    return JudgingFacts(True, sentence, {"gold": asdict(found.gold)})
 
 
 def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> JudgingFacts | None:
@@ -107,6 +125,7 @@ def _measured(context: RunContext, folder: RoundDir, judge: Reliability) -> Judg
         return JudgingFacts(acts=False, sentence=too_weak(judge), figures=figures)
     rows = _trial(context, folder)
     if not len(rows):
+        context.launch.together(lambda: context.run.judging.trial.unlink(missing_ok=True))  # once all have read it
         return None
     places = sample_by_label(range(len(rows)), rows, context.task.columns.label, TRIAL_ROWS, context.config.seed)
     return _compare(context, folder.number, rows.select(places), judge)
@@ -158,8 +177,7 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     held_out = fold_rows(context, gold_rows(context.task), fold)
     names = {row["s3_id"] for row in held_out}
     kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
-    own = GoldJudge((student_of(judging.model(fold), columns),), {}, columns.label, context.config.judge_action)
-    judged, weights = applied(kept, own.judge(kept, [None] * len(kept)), columns.label, context.config.judge_action)
+    judged, weights = applied(kept, _judged(context, kept, fold), columns.label, context.config.judge_action)
     usable = len(judged) >= FEWEST  # else the judge left nothing to learn, which is right on no row
     steps = max(GOLD_STEPS, settings.min_steps, settings.epochs * math.ceil(len(kept) / settings.batch_size))
     scores: list[list[float]] = []
@@ -173,6 +191,20 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     if not scores:
         return [], []
     return scores[0], scores[1] if usable else [0.0] * len(held_out)
+
+
+def _judged(context: RunContext, rows: list[Row], fold: int) -> list[Judgement]:
+    """Return the judgements of rows by the student of a fold, which the first process of a launch asks for all."""
+    path, columns = context.run.judging.judged(fold), context.task.columns
+
+    def judge() -> None:
+        own = GoldJudge(
+            (student_of(context.run.judging.model(fold), columns),), {}, columns.label, context.config.judge_action
+        )
+        write_json(path, [asdict(each) for each in own.judge(rows, [None] * len(rows))])
+
+    context.launch.alone(judge, path)
+    return [Judgement(**each) for each in read_json(path)]
 
 
 def _mean(values: list[float]) -> float:

@@ -76,7 +76,7 @@ def _discard(folder: Path) -> None:
 
 def material_of(context: RunContext, best: RoundResult) -> Material:
     """Return all that the final student may learn: the rows and the student of the best round, and the gold rows."""
-    return Material(context.run.union(best.number), gold_rows(context.task), best.model_dir)
+    return Material.of(context, context.run.union(best.number), gold_rows(context.task), best.model_dir)
 
 
 def full_job(context: RunContext, arm: str, best: RoundResult, steps: int | None = None) -> TrainingJob:

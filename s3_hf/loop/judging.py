@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from s3_hf.errors import RequestError
 from s3_hf.files import read_json, write_json
 from s3_hf.judging import (
     GoldJudge,
     Judged,
+    LLMJudge,
     Reliability,
     Row,
     assign_folds,
@@ -31,7 +33,7 @@ from s3_hf.judging import (
 from s3_hf.loop.context import RunContext, training_job
 from s3_hf.records import Columns, Example, Judgement
 from s3_hf.store import Stage
-from s3_hf.synthesis import WRONG_LABEL, Tally
+from s3_hf.synthesis import WRONG_LABEL, Tally, gather_all
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from s3_hf.training import LoadedStudent, TrainingJob
 
 Result = TypeVar("Result")
+Judge = GoldJudge | LLMJudge
 
 GOLD_STEPS = 100
 """Fewest optimisation steps of a student that judges."""
@@ -56,15 +59,17 @@ class Judging:
         judge: judges labels; None judges none.
         encoder: the pretrained student, whose vectors compare several texts; None where one is asked for.
         thread: one thread.
+        ask: asks the LLM which label the row of a slot has; None where it does not judge.
     """
 
-    judge: GoldJudge | None
+    judge: Judge | None
     encoder: LoadedStudent | None
     thread: ThreadPoolExecutor
+    ask: Callable[[Row, str], Awaitable[np.ndarray]] | None = None
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, context: RunContext, judge: GoldJudge | None) -> Iterator[Judging]:
+    def opened(cls, context: RunContext, judge: Judge | None) -> Iterator[Judging]:
         """Yield the judging of a round."""
         encoder = None
         if context.config.synthesis.candidates > 1 and context.strategy.asks_llm:
@@ -76,11 +81,23 @@ class Judging:
         with ThreadPoolExecutor(1, "s3-hf judge") as thread:
             yield cls(judge, encoder, thread)
 
-    async def judgement(self, row: Mapping[str, Any], parent: str | None) -> Judgement:
-        """Return the judgement of one row, computed by itself, so that it does not depend on the order of arrival."""
+    async def judgement(
+        self, row: Mapping[str, Any], slot: str, parent: str | None, shown: Sequence[str] = ()
+    ) -> Judgement:
+        """Return the judgement of one row, computed by itself, so that it does not depend on the order of arrival.
+
+        Raises:
+            RequestError: the endpoint refuses the request about this row.
+            S3Error: the LLM cannot be asked.
+        """
         assert self.judge is not None
-        (judgement,) = await self._in_thread(self.judge.judge, [row], [parent])
-        return judgement
+        if isinstance(self.judge, GoldJudge):
+            (judgement,) = await self._in_thread(self.judge.judge, [row], [parent], [shown])
+            return judgement
+        assert self.ask is not None
+        scores, students = await self.ask(row, slot), self.judge.students
+        values = await self._in_thread(students.values, [row], [parent], [shown]) if students.students else ()
+        return self.judge.judgement(row, scores, values)
 
     async def vector(self, text: str) -> np.ndarray:
         """Return the vector of a text."""
@@ -88,21 +105,36 @@ class Judging:
         return await self._in_thread(self.encoder.vector, text)
 
     async def existing(self, examples: Iterable[Example], tally: Tally) -> AsyncIterator[Example]:
-        """Yield the examples with their judgements; rows whose label is judged wrong are dropped and counted."""
+        """Yield the examples with their judgements; rows whose label is judged wrong are dropped and counted.
+
+        So are rows about which the endpoint refuses to answer.
+        """
         remaining = iter(examples)
         while part := list(islice(remaining, AT_ONCE)):
             if self.judge is None:
-                judgements: Sequence[Judgement | None] = [None] * len(part)
-            else:
-                rows, parents = [each.columns for each in part], [each.parent for each in part]
-                judgements = await self._in_thread(self.judge.judge, rows, parents)
-            for example, judgement in zip(part, judgements, strict=True):
-                if judgement is None:
+                for example in part:
                     yield example
-                elif judgement.accepted:
-                    yield _judged(example, judgement, self.judge.label if self.judge else None)
-                else:
+                continue
+            label = (self.judge if isinstance(self.judge, GoldJudge) else self.judge.students).label
+            for example, judgement in zip(part, await self._judgements(self.judge, part), strict=True):
+                if judgement and judgement.accepted:
+                    yield _judged(example, judgement, label)
+                elif judgement:
                     tally.rejected[WRONG_LABEL] += 1
+
+    async def _judgements(self, judge: Judge, examples: Sequence[Example]) -> Sequence[Judgement | None]:
+        """Return the judgement of each example; None where the endpoint refuses to answer."""
+        if isinstance(judge, GoldJudge):
+            rows, parents = [each.columns for each in examples], [each.parent for each in examples]
+            return await self._in_thread(judge.judge, rows, parents)
+
+        async def judgement(example: Example) -> Judgement | None:
+            try:
+                return await self.judgement(example.columns, example.id.removeprefix("s3-"), example.parent)
+            except RequestError:  # it is counted
+                return None
+
+        return await gather_all(map(judgement, examples))
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)

@@ -11,10 +11,10 @@ from pathlib import Path
 from s3_hf.config import RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.journal import Journal
+from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, Services
-from s3_hf.loop.synthesis import client_of
 from s3_hf.records import Completion, Request
 from s3_hf.strategies import Strategy, strategy_named
 from s3_hf.synthesis import Generate, Plan, Rationales, Synthesizer

@@ -71,13 +71,13 @@ def synthesize(
     services: Services | None = None,
     observer: Observer | None = None,
 ) -> RoundDir:
-    """Make the rows of round 0, train no student, and return the round's folder; labels are not judged.
+    """Make the rows of round 0, train no student, and return the round's folder; at most the LLM judges labels.
 
     Arguments and errors are those of `run`.
     """
     with opened(config, run_dir, services, observer, trains=False) as context:
         folder = context.run.round(0)
-        synthesize_rows(context, folder)
+        synthesize_rows(context, folder, judge_of(context, folder) if config.judge == "llm" else None)
         return folder
 
 

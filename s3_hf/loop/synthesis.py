@@ -6,25 +6,27 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_hf.config import LOCAL, RunConfig
+from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
-from s3_hf.judging import GoldJudge
-from s3_hf.llm import Client, ClientStatus
+from s3_hf.judging import gold_rows
+from s3_hf.llm import ClientStatus
+from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
-from s3_hf.loop.context import Addresses, RunContext
-from s3_hf.loop.judging import Judging
+from s3_hf.loop.context import RunContext
+from s3_hf.loop.judging import Judge, Judging
+from s3_hf.loop.llm_judging import asked_before, scores_by
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import LABEL_P, Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
-from s3_hf.synthesis import Generate, Synthesizer, Tally
+from s3_hf.synthesis import Asker, Generate, Synthesizer, Tally
 from s3_hf.task import Task, existing_examples
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOCAL_TIMEOUT = 1800.0
-"""Seconds that the embedded LLM has for an answer: on a busy machine it is slow and not dead."""
 WINDOW = 4
 """Slots that are asked for at once, for each request in progress: some of them wait to be asked again.
 
@@ -41,7 +41,7 @@ WINDOW = 4
 """
 
 
-def synthesize_rows(context: RunContext, folder: RoundDir, judge: GoldJudge | None = None) -> None:
+def synthesize_rows(context: RunContext, folder: RoundDir, judge: Judge | None = None) -> None:
     """Leave the round's rows in `folder.data`; `folder.partial` has those made before a stop.
 
     A round after the seed whose rows were all rejected leaves `folder.empty` only. Labels are judged by `judge`; None
@@ -66,19 +66,6 @@ def write_trial(context: RunContext, folder: RoundDir, path: Path) -> None:
     rows = _Rows(context.task, folder, path, judged=False)
     _collected(context, folder, rows, None)
     rows.commit(empty=True)
-
-
-def client_of(
-    config: RunConfig,
-    addresses: Addresses,
-    journal: Journal,
-    on_status: Callable[[ClientStatus], None] | None = None,
-) -> Client:
-    """Return a client of the run's LLM; `on_status` is called with its progress."""
-    endpoint = config.endpoint
-    if config.llm == LOCAL:
-        endpoint = endpoint.model_copy(update={"timeout": max(endpoint.timeout, LOCAL_TIMEOUT)})
-    return Client(addresses.llm_model, addresses.llm_urls, endpoint, journal, on_status)
 
 
 class _Rows:
@@ -122,7 +109,7 @@ def _features(task: Task, *, judged: bool) -> Features:
     return Features({**task.features, LABEL_P: Value("float32")}) if judged else task.features
 
 
-def _make(context: RunContext, folder: RoundDir, judge: GoldJudge | None) -> None:
+def _make(context: RunContext, folder: RoundDir, judge: Judge | None) -> None:
     began = time.monotonic()
     rows = _Rows(context.task, folder, folder.data, judged=judge is not None)
     synthesizer = _collected(context, folder, rows, judge)
@@ -153,7 +140,7 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
     )
 
 
-def _collected(context: RunContext, folder: RoundDir, rows: _Rows, judge: GoldJudge | None) -> Synthesizer:
+def _collected(context: RunContext, folder: RoundDir, rows: _Rows, judge: Judge | None) -> Synthesizer:
     """Add each example of the round to `rows`; a stop keeps those so far in `folder.partial`."""
     if not folder.number and context.config.add_data:
         for _ in _added(context, 1):  # read to the end, so that a fault in them is found before the seed is paid for
@@ -180,7 +167,10 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
     with Journal(context.run.journal, config.written_by() if context.strategy.asks_llm else None) as journal:
         async with client_of(config, context.addresses, journal, show) as client:
             synthesizer = _synthesizer(context, number, client.generate, tally)
-            synthesizer.judge = judging.judgement if judging.judge else None
+            if judging.judge:
+                tally.usage += asked_before(context, number)
+                judging = replace(judging, ask=scores_by(context, Asker(client.generate, tally)))
+                synthesizer.judge = judging.judgement
             synthesizer.embed = judging.vector if judging.encoder else None
             if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
                 await synthesizer.learn_talk()
@@ -272,7 +262,9 @@ def _added(context: RunContext, number: int) -> Iterator[Example]:
 
 def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
     test = context.task.row_digests(context.task.test_split)
-    return existing_examples(context.task.config, sources, test, number)
+    return existing_examples(
+        context.task.config, sources, test, number, frozenset(gold_rows(context.task)["s3_id"][:])
+    )
 
 
 def _files(context: RunContext, source: str, number: int) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from s3_hf.config import RunConfig
 from s3_hf.journal import Journal
+from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, Services
-from s3_hf.loop.synthesis import client_of
 from s3_hf.synthesis import Generate, Synthesizer
 from s3_hf.synthesis.asking import gather_answered
 from s3_hf.task import Task, task_of

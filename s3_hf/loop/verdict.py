@@ -33,8 +33,6 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
     final = context.run.final
     if (known := final.outcome()) and _names(results) <= {arm.name for arm in known.arms}:
         return
-    if known:  # of fewer rounds: gold rows alone may need other steps
-        context.launch.together(lambda: context.launch.remove(final.arm(GOLD).path))
     best = best_round(results)
     rounds = [_round(context, results, each) for each in results]
     others = [arm] if (arm := _with_both(context, best)) else []
@@ -81,10 +79,12 @@ def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = N
         facts = result.facts
         values = _of_seeds(context, arm, best, final, None)
         return Measured(arm, facts.rows, facts.gold_rows, facts.steps, usage, values)
-    folder = final.arm(arm)
+    folder, job = final.arm(arm), full_job(context, arm, best, steps)
+    if folder.model.exists() and folder.training().settings.get("epochs") != job.settings.epochs:
+        context.launch.together(lambda: context.launch.remove(folder.path))  # of fewer rounds, with other steps
     if not folder.predictions.exists():
         if not folder.model.exists():
-            train(context, full_job(context, arm, best, steps), folder.model, f"{TITLES[arm]}, for the verdict")
+            train(context, job, folder.model, f"{TITLES[arm]}, for the verdict")
         predict_test(context, folder.model, folder.predictions)
     for file in folder.model.glob("*.safetensors") if context.launch.first else ():
         file.unlink()

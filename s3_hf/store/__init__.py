@@ -5,7 +5,7 @@
     round-1/  (helpful.json) data.parquet round.json | …
     round-2/  empty.json
     final/    choosing/ choice.json | model/ | predictions.parquet metrics.json | gold/ verdict.json | published.json
-    judging/  folds.json fold-0/model fold-1/model fold-2/model gold.json | (trial.parquet) decision.json
+    judging/  folds.json fold-0/model fold-1/model fold-2/model gold.json llm.json | (trial.parquet) decision.json
 
 The stage of a round is derived from the proof files that exist (`RoundDir.stage`) and never stored. Files are
 written temp -> fsync -> rename, the proof of a stage last, so that a kill at any moment leaves each stage either
@@ -24,6 +24,7 @@ from s3_hf.store.facts import (
     best_round,
     damaged,
     parse_facts,
+    read_facts,
 )
 from s3_hf.store.final import (
     AFTER,
@@ -84,4 +85,5 @@ __all__ = [
     "locked",
     "open_run",
     "parse_facts",
+    "read_facts",
 ]

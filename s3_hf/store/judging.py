@@ -42,9 +42,18 @@ class JudgingDir:
         return self.path / "gold.json"
 
     @property
+    def llm(self) -> Path:
+        """JSON file of how reliable the LLM is as a judge, and of its calibration on gold rows."""
+        return self.path / "llm.json"
+
+    @property
     def trial(self) -> Path:
         """Parquet file of rows that were not judged yet, on which it is decided whether to judge."""
         return self.path / "trial.parquet"
+
+    def judged(self, fold: int) -> Path:
+        """Return the JSON file with the judgements of the trial's rows by the student of a fold."""
+        return self.path / f"judged-{fold}.json"
 
     @property
     def decision(self) -> Path:

@@ -1,6 +1,6 @@
 """Examples written by the LLM: `rationales`, `examples`, `extrapolate` (paper sections 2.2, 2.3) and `zero_shot`."""
 
-from s3_hf.synthesis.asking import Generate, Tally
+from s3_hf.synthesis.asking import Asker, Generate, Tally, gather_all, gather_answered
 from s3_hf.synthesis.calibration import Calibration, calibrate
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.choosing import WRONG_LABEL, Embed, Judge
@@ -10,6 +10,7 @@ from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
     "WRONG_LABEL",
+    "Asker",
     "Calibration",
     "Checks",
     "Embed",
@@ -22,5 +23,7 @@ __all__ = [
     "Synthesizer",
     "Tally",
     "calibrate",
+    "gather_all",
+    "gather_answered",
     "parse_list",
 ]

@@ -11,9 +11,9 @@ import numpy as np
 from s3_hf.records import Judgement
 from s3_hf.synthesis.plan import Plan
 
-Judge = Callable[[Mapping[str, Any], str | None], Awaitable[Judgement]]
-"""Judges a row with the gold columns; the second argument is the id of the gold row that it was written like, if any.
-"""
+Judge = Callable[[Mapping[str, Any], str, str | None, Sequence[str]], Awaitable[Judgement]]
+"""Judges a row: its columns, its slot, the id of the gold row that it was written like, if any, and those of the gold
+rows shown in its prompt."""
 Embed = Callable[[str], Awaitable[np.ndarray]]
 """Returns the vector of a text, of length 1."""
 WRONG_LABEL = "label judged wrong"
@@ -60,15 +60,19 @@ class Chooser:
     candidates: int = 1
     _accepted: list[np.ndarray] = field(default_factory=list, init=False)
 
-    async def judged(self, plan: Plan, candidate: Candidate, columns: Mapping[str, Any]) -> Candidate | None:
+    async def judged(
+        self, plan: Plan, candidate: Candidate, columns: Mapping[str, Any], slot: str
+    ) -> Candidate | None:
         """Return the candidate with all that `best` compares; None if its label is judged wrong.
 
         Args:
             plan: the plan of its slot.
             candidate: a text that passed the checks.
             columns: the row that it would be.
+            slot: slot of its request.
         """
-        judgement = None if self.judge is None else await self.judge(columns, plan.parent)
+        shown = [shot.parent for shot in plan.shots if shot.parent]
+        judgement = None if self.judge is None else await self.judge(columns, slot, plan.parent, shown)
         if judgement is not None and not judgement.accepted:
             return None
         if self.embed is None or self.candidates == 1:

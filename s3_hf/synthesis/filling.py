@@ -152,7 +152,7 @@ class SlotFiller:
             tally.reject(*rejected)
             return None
         columns = planner.task.example_columns(f"s3-{plan.slot}", text, plan.label, plan.context)
-        candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns)
+        candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns, slot)
         if candidate is None:
             tally.reject(WRONG_LABEL, text)
         return candidate

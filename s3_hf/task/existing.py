@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Context, Example
-from s3_hf.rows.reading import OpenSplit
+from s3_hf.rows.reading import OpenSplit, PlacedRow
 from s3_hf.rows.sources import SPLIT, open_split, split_names
 from s3_hf.task.checking import missing_column, read_existing
 from s3_hf.task.recipe import TaskConfig
@@ -20,6 +22,7 @@ def existing_examples(
     sources: Sequence[str],
     test_rows: frozenset[int],
     round: int = 0,  # noqa: A002 - the field's word
+    parents: frozenset[str] = frozenset(),
 ) -> Iterator[Example]:
     """Yield the rows of existing datasets as examples, in order; their origin is `seed` in round 0, else `given`.
 
@@ -29,14 +32,17 @@ def existing_examples(
         sources: files, folders or Hub ids (`rows.sources.open_split`); the split `train` or the only one is read.
         test_rows: digests of the rows of the test split (`Task.row_digests`), none of which may occur.
         round: the round that the examples belong to.
+        parents: ids of gold rows; a row of another run whose `s3_parent` is one of them keeps it, so that it is judged
+            by no student that learned its gold row.
 
     Raises:
         TaskError: a source cannot be read, lacks a column, or has an unknown label or a row of the test split.
     """
     origin = "given" if round else "seed"
-    rows = (row for source in sources for row in read_existing(config, _open(source), test_rows))
-    for number, columns in enumerate(rows):
-        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round)
+    rows = (row for source in sources for row in _with_parents(config, _open(source), test_rows))
+    for number, (columns, parent) in enumerate(rows):
+        kept = parent if isinstance(parent, str) and parent in parents else None
+        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round, kept)
 
 
 def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:
@@ -53,6 +59,23 @@ def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:
                 raise missing_column(place, config.context, row)
             if isinstance(row[config.context], str) and row[config.context].strip():
                 yield Context(row[config.context], carried={name: row.get(name) for name in config.carried})
+
+
+def _with_parents(
+    config: TaskConfig, opened: OpenSplit, test_rows: frozenset[int]
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield the gold columns of each checked row, and the content of its column `s3_parent`."""
+    last: Mapping[str, Any] = {}
+
+    def noted() -> Generator[PlacedRow]:
+        nonlocal last
+        with contextlib.closing(opened.rows):
+            for placed in opened.rows:
+                last = placed[1]
+                yield placed
+
+    for columns in read_existing(config, replace(opened, rows=noted()), test_rows):
+        yield columns, last.get("s3_parent")
 
 
 def _open(source: str) -> OpenSplit:

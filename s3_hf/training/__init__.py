@@ -6,7 +6,7 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.averaging import average
 from s3_hf.training.calibration import calibrate, softened, temperature_of
-from s3_hf.training.fit import fit
+from s3_hf.training.fit import count_inputs, fit
 from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import check_student, head_of, load_student
@@ -23,6 +23,7 @@ __all__ = [
     "check_arguments",
     "check_student",
     "check_tuning",
+    "count_inputs",
     "fit",
     "head_of",
     "load_student",

@@ -20,6 +20,7 @@ from s3_hf.config import RunConfig
 from s3_hf.store import open_run
 from tests.conftest import erring_reply, film_reply
 from tests.llm_server import LLMServer
+from tests.test_llm_judging import chances, judging_reply
 
 CONCURRENCY = 4
 STAGES = ("synthesize", "train", "score", "publish")
@@ -168,6 +169,31 @@ def test_killed_while_it_is_decided_whether_to_judge(judged_config, tmp_path):
         victim.finish()
         assert open_run(victim.run_dir).judging.decided().acts
         victim.kills["synthesize"] = victim.kills["trial"] + victim.kills["replay"]
+        check(victim, server)
+
+
+class LLMJudged(Victim):
+    """A run whose labels the LLM judges: first it is asked about gold rows, then about each text."""
+
+    def stage(self) -> str | None:
+        if not (self.run_dir / "run.yaml").exists():
+            return None
+        run = open_run(self.run_dir)
+        if not run.judging.llm.exists():
+            return "gold" if run.journal.exists() else None
+        return None if run.round(0).facts.exists() else "rows"
+
+
+@pytest.mark.slow
+def test_killed_while_the_llm_judges(judged_config, tmp_path):
+    with LLMServer(delay=0.1, reply=judging_reply) as server:
+        server.first_token = chances
+        config = judged_config.model_copy(update={"judge": "llm"})
+        victim = LLMJudged(config, tmp_path, server.url, random.Random(3))
+        for stage in ("gold", "gold", "rows", "rows"):
+            assert victim.kill_in(stage), stage
+        victim.finish()
+        victim.kills["synthesize"] = victim.kills.total()
         check(victim, server)
 
 

@@ -1,0 +1,153 @@
+"""The LLM as a judge of labels: calibrated once per run on gold rows that it is asked about, then asked about rows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from s3_hf.errors import SynthesisError
+from s3_hf.files import write_json
+from s3_hf.journal import Journal
+from s3_hf.judging import (
+    GoldJudge,
+    JudgeCalibration,
+    LLMJudge,
+    Reliability,
+    Row,
+    assign_folds,
+    calibrated,
+    cross_fitted,
+    gold_rows,
+    label_scores,
+    log_probabilities,
+    question,
+    reliability,
+    sample_by_label,
+)
+from s3_hf.loop.asking import client_of
+from s3_hf.loop.asynchronous import run_coroutine
+from s3_hf.loop.context import RunContext
+from s3_hf.loop.judging import loaded_judge, trained_judge
+from s3_hf.records import Completion, Usage
+from s3_hf.store import Stage, read_facts
+from s3_hf.synthesis import Asker, Tally, gather_answered
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MOST_ASKED = 200
+"""Most gold rows that the LLM is asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class LLMJudgeFacts:
+    """The LLM as a judge; the content of `judging/llm.json`.
+
+    Attributes:
+        gold: how reliable it is on gold rows, in `both` with the students, once calibrated on other gold rows.
+        calibration: what turns its answers into probabilities.
+        logprobs: gold rows whose answers have log-probabilities.
+        round: the round whose requests those about gold rows are counted with.
+        usage: requests about gold rows, and what they cost.
+    """
+
+    gold: Reliability
+    calibration: JudgeCalibration
+    logprobs: int
+    round: int
+    usage: Usage
+
+
+def asked_judge(context: RunContext, number: int) -> LLMJudgeFacts:
+    """Ask the LLM about gold rows, if that is not done yet, and return how reliable it is.
+
+    All processes of a launch call it together; with `judge: both` they train the students first.
+
+    Raises:
+        S3Error: the LLM cannot be asked, answers about too few gold rows, or a student cannot be trained.
+    """
+    path = context.run.judging.llm
+    if context.config.judge == "both":
+        trained_judge(context, number)
+    if not path.exists():
+        context.launch.alone(lambda: write_json(path, asdict(_calibrated(context, number))), path)
+    return read_facts(path, LLMJudgeFacts)
+
+
+def llm_judge(context: RunContext, number: int) -> LLMJudge:
+    """Return the judge of the run, the LLM alone or with the students."""
+    return LLMJudge(asked_judge(context, number).calibration, _students(context))
+
+
+def asked_before(context: RunContext, number: int) -> Usage:
+    """Return the usage of the requests about gold rows that are counted with a round."""
+    path = context.run.judging.llm
+    facts = read_facts(path, LLMJudgeFacts) if path.exists() else None
+    return facts.usage if facts and facts.round == number else Usage()
+
+
+def scores_by(context: RunContext, asker: Asker) -> Callable[[Row, str], Awaitable[np.ndarray]]:
+    """Return a function that asks the LLM which label a row of a slot has, and returns its log-probabilities."""
+    return functools.partial(_scores, context, asker)
+
+
+async def _scores(context: RunContext, asker: Asker, row: Row, slot: str) -> np.ndarray:
+    return label_scores(await _ask(context, asker, row, slot), context.task.label_words)
+
+
+async def _ask(context: RunContext, asker: Asker, row: Row, slot: str) -> Completion:
+    return await asker.ask(question(context.task, row, f"judge/{slot}", context.config.synthesis.thinking_tokens))
+
+
+def _students(context: RunContext) -> GoldJudge:
+    if context.config.judge == "both":
+        return loaded_judge(context)
+    return GoldJudge((), {}, context.task.columns.label, context.config.judge_action)
+
+
+def _calibrated(context: RunContext, number: int) -> LLMJudgeFacts:
+    """Ask about gold rows, and calibrate the answers; each row is judged by students that did not learn it."""
+    task, seed = context.task, context.config.seed
+    gold, label = gold_rows(task), task.columns.label
+    assert label is not None
+    places = sample_by_label(range(len(gold)), gold, label, MOST_ASKED, seed)
+    context.observer.stage(number, Stage.JUDGE)
+    answers, usage = run_coroutine(_answers(context, gold.select(places)))
+    asked: list[Row] = [row for row in gold.select(places) if row["s3_id"] in answers]
+    if 2 * len(asked) < len(places):
+        raise SynthesisError(
+            f"judge: {context.config.judge} needs answers about gold rows, found {len(asked)} of {len(places)} "
+            "answered; see the log for the reasons, or use judge gold"
+        )
+    names = [row["s3_id"] for row in asked]
+    told = [label_scores(answers[name], task.label_words) for name in names]
+    judges = [np.stack(told)]
+    if context.config.judge == "both":
+        judges.insert(0, log_probabilities(np.stack(_students(context).values(asked, names))))
+    scores, labels = np.stack(judges, axis=1), [int(row[label]) for row in asked]
+    fold_of = assign_folds(gold, task.columns, seed)
+    found = cross_fitted(scores, labels, [fold_of[name] for name in names])
+    return LLMJudgeFacts(
+        gold=reliability(asked, found.tolist(), label),
+        calibration=calibrated(scores, labels),
+        logprobs=sum(bool(each.tokens) for each in answers.values()),
+        round=number,
+        usage=usage,
+    )
+
+
+async def _answers(context: RunContext, rows: Dataset) -> tuple[dict[str, Completion], Usage]:
+    """Return the answers about gold rows by `s3_id`, those that are refused left out, and their usage."""
+    config, observer, tally = context.config, context.observer, Tally()
+    with Journal(context.run.journal, config.written_by()) as journal:
+        show = functools.partial(observer.asking, "the labels of gold rows")
+        async with client_of(config, context.addresses, journal, show) as client:
+            asker = Asker(client.generate, tally)
+            asked = (_ask(context, asker, row, f"gold/{row['s3_id']}") for row in rows)
+            found: Sequence[Completion] = await gather_answered(asked, required=True)
+    tally.log_refusals()
+    return {each.slot.removeprefix("judge/gold/"): each for each in found}, tally.usage
