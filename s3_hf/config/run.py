@@ -100,7 +100,8 @@ class RunConfig(Settings):
     """Seed of the samples of gold and test rows and of their division (`holdout`); None takes `seed`. With a number,
     runs of several seeds share their gold and test rows."""
     metric: str | None = None
-    """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
+    """Metric that chooses the epoch and decides on convergence. None takes accuracy, macro F1 where the most frequent
+    label has at least 4 times the gold rows of the rarest, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
     """F1 score below which an answer is a mistake; None takes every answer that is no exact match."""
     judge: Literal["none", "gold", "auto"] = "auto"
@@ -157,6 +158,8 @@ class RunConfig(Settings):
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
         if self.sample_seed is None:  # without a meaning of its own, a setting leaves the fingerprint as it was
             del plain["sample_seed"]
+        if self.training.class_weights == "none":
+            del plain["training"]["class_weights"]
         if self.strategy != "zerogen":
             del plain["synthesis"]["zerogen_per_name"]
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address

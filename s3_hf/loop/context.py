@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SKEW = 4
+"""How many times the gold rows of the rarest label the most frequent one has where macro F1 chooses the epoch."""
 PATIENCE = 5.0
 """Seconds after which a check says what it waits for."""
 
@@ -171,6 +173,8 @@ def opened(
         }
     with launch.opening(path):
         run = create_run(path, config, facts)
+        if launch.first and trains and config.metric is None and _skewed(task):
+            logger.warning("%s", _skew_sentence(task))
         shown = (observer or Observer()) if launch.first else Observer()
         yield RunContext(config, strategy, task, run, addresses, launch, shown)
 
@@ -203,6 +207,11 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
             f"the context {task.columns.context!r}; use another strategy"
         )
+    if config.synthesis.labels == "missing" and not strategy.from_mistakes:
+        raise ConfigError(
+            f"synthesis.labels 'missing' needs a strategy that learns from mistakes, found {config.strategy!r}; use "
+            "s3, or other labels"
+        )
     check_judge(config, task, trains=trains)
     if trains:
         _check_training(config, addresses, task)
@@ -232,7 +241,21 @@ def default_run_dir(config: RunConfig) -> Path:
 
 def metric_of(config: RunConfig, task: Task) -> str:
     """Return the metric that chooses the epoch and decides on convergence."""
-    return config.metric or task.columns.metrics[0]
+    return config.metric or ("macro_f1" if _skewed(task) else task.columns.metrics[0])
+
+
+def _skewed(task: Task) -> bool:
+    counts = task.label_counts
+    return bool(counts) and max(counts) >= SKEW * min(counts)
+
+
+def _skew_sentence(task: Task) -> str:
+    counts = task.label_counts
+    most, least = (task.label_names[counts.index(each)] for each in (max(counts), min(counts)))
+    return (
+        f"the epoch is chosen by macro F1, since label {most!r} has {max(counts):,} gold rows and {least!r} has "
+        f"{min(counts):,}; set metric=accuracy to choose it by accuracy"
+    )
 
 
 def training_job(config: RunConfig, task: Task, addresses: Addresses, rows: Dataset) -> TrainingJob:
@@ -262,6 +285,11 @@ def _check_training(config: RunConfig, addresses: Addresses, task: Task) -> None
         raise ConfigError(
             "student='local' needs the embedded student, found no folder of its weights; call s3_hf.run, which finds "
             "it, or set student to a Hub id or folder"
+        )
+    if config.training.class_weights != "none" and not task.columns.label:
+        raise ConfigError(
+            f"training.class_weights {config.training.class_weights!r} needs a task with labels, found {task.name!r} "
+            "with answers; leave it out"
         )
     if config.metric is not None:
         check_metric(config.metric, task.columns)
