@@ -40,7 +40,9 @@ RUN_DIR = typer.Option(
     None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"
 )
 GOLD = typer.Option(
-    None, help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source."
+    None,
+    help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source; several "
+    "files are a pattern or joined by `|`.",
 )
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 NO_RATIONALES = typer.Option(

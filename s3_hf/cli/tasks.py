@@ -78,11 +78,20 @@ def show(
 @tasks.command()
 def new(
     name: str = typer.Argument(help="Name of the task, its recipe, runs and repositories.", show_default=False),
-    data: str = typer.Option(help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
-    text: str = typer.Option(help="Column that the LLM writes."),
+    data: list[str] = typer.Option(
+        help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id; several files are a pattern, "
+        "or repeat it. [required]",
+        show_default=False,
+    ),
+    text: str = typer.Option(help="Column that the LLM writes; one inside of another is OUTER.INNER."),
     context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
     label: str = typer.Option(None, help="Column of the label to learn."),
     answers: str = typer.Option(None, help="Column of the answers to find in the context."),
+    label_names: Path = typer.Option(
+        None, help="File with a word for each label: JSON, or lines of LABEL,WORD or of words from label 0 on."
+    ),
+    validation: str = typer.Option(None, help="Splits to use as gold validation data, joined by `+`."),
+    test: str = typer.Option(None, help="Splits to use as the test, joined by `+`."),
     config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
     description: str = typer.Option("", help="A sentence about the texts, for prompts and cards."),
     test_share: float = typer.Option(
@@ -102,12 +111,17 @@ def new(
 
     With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
     """
+    from s3_hf.authoring.naming import read_words
     from s3_hf.authoring.writing import NewTask, format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
+    from s3_hf.rows.several import joined
 
     columns = Columns(text, label, context, answers)
-    written = write_recipe(NewTask(name, data, columns, config, description, test_share), out)
+    splits = {role: names for role, names in (("validation", validation), ("test", test)) if names}
+    words = read_words(label_names) if label_names else {}
+    wanted = NewTask(name, joined(data) or "", columns, config, description, test_share, splits, words)
+    written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
     flags = {"task": str(path), "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}

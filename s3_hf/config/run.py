@@ -31,6 +31,8 @@ EARLIER: Mapping[str, Any] = {
 }
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
+SEVERAL = "|*?["
+"""Signs of a source of several files (`rows.several`)."""
 _URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
@@ -49,9 +51,10 @@ class RunConfig(Settings):
     """Task to learn: a registered name, or the path of a recipe file."""
     gold: str | None = None
     """Hub id, folder or file of the gold data, with its configuration where there are several (`nyu-mll/glue:rte`);
-    None reads the recipe's source."""
+    several files are a pattern (`parts/*.csv`) or joined by `|`. None reads the recipe's source."""
     gold_splits: Mapping[str, str] = Field(default_factory=dict)
-    """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's."""
+    """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's; several
+    are joined by `+` (`train+validation`)."""
     gold_size: Positive | None = None
     """Use a seeded, stratified sample of this many gold validation rows; None uses all."""
     test_size: Positive | None = None
@@ -147,6 +150,8 @@ class RunConfig(Settings):
                 return tuple(map(locate, value))
             if value in (None, LOCAL) or (folder / value).exists():
                 return value if value in (None, LOCAL) else str((folder / value).resolve())
+            if any(sign in value for sign in SEVERAL):
+                return "|".join(str(folder.resolve() / part) for part in value.split("|"))
             place, colon, configuration = value.rpartition(":")
             return f"{(folder / place).resolve()}:{configuration}" if colon and (folder / place).is_dir() else value
 

@@ -17,7 +17,7 @@ from s3_hf.llm import ClientStatus
 from s3_hf.loop.launch import Launch
 from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import Task, task_of
+from s3_hf.task import SKEW, Task, task_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SKEW = 4
-"""How many times the gold rows of the rarest label the most frequent one has where macro F1 chooses the epoch."""
 PATIENCE = 5.0
 """Seconds after which a check says what it waits for."""
 

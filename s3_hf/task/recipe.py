@@ -42,6 +42,8 @@ PROVENANCE_FEATURES = {
     "s3_prompt": datasets.Value("string"),
 }
 """Columns that a synthetic row has besides those of the gold data."""
+SKEW = 4
+"""How many times the gold rows of the rarest label the most frequent one has where macro F1 chooses the epoch."""
 OPTIONAL = ("extrapolate_plain", "zerogen", "names", "shown", "system")
 """Names of the prompts that may be empty."""
 

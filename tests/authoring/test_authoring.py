@@ -286,7 +286,7 @@ def test_labels_that_pandas_made_floats(tmp_path, name, labels):
         path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
     made = written(tmp_path, "t", path, Columns("text", "label"))
     assert list(load_task(str(made.path)).label_names) == labels
-    assert made.inferred.notes[0] == "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
+    assert made.inferred.notes[0].startswith("labels are numbers, which tell an LLM nothing: write what they mean")
 
 
 def test_texts_of_both_splits_are_told(typed, tmp_path):
