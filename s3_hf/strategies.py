@@ -253,7 +253,7 @@ async def _extrapolated(
 
 
 async def _written(
-    synthesizer: Synthesizer, origin: str, first: list[Turn], more: Iterator[Turn], n: int | None
+    synthesizer: Synthesizer, origin: str, first: Sequence[Turn], more: Iterator[Turn], n: int | None
 ) -> AsyncIterator[Example]:
     """Yield an example for each turn, at most n; with `top_up`, for further turns until there are n."""
     template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate

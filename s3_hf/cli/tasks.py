@@ -111,8 +111,9 @@ def new(
 
     With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
     """
+    from s3_hf.authoring.asked import NewTask
     from s3_hf.authoring.naming import read_words
-    from s3_hf.authoring.writing import NewTask, format_counts, write_recipe
+    from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
     from s3_hf.rows.several import joined

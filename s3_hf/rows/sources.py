@@ -61,11 +61,11 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
 def _open_one(source: str, name: str | None, split: str, kind: str) -> OpenSplit:
     path = Path(source)
     if is_several(source):
-        files = split_of_files(several_files(source, kind), kind)
-        if split not in files:
-            known = ", ".join(files)
+        splits = split_of_files(several_files(source, kind), kind)
+        if split not in splits:
+            known = ", ".join(splits)
             raise TaskError(f"{kind} {source!r} must have a split {split!r}, found {known}; name one of them")
-        return _open_files(source, split, files[split], kind)
+        return _open_files(source, split, splits[split], kind)
     reader = reader_of(path)
     if _is_no_folder(path, kind) and not reader:
         raise TaskError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import datasets
 
 from s3_hf.errors import TaskError, did_you_mean
 from s3_hf.rows.nested import lifted
-from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, shorten
+from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, PlacedRow, shorten
 from s3_hf.rows.sources import open_split
 from s3_hf.rows.splitting import choose_part, text_key
 from s3_hf.task.labels import as_integer, class_names, is_number, label_name, parts_of, single
@@ -25,6 +25,8 @@ from s3_hf.texts import digest_of, row_text
 GOLD = "gold data"
 ONE_LABEL = "several labels in a row are not supported: keep one, or make a task of each with the labels yes and no"
 TEST = "test"
+PREDICTED = "predicted_label"
+"""Column that `s3-hf predict` adds."""
 
 
 def read_gold(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
@@ -56,7 +58,8 @@ def read_split(config: TaskConfig, source_split: str) -> Iterator[dict[str, Any]
 def read_existing(config: TaskConfig, opened: OpenSplit, test_rows: frozenset[int]) -> Iterator[dict[str, Any]]:
     """Yield the checked rows of data other than the recipe's, with label ids in place of label names.
 
-    These rows need no ids. An integer label without a name is a label id, unless a label name of the task is a
+    These rows need no ids. Where they have no label, the one that `s3-hf predict` gave them is taken, and rows that it
+    abstained from are left out. An integer label without a name is a label id, unless a label name of the task is a
     number: then it is that name.
 
     Raises:
@@ -66,8 +69,23 @@ def read_existing(config: TaskConfig, opened: OpenSplit, test_rows: frozenset[in
     numbered = any(map(is_number, labels))
     names = class_names(opened, config.label) or (None if numbered else labels)
     checker = _RowChecker(replace(config, id=None), config.gold_features(), names, test_rows - {digest_of("")})
+    if config.label:
+        opened = replace(opened, rows=_with_predictions(opened, config.label))
     for row in _checked(opened, checker):
         yield row | {config.label: labels.index(row[config.label])} if config.label else row
+
+
+def _with_predictions(opened: OpenSplit, label: str) -> Generator[PlacedRow]:
+    with contextlib.closing(opened.rows) as rows:
+        for place, cells in rows:
+            row = lifted(cells, [label])
+            if label in row:
+                yield place, row
+            elif PREDICTED not in row:
+                hint = "texts without labels are labelled by `s3-hf predict` first"
+                raise missing_column(place, label, row, hint)
+            elif not _missing(row[PREDICTED]):
+                yield place, row | {label: row[PREDICTED]}
 
 
 def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]]:
@@ -86,9 +104,11 @@ def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]
         raise TaskError(f"{opened.where} must have {wanted}, found none; give data with {wanted}")
 
 
-def missing_column(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
-    """Return the error for a column that is not among the columns `found` in a row."""
-    hint = did_you_mean(column, found, "correct the recipe or the data")
+def missing_column(
+    place: str, column: str, found: Mapping[str, Any], hint: str = "correct the recipe or the data"
+) -> TaskError:
+    """Return the error for a column that is not among the columns `found` in a row; `hint` is for one unlike them."""
+    hint = did_you_mean(column, found, hint)
     return TaskError(f"{place}, must have the column {column!r}, found {shorten(list(found))}; {hint}")
 
 

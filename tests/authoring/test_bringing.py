@@ -5,8 +5,9 @@ import json
 import datasets
 import pytest
 
+from s3_hf.authoring.asked import NewTask
 from s3_hf.authoring.naming import read_words
-from s3_hf.authoring.writing import NewTask, write_recipe
+from s3_hf.authoring.writing import write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns

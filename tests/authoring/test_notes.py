@@ -10,7 +10,8 @@ import datasets
 import pandas as pd
 import pytest
 
-from s3_hf.authoring.writing import NewTask, write_recipe
+from s3_hf.authoring.asked import NewTask
+from s3_hf.authoring.writing import write_recipe
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.task import load_task
