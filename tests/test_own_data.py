@@ -86,13 +86,13 @@ def student(tmp_path_factory, spelling_student):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_own_data_needs_no_edit(kind, typed, student, hub, tmp_path, monkeypatch, caplog):  # noqa: F811 - a fixture
+def test_own_data_needs_no_edit(kind, typed, student, hub, tmp_path, caplog):  # noqa: F811 - a fixture
     make, columns, reply = KINDS[kind]
     data = make(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    code, told, err = typed("tasks", "new", kind, "--data", data, *columns)
+    code, told, err = typed("tasks", "new", kind, "--data", data, "--out", tmp_path, *columns)
     assert (code, err) == (0, ""), err
-    recipe = f"{kind}.py"
+    recipe = str(tmp_path / f"{kind}.py")
+    run_dir, page = tmp_path / "run", tmp_path / "page.html"
     trained = student.get(kind, student["other"])
     more = [part for one in SMALL for part in ("--set", one)]
     final = ["--gold-stage", "after"] if kind == "imbalanced" else ["--gold-stage", "none", "--no-verdict"]
@@ -101,12 +101,12 @@ def test_own_data_needs_no_edit(kind, typed, student, hub, tmp_path, monkeypatch
         if kind == "imbalanced":
             more += ["--set", "synthesis.labels=missing", "--set", "training.class_weights=balanced"]
         code, _, err = typed("run", recipe, "--llm", llm.url, "--student", trained, "--judge", "none", *final,
-                               "--run-dir", "run", *QUICK, *more)  # fmt: skip
+                               "--run-dir", run_dir, *QUICK, *more)  # fmt: skip
     assert code == 0, err
-    run = open_run(tmp_path / "run")
+    run = open_run(run_dir)
     assert len(run.round(0).rows()) == 40
-    assert typed("report", "run", "--out", "page.html")[0] == 0
-    assert (tmp_path / "page.html").read_text()
+    assert typed("report", run_dir, "--out", page)[0] == 0
+    assert page.read_text()
     published = push_run(run, hub.name, **hub.login)
     assert {each.kind for each in published} == {"dataset", "model"}
     card = DatasetCard(hub.text(next(each.repo for each in published if each.kind == "dataset")))

@@ -186,16 +186,16 @@ def _plain(feature: Any) -> bool:
 def _check_labels(config: TaskConfig, used: Sequence[Scan]) -> None:
     rows = sum(split.rows for split in used)
     count, labels = len(config.labels), ", ".join(list(config.labels)[:5])
-    if count < 2 or count > rows / 2:
-        raise TaskError(
-            f"--label must name a column with at least two labels, each in several rows, found {count} different "
-            f"values in {rows} rows of {config.label!r} ({labels}); name another column"
-        )
     if several := several_labels(config.labels):
         raise TaskError(
             f"--label must name a column with one label in each row, found {len(several)} of {count} values that look "
             f"like several, such as {shorten(several[0])}, in {config.label!r}; keep one in each row, make a task of "
             "each label (yes or no), or rename a value that is one label"
+        )
+    if count < 2 or count > rows / 2:
+        raise TaskError(
+            f"--label must name a column with at least two labels, each in several rows, found {count} different "
+            f"values in {rows} rows of {config.label!r} ({labels}); name another column"
         )
     for other, name in same_words(config.labels):
         raise TaskError(f"labels {other!r} and {name!r} of column {config.label!r} read the same; make them one")

@@ -103,7 +103,9 @@ def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None
     for flag in ("text", "context", "label", "answers"):
         column = getattr(columns, flag)
         if column and column not in row:
-            hint = did_you_mean(column, row, "name one of them")
+            inside = (f"{name}.{inner}" for name, value in row.items() if isinstance(value, dict) for inner in value)
+            same = next((name for name in inside if name.endswith(f".{column}")), None)
+            hint = f"did you mean {same!r}?" if same else did_you_mean(column, row, "name one of them")
             if isinstance(row.get(outer := column.split(".")[0]), dict):
                 hint = f"inside {outer!r} are {', '.join(f'{outer}.{name}' for name in row[outer])}"
             raise ConfigError(

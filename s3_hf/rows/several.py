@@ -41,7 +41,7 @@ def several_files(source: str, kind: str) -> list[Path]:
         found |= dict.fromkeys(matches)
         if not matches or not all(path.is_file() for path in matches):
             what = f"{str(matches[0])!r}, which is no file" if matches else f"no file {part!r}"
-            raise TaskError(f"{kind} of several paths must be files, found {what}; check the paths")
+            raise TaskError(f"{kind} must be files where several are named, found {what}; check the paths")
     return list(found)
 
 

@@ -65,7 +65,10 @@ def test_files_whose_names_tell_their_splits(tmp_path, typed):
     ("names", "sentence"),
     [
         (["train.csv", "more.csv"], "must all have their split .* found 'more.csv' beside 'train.csv'; rename one"),
-        (["a.csv", "none.csv"], r"must be files, found no file '.*none\.csv'; check the paths"),
+        (
+            ["a.csv", "none.csv"],
+            r"must be files where several are named, found no file '.*none\.csv'; check the paths",
+        ),
         (["a.csv", "folder"], "found '.*folder', which is no file"),
         (["a.csv", "notes.txt"], r"must be of files that end in \.csv.*found '.*notes\.txt'; leave it out"),
     ],
@@ -80,7 +83,7 @@ def test_several_files_that_cannot_be_read(tmp_path, names, sentence):
 
 
 def test_a_pattern_without_files_and_names_that_differ(tmp_path):
-    with pytest.raises(TaskError, match=r"must be files, found no file '.*\*\.csv'"):
+    with pytest.raises(TaskError, match=r"must be files where several are named, found no file '.*\*\.csv'"):
         written(tmp_path, tmp_path / "*.csv")
     for number, names in enumerate((["x", "y"], ["y", "x"])):
         features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})

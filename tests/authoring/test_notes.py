@@ -111,6 +111,7 @@ def test_a_language_that_is_not_clear_is_left_out(tmp_path):
         (["a", "b", "c", "a; b"], "found 1 of 4 values that look like several, such as 'a; b', "),
         (["a", "b", "b,a"], "such as 'b,a', "),
         (["a|b", "b|c", "a|c"], "found 3 of 3 values"),
+        ([f"{one}|{two}" for one in "abcd" for two in "efgh"], "found 16 of 16 values"),
         (["['a', 'b']", "['a']"], "found 1 of 2 values"),
         (["a", "b", "n/a"], None),
         (["Paris, France", "Paris"], None),
@@ -143,6 +144,7 @@ def test_gold_rows_with_several_labels_are_refused(tmp_path, cell):
     ("label", "column", "sentence"),
     [
         ({"name": "x"}, "label", "found {'name': 'x'}; name the column inside of it, such as 'label.name'"),
+        ({"name": "x"}, "name", "found 'name'; did you mean 'label.name'?"),
         ({"name": "x"}, "label.nane", "found 'label.nane'; inside 'label' are label.name"),
         (["x", "y"], "label", "several labels in a row are not supported"),
     ],
