@@ -47,7 +47,7 @@ def list_tasks(context: typer.Context, as_json: bool = options.JSON) -> None:
 @tasks.command()
 def show(
     task: str = options.TASK,
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     as_json: bool = options.JSON,
 ) -> None:
     """Show a task's splits, sizes, features and prompts."""
@@ -56,7 +56,7 @@ def show(
     from s3_hf.task import load_task
     from s3_hf.texts import row_texts
 
-    loaded = load_task(task, gold)
+    loaded = load_task(task, options.joined(gold))
     columns = loaded.columns
     rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.mined, loaded.test))
     facts = loaded.facts() | {"shared_rows": count_shared(rows, test)}
@@ -116,12 +116,11 @@ def new(
     from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
-    from s3_hf.rows.several import joined
 
     columns = Columns(text, label, context, answers)
     splits = {role: names for role, names in (("validation", validation), ("test", test)) if names}
     words = read_words(label_names) if label_names else {}
-    wanted = NewTask(name, joined(data) or "", columns, config, description, test_share, splits, words)
+    wanted = NewTask(name, options.joined(data) or "", columns, config, description, test_share, splits, words)
     written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
@@ -150,7 +149,7 @@ def preview(
     llm: list[str] = options.LLM,
     api_key_env: str = options.API_KEY_ENV,
     strategy: str = options.STRATEGY,
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     prompts: str = options.PROMPTS,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     assignments: list[str] = options.SET,
@@ -169,7 +168,7 @@ def preview(
     from s3_hf.loop import preview as preview_run
     from s3_hf.task import task_of
 
-    flags = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
+    flags = {"task": task, "strategy": strategy, "gold": options.joined(gold), "prompts": prompts, "seed": seed}
     flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     settings = options.settings(None, flags, assignments)
     with starting.services(settings, trains=False, asks=bool(llm)) as services:

@@ -19,11 +19,6 @@ _SPLITS = {
 _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 
 
-def joined(sources: list[str] | None) -> str | None:
-    """Return the one source that the values of a repeated option stand for, None for none."""
-    return JOINT.join(sources) if sources else None
-
-
 def is_several(source: str) -> bool:
     """Return whether a source stands for several files."""
     return not Path(source).exists() and (JOINT in source or glob.has_magic(source))

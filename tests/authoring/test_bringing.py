@@ -11,7 +11,6 @@ from s3_hf.authoring.writing import write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
-from s3_hf.rows.several import joined
 from s3_hf.task import load_task, task_of
 
 TEXT_AND_LABEL = Columns("text", "label")
@@ -59,6 +58,11 @@ def test_files_whose_names_tell_their_splits(tmp_path, typed):
     assert "validation  24 rows of 'train+validation'" in out
     assert "is not used" not in out
     assert len(load_task(str(tmp_path / "out/u.py")).mined) == 24
+    shown = typed("tasks", "show", tmp_path / "out/t.py", "--gold", train, "--gold", test, "--json")
+    assert shown[0] == 2
+    assert "must have a split 'validation', found train, test" in shown[2]
+    shown = typed("tasks", "show", tmp_path / "out/t.py", "--gold", dev, "--gold", test, "--json")
+    assert json.loads(shown[1])["splits"] == {"validation": 12, "test": 12}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_several_files_that_cannot_be_read(tmp_path, names, sentence):
     for name in ("train.csv", "more.csv", "a.csv"):
         csv(tmp_path / name)
     with pytest.raises(TaskError, match=sentence):
-        written(tmp_path, joined([str(tmp_path / name) for name in names]))
+        written(tmp_path, "|".join(str(tmp_path / name) for name in names))
 
 
 def test_a_pattern_without_files_and_names_that_differ(tmp_path):
