@@ -10,6 +10,7 @@ from s3_hf.authoring.naming import read_words
 from s3_hf.authoring.writing import write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
+from s3_hf.hub.privacy import last_component
 from s3_hf.records import Columns
 from s3_hf.task import load_task, task_of
 
@@ -54,6 +55,8 @@ def test_files_whose_names_tell_their_splits(tmp_path, typed):
     assert "validation  12 rows of 'validation'" in out
     assert "note        split 'train' is not used" in out
     assert str(tmp_path) not in (tmp_path / "out/t.py").read_text()
+    source = load_task(str(tmp_path / "out/t.py")).facts()["source"]
+    assert last_component(source) == "films_train.csv and films_dev.csv and films_test.csv"
     code, out, _ = typed("tasks", "new", "u", *data, *named, "--validation", "train+validation", "--test", "test")
     assert "validation  24 rows of 'train+validation'" in out
     assert "is not used" not in out
