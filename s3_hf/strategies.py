@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from s3_hf.config import SynthesisConfig
 from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.records import HUMAN, Example, Feedback
-from s3_hf.synthesis import Pool, Rationales, ShownRow, Synthesizer
+from s3_hf.synthesis import Pool, Rationales, ShownRow, Synthesizer, Turn, in_proportion
 from s3_hf.task import Prompts
 
 TOP_UPS = 8
@@ -200,11 +200,33 @@ async def _gold_rows(synthesizer: Synthesizer, n: int) -> AsyncIterator[Example]
 async def _extrapolate_mistakes(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
     """Extrapolate each misclassified gold row once, or `per_error` times (Algorithm 2).
 
-    A seeded sample of the mistakes is used if fewer examples are wanted.
+    A seeded sample of the mistakes is used if fewer examples are wanted. With `labels: missing`, the mistakes of a
+    label are taken as often as the share of its gold rows that the student gets wrong is large.
     """
     rows = [{**mistake.row, "s3_id": mistake.id} for mistake in feedback.mistakes]
-    async for example in _extrapolated(synthesizer, rows, "error", n, synthesizer.settings.per_error):
+    label, settings = synthesizer.task.columns.label, synthesizer.settings
+    if not (rows and label and settings.labels == "missing"):
+        async for example in _extrapolated(synthesizer, rows, "error", n, settings.per_error):
+            yield example
+        return
+    draw = synthesizer.planner.random(f"r{synthesizer.round}/sample")
+    turns = _by_need(rows, label, synthesizer.task.label_counts, draw)
+    first = list(itertools.islice(turns, len(rows) * settings.per_error if n is None else n))
+    async for example in _written(synthesizer, "error", first, turns, n):
         yield example
+
+
+def _by_need(rows: list[dict[str, Any]], label: str, sizes: Sequence[int], draw: random.Random) -> Iterator[Turn]:
+    """Yield mistakes without end, those of a label in proportion to their number divided by its `sizes`.
+
+    All mistakes of a label are taken, in an order that `draw` decides, before one is taken again.
+    """
+    wrong: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        wrong.setdefault(row[label], []).append(row)
+    names = sorted(wrong)
+    turns = [_again_and_again(wrong[name], 0, draw) for name in names]
+    return (next(turns[place]) for place in in_proportion([len(wrong[name]) / sizes[name] for name in names]))
 
 
 async def _extrapolate_gold(synthesizer: Synthesizer, feedback: Feedback, n: int | None) -> AsyncIterator[Example]:
@@ -220,34 +242,37 @@ async def _extrapolated(
 
     With `top_up`, examples that are missing to n extrapolate the rows outside of the sample, then all rows again.
     """
-    template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate
-    rationales = await _rationales_for(synthesizer, template)
-    draw = random.Random(f"{synthesizer.seed}/r{synthesizer.round}/sample")
+    draw = synthesizer.planner.random(f"r{synthesizer.round}/sample")
     sample = sorted(draw.sample(range(len(rows)), len(rows) if n is None else min(len(rows), -(-n // copies))))
-    missing = n
-    chosen = [rows[place] for place in sample]
-    first = synthesizer.extrapolate(chosen, origin, template, rationales, range(copies))
-    async for example in _at_most(n, first):
+    first = [(rows[place], copy) for place in sample for copy in range(copies)]
+    unused = [rows[place] for place in sorted({*range(len(rows))} - {*sample})]
+    others = ((row, 0) for row in draw.sample(unused, len(unused)))
+    more = itertools.chain(others, _again_and_again(rows, copies, draw))
+    async for example in _written(synthesizer, origin, first, more, n):
+        yield example
+
+
+async def _written(
+    synthesizer: Synthesizer, origin: str, first: Sequence[Turn], more: Iterator[Turn], n: int | None
+) -> AsyncIterator[Example]:
+    """Yield an example for each turn, at most n; with `top_up`, for further turns until there are n."""
+    template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate
+    rationales, missing = await _rationales_for(synthesizer, template), n
+    async for example in _at_most(n, synthesizer.extrapolate(first, origin, template, rationales)):
         missing = None if missing is None else missing - 1
         yield example
-    if not (synthesizer.settings.top_up and missing and rows):
-        return
-    turns = _turns([place for place in range(len(rows)) if place not in set(sample)], len(rows), copies, draw)
-    for _ in range(TOP_UPS):
-        for copy, turn in itertools.groupby(itertools.islice(turns, missing), key=lambda one: one[1]):
-            chosen = [rows[place] for place, _ in turn]
-            async for example in synthesizer.extrapolate(chosen, origin, template, rationales, range(copy, copy + 1)):
-                missing -= 1
-                yield example
+    for _ in range(TOP_UPS if synthesizer.settings.top_up and first else 0):
         if not missing:
             return
+        async for example in synthesizer.extrapolate(itertools.islice(more, missing), origin, template, rationales):
+            missing -= 1
+            yield example
 
 
-def _turns(unused: list[int], size: int, copies: int, draw: random.Random) -> Iterator[tuple[int, int]]:
-    """Yield places of rows and numbers of their copies without end: the unused rows, then all rows again and again."""
-    yield from ((place, 0) for place in draw.sample(unused, len(unused)))
-    for copy in itertools.count(copies):
-        yield from ((place, copy) for place in draw.sample(range(size), size))
+def _again_and_again(rows: list[dict[str, Any]], start: int, draw: random.Random) -> Iterator[Turn]:
+    """Yield all rows again and again, each time in another order, with numbers of examples from `start` on."""
+    for number in itertools.count(start):
+        yield from ((row, number) for row in draw.sample(rows, len(rows)))
 
 
 async def _at_most(n: int | None, examples: AsyncIterator[Example]) -> AsyncIterator[Example]:

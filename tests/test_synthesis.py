@@ -5,12 +5,15 @@ import collections
 import random
 from dataclasses import replace
 
+import datasets
 import pytest
 
 from s3_hf.config import LLMConfig, SynthesisConfig
 from s3_hf.errors import EndpointError, SynthesisError
 from s3_hf.journal import Journal
 from s3_hf.llm import Client
+from s3_hf.records import Feedback, Mistake
+from s3_hf.strategies import STRATEGIES
 from s3_hf.synthesis import Checks, Synthesizer
 from s3_hf.synthesis.filling import AHEAD
 from s3_hf.synthesis.rationales import RATIONALE_LISTS
@@ -69,13 +72,50 @@ def test_uniform_labels_are_drawn(films_llm, tmp_path, recipe):
     assert [example.columns["label"] for example in examples] != [0, 1] * 20
 
 
+def test_labels_in_the_proportions_of_the_gold_rows(films_llm, tmp_path, recipe, gold_folder):
+    rows = datasets.load_dataset(str(gold_folder), split="validation")
+    skewed = rows.select([n for n in range(40) if n % 2 == 0 or n % 8 == 1])  # 20 negative, 5 positive
+    folder = tmp_path / "skewed" / "data"
+    skewed.to_parquet(str(folder / "validation-00000-of-00001.parquet"))
+    skewed.to_parquet(str(folder / "test-00000-of-00001.parquet"))
+    other = tmp_path / "films.py"
+    other.write_text(recipe.read_text().replace(str(gold_folder), str(folder.parent)))
+    examples, _ = made(films_llm, tmp_path, other, lambda s: plain(s, 20), labels="gold")
+    labels = [example.columns["label"] for example in examples]
+    assert [sum(labels[:n]) for n in (5, 10, 20)] == [1, 2, 4]
+
+
+def test_mistakes_are_extrapolated_by_the_share_of_a_label_that_is_wrong(films_llm, tmp_path, recipe):
+    """All 4 of label 1's mistakes are half of its 8 rows, and label 0 has 4 of 32: four times as much is lacking."""
+    rows = [{"text": f"the film was number {n} to watch", "label": int(n < 4)} for n in range(8)]
+    wrong = tuple(Mistake(f"val-{n}", row, 1 - row["label"]) for n, row in enumerate(rows))
+
+    async def grown(synthesizer, n=10):
+        vars(synthesizer.task)["label_counts"] = (32, 8)
+        feedback = Feedback(synthesizer.task.mined, synthesizer.task.mined, wrong)
+        async for example in STRATEGIES["s3"].grow(synthesizer, feedback, n):
+            yield example
+
+    settings = {"labels": "missing", "rationales": False}
+    examples, _ = made(films_llm, tmp_path, recipe, grown, **settings)
+    labels = [example.columns["label"] for example in examples]
+    assert (labels.count(1), labels.count(0)) == (8, 2)
+    parents = collections.Counter(example.parent for example in examples if example.columns["label"])
+    assert set(parents.values()) == {2}
+    again, _ = made(films_llm, tmp_path, recipe, grown, name="again.sqlite", **settings)
+    assert [example.row() for example in again] == [example.row() for example in examples]
+    every, _ = made(films_llm, tmp_path, recipe, lambda s: grown(s, None), **settings)
+    assert len(every) == 8
+
+
 def test_algorithm_2_keeps_the_label(films_llm, tmp_path, recipe):
     rows = [{"s3_id": f"val-{n}", "text": f"the film was number {n} to watch", "label": n % 2} for n in range(6)]
+    turns = [(row, number) for row in rows for number in range(2)]
 
     async def twice(synthesizer):
         prompts = synthesizer.task.prompts
         rationales = await synthesizer.rationales(prompts.rationales)
-        async for example in synthesizer.extrapolate(rows, "error", prompts.extrapolate, rationales, range(2)):
+        async for example in synthesizer.extrapolate(turns, "error", prompts.extrapolate, rationales):
             yield example
 
     examples, _ = made(films_llm, tmp_path, recipe, twice)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 import datasets
 
+from s3_hf.authoring.asked import NewTask
 from s3_hf.authoring.lengths import measure_lengths
 from s3_hf.authoring.notes import notes_on
+from s3_hf.authoring.scanning import Scan, scan_split
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
-from s3_hf.records import OWN_COLUMNS, Columns
+from s3_hf.records import OWN_COLUMNS
 from s3_hf.rows.reading import shorten
-from s3_hf.rows.sources import divide_source, open_split, split_names
+from s3_hf.rows.sources import divide_source, split_names
 from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
+from s3_hf.task.labels import is_number, several_labels
 from s3_hf.task.languages import recognise
 from s3_hf.task.recipe import TaskConfig, same_words
 from s3_hf.texts import row_text
@@ -47,37 +49,37 @@ class InferredTask:
     notes: tuple[str, ...]
 
 
-def infer_task(
-    name: str, source: str, source_config: str | None, columns: Columns, test_share: float | None = None
-) -> InferredTask:
-    """Return the task that `columns` of the data define, after a check of every row in the splits it uses.
+def infer_task(task: NewTask) -> InferredTask:
+    """Return the task that the columns of the data define, after a check of every row in the splits it uses.
 
     Validation and test splits are used if the data has both. If it has train and one of them, train is the gold
     validation data, as in the paper. Otherwise one split is divided, and `test_share` of it becomes the test.
 
     Raises:
-        ConfigError: a column does not exist, or `test_share` is set for data with two splits.
+        ConfigError: a column or split does not exist, or `test_share` is set for data with two splits.
         TaskError: the data cannot be read, has a fault, or does not define a task.
     """
-    source, own = divide_source(source)
-    source_config = own or source_config
+    columns, test_share = task.columns, task.test_share
+    source, own = divide_source(task.data)
+    source_config = own or task.config
     splits = [
-        _scan(source, source_config, split, columns)
+        scan_split(source, source_config, split, columns)
         for split in split_names(source, source_config, kind=checking.GOLD)
     ]
     usable = {split.name: split for split in splits if split.rows and not split.hidden}
     if not usable:
         raise TaskError(f"gold data {source!r} must have rows with labels or answers, found none; give such data")
-    roles = _roles(list(usable))
+    roles = _given_roles(task.splits, usable, source) if task.splits else _roles(list(usable))
     if test_share is not None and roles["validation"] != roles["test"]:
         raise ConfigError(
             f"--test-share needs gold data with one split to divide, found {roles['validation']!r} and "
             f"{roles['test']!r} in {source!r}; leave it out"
         )
-    used = [usable[split] for split in dict.fromkeys(roles.values())]
+    taken = dict.fromkeys(split for role in roles.values() for split in role.split("+"))
+    used = [usable[split] for split in taken]
     labels = sorted(set().union(*(split.labels for split in used)))
     definition = TaskConfig(
-        name=name,
+        name=task.name,
         source=source,
         source_config=source_config,
         splits=roles,
@@ -86,7 +88,7 @@ def infer_task(
         context=columns.context,
         answers=columns.answers,
         test_share=TaskConfig.test_share if test_share is None else test_share,
-        labels={label: readable_label(label) for _, label in labels},
+        labels={label: task.words.get(label) or readable_label(label) for _, label in labels},
     )
     config = _with_all_columns(definition, used)
     for split in used:  # the fault of a single row is reported before a fault of the whole data
@@ -96,12 +98,14 @@ def infer_task(
         _check_labels(config, used)
     hidden = "labels" if columns.label else "answers"
     notes = [f"split {split.name!r} is not used: its {hidden} are hidden" for split in splits if split.hidden]
-    notes += [f"split {split!r} is not used" for split in usable if split not in roles.values()]
+    notes += [f"split {split!r} is not used" for split in usable if split not in taken]
     notes += [
         f"{split.unanswered:,} of {split.rows:,} rows of split {split.name!r} have no answer: they are left out"
         for split in used
         if split.unanswered
     ]
+    if config.labels and all(map(is_number, config.labels.values())) and (naming := _naming_column(config, used)):
+        notes += [f"column {naming!r} names the labels: --label {naming} takes its words"]
     return _measured(config, notes, placed=all(split.placed for split in used))
 
 
@@ -110,80 +114,26 @@ def readable_label(name: str) -> str:
     return " ".join(name.replace("_", " ").split()) or name
 
 
-@dataclass(slots=True)
-class _Scan:
-    """The facts that a first pass gathers about a split, whose rows may have faults.
-
-    Attributes:
-        names: label names that the data declares.
-        labels: sort key and name of each label.
-        ids: distinct texts in a column `id`.
-        hidden: whether all labels or answers are hidden.
-        unanswered: number of rows with an empty list of answers.
-        placed: whether each answer has a start.
-        titled: whether each row has a text in a column `title`.
-    """
-
-    name: str
-    columns: Columns
-    features: datasets.Features | None
-    names: list[str] | None
-    rows: int = 0
-    labels: set[tuple[float, str]] = field(default_factory=set)
-    ids: set[str] = field(default_factory=set)
-    hidden: bool = True
-    unanswered: int = 0
-    placed: bool = True
-    titled: bool = True
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row into account."""
-        self.rows += 1
-        self.titled = self.titled and isinstance(row.get("title"), str)
-        if isinstance(row.get("id"), str):
-            self.ids.add(row["id"])
-        if self.columns.answers:
-            answers = checking.answer_pairs(row.get(self.columns.answers))
-            self.hidden = self.hidden and answers == []
-            self.unanswered += answers == []
-            self.placed = self.placed and all(start is not None for _, start in answers or ())
-            return
-        value = row.get(self.columns.label or "")
-        self.hidden = self.hidden and (value is None or value in (-1, "-1"))
-        label = checking.label_name(value, self.names)
-        if label is not None and label.strip():
-            self.labels.add((_sort_key(checking.as_integer(value)), label))
+def _given_roles(splits: Mapping[str, str], usable: Mapping[str, Scan], source: str) -> dict[str, str]:
+    for role, names in splits.items():
+        for name in names.split("+"):
+            if name not in usable:
+                hint = did_you_mean(name, usable, "name some of them")
+                raise ConfigError(
+                    f"--{role} must name splits of {source!r} with labels or answers, {', '.join(usable)}, joined by "
+                    f"'+', found {name!r}; {hint}"
+                )
+    return {"validation": splits["validation"], "test": splits["test"]}
 
 
-def _scan(source: str, config: str | None, split: str, columns: Columns) -> _Scan:
-    opened = open_split(source, config, split, kind=checking.GOLD)
-    scan = _Scan(split, columns, opened.features, checking.class_names(opened, columns.label))
-    with contextlib.closing(opened.rows):
-        for place, row in opened.rows:
-            if not scan.rows:
-                _check_columns(place, row, columns)
-            scan.add(row)
-    scan.hidden = scan.hidden and scan.rows > 0
-    return scan
-
-
-def _sort_key(label: Any) -> float:
-    """Return the sort key of a label: the number of a numeric one, 0 for text, which its name then orders."""
-    if isinstance(label, int):
-        return label
-    return float(label) if checking.is_number(label) else 0
-
-
-def _check_columns(place: str, row: Mapping[str, Any], columns: Columns) -> None:
-    for flag in ("text", "context", "label", "answers"):
-        column = getattr(columns, flag)
-        if column and column not in row:
-            hint = did_you_mean(column, row, "name one of them")
-            if isinstance(row.get(outer := column.split(".")[0]), dict):
-                hint = f"what is inside {outer!r} cannot be named: write it as a column"
-            raise ConfigError(
-                f"--{flag} must name a column of {place}, {shorten(list(row))}, found {column!r}; {hint}"
-            )
+def _naming_column(config: TaskConfig, used: Sequence[Scan]) -> str | None:
+    """Return the column that has a text of its own for each label, None if there is none."""
+    for name in used[0].named:
+        texts = {label: text for split in used for label, text in split.named.get(name, {}).items()}
+        whole = all(name in split.named for split in used) and texts.keys() == config.labels.keys()
+        if whole and len(set(texts.values())) == len(texts) and not any(map(is_number, texts.values())):
+            return name
+    return None
 
 
 def _roles(names: Sequence[str]) -> dict[str, str]:
@@ -200,7 +150,7 @@ def _roles(names: Sequence[str]) -> dict[str, str]:
     return {"validation": single, "test": single}
 
 
-def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
+def _with_all_columns(config: TaskConfig, used: Sequence[Scan]) -> TaskConfig:
     """Return the definition with all columns that a dataset declares; for a file, with its ids and titles.
 
     Columns that this product adds are left out, since a synthetic row has its own, and so are the row numbers of
@@ -213,12 +163,13 @@ def _with_all_columns(config: TaskConfig, used: Sequence[_Scan]) -> TaskConfig:
     features = {name: datasets.Value("string") for name in (id_column, *carried) if name} | required
     declared = used[0].features
     if declared is not None:
+        outer = {name.split(".")[0] for name in features if name not in declared}
         own = {name: feature for name, feature in declared.items() if name not in OWN_COLUMNS}
         features = {
             name: features.get(name, feature)
             for name, feature in own.items()
-            if name in features or (_plain(feature) and not _INDEX.fullmatch(name))
-        }
+            if name in features or (_plain(feature) and not _INDEX.fullmatch(name) and name not in outer)
+        } | {name: feature for name, feature in features.items() if name not in own}
     more = list(features) != list(required)
     return replace(config, id=id_column, carried=carried, features=features if more else None)
 
@@ -232,9 +183,15 @@ def _plain(feature: Any) -> bool:
     return isinstance(feature, datasets.Value | datasets.ClassLabel)
 
 
-def _check_labels(config: TaskConfig, used: Sequence[_Scan]) -> None:
+def _check_labels(config: TaskConfig, used: Sequence[Scan]) -> None:
     rows = sum(split.rows for split in used)
     count, labels = len(config.labels), ", ".join(list(config.labels)[:5])
+    if several := several_labels(config.labels):
+        raise TaskError(
+            f"--label must name a column with one label in each row, found {len(several)} of {count} values that look "
+            f"like several, such as {shorten(several[0])}, in {config.label!r}; keep one in each row, make a task of "
+            "each label (yes or no), or rename a value that is one label"
+        )
     if count < 2 or count > rows / 2:
         raise TaskError(
             f"--label must name a column with at least two labels, each in several rows, found {count} different "
@@ -275,5 +232,5 @@ def _measured(config: TaskConfig, notes: Sequence[str], *, placed: bool) -> Infe
         language=recognise(texts),
         stride=lengths.max_length // 4,
     )
-    notes = (*notes, *notes_on(measured, counts["test"], shared, placed=placed))
+    notes = (*notes, *notes_on(measured, counts, shared, placed=placed))
     return InferredTask(measured, counts, lengths.typical, notes)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import keyword
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,38 +12,19 @@ from pathlib import Path
 
 import jinja2
 
+from s3_hf.authoring.asked import NewTask, check_request
 from s3_hf.authoring.inferring import InferredTask, infer_task
 from s3_hf.authoring.literals import feature, filled, literal, mapping, sequence
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
-from s3_hf.records import OWN_COLUMNS, Columns
+from s3_hf.records import Columns
+from s3_hf.rows.nested import SEPARATOR
+from s3_hf.rows.several import JOINT, is_several
 from s3_hf.task.languages import NAMES
 from s3_hf.task.recipe import Prompts
 from s3_hf.templates import template_environment
 
 SHOWN_LABELS = 8
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task as the user specifies it.
-
-    Attributes:
-        name: name of the task and, with `.py`, of the recipe.
-        data: file, folder or Hub id of the gold data.
-        columns: the columns that have a role.
-        config: configuration of a Hub dataset that has several.
-        description: a sentence on the texts, for prompts and cards.
-        test_share: share of the rows that becomes the test, if the data has one split.
-    """
-
-    name: str
-    data: str
-    columns: Columns
-    config: str | None = None
-    description: str = ""
-    test_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +42,24 @@ def write_recipe(task: NewTask, folder: Path) -> WrittenRecipe:
         ConfigError: the name or the columns cannot be used.
         TaskError: the recipe exists already, or the data has a fault.
     """
-    _check(task)
+    check_request(task)
     path = folder / f"{task.name}.py"
     if path.exists():
         raise TaskError(f"recipe {str(path)!r} must not be there yet, found a file; give another name or remove it")
-    local = Path(task.data).resolve() if Path(task.data).exists() else None
-    if local == folder.resolve() and local.name == task.name:
+    paths = [Path(part).resolve() for part in task.data.split(JOINT)] if _is_local(task.data) else []
+    if paths == [folder.resolve()] and paths[0].name == task.name:
         raise ConfigError(
             f"--out must be another folder than the data's if the task has the data's name, since `datasets` would "
             f"take {path} for a script, found {str(folder)!r}; give another folder or name"
         )
-    inferred = infer_task(task.name, task.data, task.config, task.columns, task.test_share)
-    relative = Path(os.path.relpath(local, folder.resolve())).as_posix() if local else None
+    inferred = infer_task(task)
+    relative = tuple(Path(os.path.relpath(each, folder.resolve())).as_posix() for each in paths)
     write_text(path, render_recipe(task, inferred, relative))
     return WrittenRecipe(path, inferred)
 
 
-def render_recipe(task: NewTask, inferred: InferredTask, path: str | None) -> str:
-    """Return the source of the recipe; `path` leads from its folder to local data, None for a Hub dataset."""
+def render_recipe(task: NewTask, inferred: InferredTask, paths: tuple[str, ...]) -> str:
+    """Return the source of the recipe; `paths` lead from its folder to local data, none for a Hub dataset."""
     config = inferred.config
     words = _words(task.name)
     description = task.description or _default_description(task.columns, words, len(config.labels))
@@ -95,8 +74,9 @@ def render_recipe(task: NewTask, inferred: InferredTask, path: str | None) -> st
             title=words[:1].upper() + words[1:],
             origin=_origin(task, inferred),
             file=f"{task.name}.py",
+            several=is_several(task.data),
             class_name=_class_name(task.name),
-            path=path,
+            paths=paths,
             single_file=Path(task.data).is_file(),
             imported=[name for name in ("ClassLabel", "List", "Value") if f"{name}(" in code],
             divided=config.splits["validation"] == config.splits["test"],
@@ -105,40 +85,8 @@ def render_recipe(task: NewTask, inferred: InferredTask, path: str | None) -> st
     )
 
 
-def _check(task: NewTask) -> None:
-    columns = task.columns
-    if not _NAME.fullmatch(task.name):
-        raise ConfigError(
-            f"NAME must be made of letters, digits, '-' and '_' and begin with a letter, found {task.name!r}; "
-            "give such a name"
-        )
-    if _is_module(task.name):
-        raise ConfigError(
-            f"NAME must not be the name of a Python module, since its recipe would be imported in the module's place, "
-            f"found {task.name!r}; give another one, such as '{task.name}_task'"
-        )
-    if bool(columns.label) == bool(columns.answers):
-        flags = f"--label {columns.label!r} and --answers {columns.answers!r}" if columns.label else "neither"
-        raise ConfigError(f"one of --label and --answers must name the column to learn, found {flags}; give one")
-    if task.test_share is not None and not 0 < task.test_share < 1:
-        raise ConfigError(f"--test-share must lie between 0 and 1, found {task.test_share!r}; correct it")
-    if columns.answers and not columns.context:
-        raise ConfigError(
-            "--answers needs --context, the column with the text that answers are found in, found none; name it"
-        )
-    named = [name for name in (columns.text, columns.context, columns.label, columns.answers) if name]
-    if len(set(named)) < len(named):
-        raise ConfigError(f"each flag must name another column, found {', '.join(named)}; correct them")
-    own = next((name for name in named if name in OWN_COLUMNS), None)
-    if own:
-        raise ConfigError(f"no flag may name a column that s3-hf adds itself, found {own!r}; rename it in the data")
-
-
-def _is_module(name: str) -> bool:
-    """Return whether Python, or an installed package, has a module of that name."""
-    elsewhere = [path for path in sys.path if Path(path).resolve() != Path.cwd()]
-    installed = importlib.machinery.PathFinder.find_spec(name, elsewhere)
-    return name in sys.stdlib_module_names or name in sys.modules or installed is not None
+def _is_local(data: str) -> bool:
+    return Path(data).exists() or is_several(data)
 
 
 def format_counts(labels: Mapping[str | None, int]) -> str:
@@ -154,10 +102,11 @@ def _origin(task: NewTask, inferred: InferredTask) -> str:
     """Return sentences on the source, the splits and the labels of the gold data."""
     splits, counts = inferred.config.splits, inferred.counts
     sizes = {split: f"{sum(labels.values()):,}" for split, labels in counts.items()}
-    path = Path(task.data)
-    data = (path.name if path.exists() else task.data) + (f" ({task.config})" if task.config else "")
+    path, several = Path(task.data), is_several(task.data)
+    names = " and ".join(Path(part).name for part in task.data.split(JOINT))
+    data = (names if _is_local(task.data) else task.data) + (f" ({task.config})" if task.config else "")
     if splits["validation"] == splits["test"]:
-        subject = "Its rows are" if path.is_file() else f"Its split {splits['test']!r} is"
+        subject = "Its rows are" if path.is_file() or several else f"Its split {splits['test']!r} is"
         shared = "context" if task.columns.context else "text"
         how = (
             f"{subject} divided, with no {shared} on both sides: {sizes['validation']} rows are the gold validation "
@@ -214,7 +163,8 @@ def _prompts(task: NewTask, size: str, language: str | None) -> Prompts:
 
 def _nouns(columns: Columns) -> tuple[str, str]:
     """Return the nouns for the text and its context in prompts: the names of their columns."""
-    text, context = (_words(name or "").rstrip("0123456789 ") or "text" for name in (columns.text, columns.context))
+    inner = ((name or "").rpartition(SEPARATOR)[2] for name in (columns.text, columns.context))
+    text, context = (_words(name).rstrip("0123456789 ") or "text" for name in inner)
     return text, "text" if context == text else context
 
 

@@ -115,10 +115,20 @@ def cost(facts: DatasetFacts) -> str:
     )
 
 
+_EQUAL = "; each label gets the same number of rows"
+_LABELS = {
+    "balanced": _EQUAL,
+    "missing": _EQUAL,
+    "gold": "; labels have the proportions of the gold rows",
+    "uniform": "",
+}
+"""What `synthesis.labels` does to the rows of the seed."""
+
+
 def _seed(facts: DatasetFacts) -> list[str]:
     """Return the steps of round 0."""
     run, synthesis = facts.run, facts.run.settings["synthesis"]
-    same = "; each label gets the same number of rows" if synthesis["labels"] == "balanced" else ""
+    same = _LABELS[synthesis["labels"]]
     if 0 in run.existing:
         return [f"**Seed.** Rows taken unchanged from {codes(run.existing[0])}."]
     if facts.rationales:
@@ -150,13 +160,15 @@ def _errors(run: RunFacts) -> list[str]:
     if run.columns["context"]:
         new = "a new" if copies == 1 else f"{copies} new"
         like = f"{new} {code(run.columns['text'])} about the same context with that {learned}"
+    by_need = run.columns["label"] and synthesis["labels"] == "missing"
+    need = ", more often the larger the share of a label's gold rows that it predicts wrongly" if by_need else ""
     most = f", for at most {_sizes(run)} rows a round" if size and not synthesis["top_up"] else ""
     others = " that did not choose the epoch" if run.task["held_out"] else ""
     return [
         f"{_small_model(run)}, and predicts the gold validation rows{others}.",
         (
             f"**Error extrapolation.** For each row that it predicts wrongly, the LLM is shown the row with its human "
-            f"{learned} and asked for {like}{most}.{_topped_up(run)}"
+            f"{learned} and asked for {like}{need}{most}.{_topped_up(run)}"
         ),
         _repeat(run),
     ]

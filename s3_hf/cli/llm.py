@@ -44,7 +44,7 @@ def doctor(
         None, "--llm", help="Endpoint URL or model id to ask one tiny chat (repeatable for URLs)."
     ),
     task: str = typer.Option(None, help="Task whose gold rows the checks of answers are run on."),
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     api_key_env: str = options.API_KEY_ENV,
     assignments: list[str] = options.SET,
     as_json: bool = options.JSON,
@@ -58,7 +58,7 @@ def doctor(
 
     flags = {
         "task": task or "doctor",
-        "gold": gold,
+        "gold": options.joined(gold),
         "llm": options.one_or_many(llm),
         "endpoint.api_key_env": api_key_env,
     }

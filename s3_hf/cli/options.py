@@ -40,7 +40,9 @@ RUN_DIR = typer.Option(
     None, "--run-dir", callback=checked_folder, help="Folder of the run. [default: runs/TASK-STRATEGY-FINGERPRINT]"
 )
 GOLD = typer.Option(
-    None, help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source."
+    None,
+    help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source; several "
+    "files are a pattern, or repeat it.",
 )
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 NO_RATIONALES = typer.Option(
@@ -89,6 +91,13 @@ def overrides(flags: Mapping[str, Any], assignments: list[str] | None) -> dict[s
             value = {part: value}
         nested = merge(nested, value)
     return nested
+
+
+def joined(sources: list[str] | None) -> str | None:
+    """Return the one source that the values of a repeated flag stand for (`rows.several`), None for none."""
+    from s3_hf.rows.several import JOINT
+
+    return JOINT.join(sources) if sources else None
 
 
 def one_or_many(values: list[str] | None) -> Any:

@@ -41,7 +41,7 @@ def run(
     add_data: list[str] = typer.Option(
         None, help="Add this dataset, or the rows a run added, as round 1 (repeatable)."
     ),
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     prompts: str = options.PROMPTS,
     holdout: float = typer.Option(
         None,
@@ -87,7 +87,7 @@ def run(
         "seed": seed,
         "seed_data": seed_data,
         "add_data": options.one_or_many(add_data),
-        "gold": gold,
+        "gold": options.joined(gold),
         "prompts": prompts,
         "holdout": holdout,
         "judge": judge,
@@ -115,7 +115,7 @@ def synthesize(
     llm: list[str] = options.LLM_OR_LOCAL,
     api_key_env: str = options.API_KEY_ENV,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     prompts: str = options.PROMPTS,
     no_rationales: bool = options.NO_RATIONALES,
     concurrency: int = typer.Option(
@@ -139,7 +139,7 @@ def synthesize(
         "seed_size": n,
         "llm": options.one_or_many(llm),
         "seed": seed,
-        "gold": gold,
+        "gold": options.joined(gold),
         "prompts": prompts,
         "synthesis.rationales": False if no_rationales else None,
         "endpoint.api_key_env": api_key_env,

@@ -47,7 +47,7 @@ def list_tasks(context: typer.Context, as_json: bool = options.JSON) -> None:
 @tasks.command()
 def show(
     task: str = options.TASK,
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     as_json: bool = options.JSON,
 ) -> None:
     """Show a task's splits, sizes, features and prompts."""
@@ -56,7 +56,7 @@ def show(
     from s3_hf.task import load_task
     from s3_hf.texts import row_texts
 
-    loaded = load_task(task, gold)
+    loaded = load_task(task, options.joined(gold))
     columns = loaded.columns
     rows, test = (row_texts(each, columns.text, columns.context) for each in (loaded.mined, loaded.test))
     facts = loaded.facts() | {"shared_rows": count_shared(rows, test)}
@@ -80,11 +80,20 @@ def show(
 @tasks.command()
 def new(
     name: str = typer.Argument(help="Name of the task, its recipe, runs and repositories.", show_default=False),
-    data: str = typer.Option(help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id."),
-    text: str = typer.Option(help="Column that the LLM writes."),
+    data: list[str] = typer.Option(
+        help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id; several files are a pattern, "
+        "or repeat it. [required]",
+        show_default=False,
+    ),
+    text: str = typer.Option(help="Column that the LLM writes; one inside of another is OUTER.INNER."),
     context: str = typer.Option(None, help="Column that the text is about: a premise, a paragraph."),
     label: str = typer.Option(None, help="Column of the label to learn."),
     answers: str = typer.Option(None, help="Column of the answers to find in the context."),
+    label_names: Path = typer.Option(
+        None, help="File with a word for each label: JSON, or lines of LABEL,WORD or of words from label 0 on."
+    ),
+    validation: str = typer.Option(None, help="Splits to use as gold validation data, joined by `+`."),
+    test: str = typer.Option(None, help="Splits to use as the test, joined by `+`."),
     config: str = typer.Option(None, help="Configuration of a Hub dataset that has several."),
     description: str = typer.Option("", help="A sentence about the texts, for prompts and cards."),
     test_share: float = typer.Option(
@@ -104,12 +113,17 @@ def new(
 
     With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
     """
-    from s3_hf.authoring.writing import NewTask, format_counts, write_recipe
+    from s3_hf.authoring.asked import NewTask
+    from s3_hf.authoring.naming import read_words
+    from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
 
     columns = Columns(text, label, context, answers)
-    written = write_recipe(NewTask(name, data, columns, config, description, test_share), out)
+    splits = {role: names for role, names in (("validation", validation), ("test", test)) if names}
+    words = read_words(label_names) if label_names else {}
+    wanted = NewTask(name, options.joined(data) or "", columns, config, description, test_share, splits, words)
+    written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
     flags = {"task": str(path), "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
@@ -139,7 +153,7 @@ def preview(
     llm: list[str] = options.LLM,
     api_key_env: str = options.API_KEY_ENV,
     strategy: str = options.STRATEGY,
-    gold: str = options.GOLD,
+    gold: list[str] = options.GOLD,
     prompts: str = options.PROMPTS,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     assignments: list[str] = options.SET,
@@ -156,7 +170,7 @@ def preview(
     from s3_hf.loop import preview as preview_run
     from s3_hf.task import task_of
 
-    flags = {"task": task, "strategy": strategy, "gold": gold, "prompts": prompts, "seed": seed}
+    flags = {"task": task, "strategy": strategy, "gold": options.joined(gold), "prompts": prompts, "seed": seed}
     flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
     settings = options.settings(None, flags, assignments)
     with starting.services(settings, trains=False, asks=bool(llm)) as services:

@@ -49,8 +49,10 @@ class SynthesisConfig(Settings):
     """Rationales kept for each label (K of Algorithm 1)."""
     rationales_per_example: Positive = 3
     """Distinct rationales in the prompt of one example (k of Algorithm 1)."""
-    labels: Literal["balanced", "uniform"] = "balanced"
-    """Labels of the rows: `balanced` gives each label the same count, `uniform` draws them, as in Algorithm 1."""
+    labels: Literal["balanced", "uniform", "gold", "missing"] = "balanced"
+    """Labels of the rows: `balanced` gives each label the same count, `uniform` draws them, as in Algorithm 1, `gold`
+    has the proportions of the gold rows. `missing` has a balanced seed; in later rounds of S3, as many rows as there
+    are mistakes are divided among the labels by the share of each one's gold rows that the student gets wrong."""
     per_error: Positive = 1
     """Examples written for each mistake; Algorithm 2 writes one."""
     candidates: Positive = 1
@@ -118,6 +120,9 @@ class TrainingConfig(Settings):
     """Fewest optimisation steps of a training: where `epochs` give fewer, there are more epochs. 0 keeps `epochs`."""
     batch_size: Positive = 32
     """Rows of one step, on each GPU of a launch."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the labels in the loss: `balanced` weighs each row by one over the number of rows with its label, so
+    that all labels weigh the same."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """Peak learning rate of the encoder."""
     head_learning_rate: Annotated[float, Field(gt=0)] | None = 1e-3

@@ -31,6 +31,8 @@ EARLIER: Mapping[str, Any] = {
 }
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
+SEVERAL = "|*?["
+"""Signs of a source of several files (`rows.several`)."""
 _URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
@@ -49,9 +51,10 @@ class RunConfig(Settings):
     """Task to learn: a registered name, or the path of a recipe file."""
     gold: str | None = None
     """Hub id, folder or file of the gold data, with its configuration where there are several (`nyu-mll/glue:rte`);
-    None reads the recipe's source."""
+    several files are a pattern (`parts/*.csv`) or joined by `|`. None reads the recipe's source."""
     gold_splits: Mapping[str, str] = Field(default_factory=dict)
-    """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's."""
+    """Names of the splits of `gold` to use as `validation` and `test`, where they differ from the recipe's; several
+    are joined by `+` (`train+validation`)."""
     gold_size: Positive | None = None
     """Use a seeded, stratified sample of this many gold validation rows; None uses all."""
     test_size: Positive | None = None
@@ -100,7 +103,8 @@ class RunConfig(Settings):
     """Seed of the samples of gold and test rows and of their division (`holdout`); None takes `seed`. With a number,
     runs of several seeds share their gold and test rows."""
     metric: str | None = None
-    """Metric that chooses the epoch and decides on convergence; None takes accuracy, or F1 for tasks with answers."""
+    """Metric that chooses the epoch and decides on convergence. None takes accuracy, macro F1 where the most frequent
+    label has at least 4 times the gold rows of the rarest, or F1 for tasks with answers."""
     mistake_f1: Annotated[float, Field(gt=0, le=1)] | None = None
     """F1 score below which an answer is a mistake; None takes every answer that is no exact match."""
     judge: Literal["none", "gold", "llm", "both", "auto"] = "auto"
@@ -147,6 +151,8 @@ class RunConfig(Settings):
                 return tuple(map(locate, value))
             if value in (None, LOCAL) or (folder / value).exists():
                 return value if value in (None, LOCAL) else str((folder / value).resolve())
+            if any(sign in value for sign in SEVERAL):
+                return "|".join(str(folder.resolve() / part) for part in value.split("|"))
             place, colon, configuration = value.rpartition(":")
             return f"{(folder / place).resolve()}:{configuration}" if colon and (folder / place).is_dir() else value
 
@@ -158,6 +164,8 @@ class RunConfig(Settings):
         plain = self.model_dump(mode="json", exclude=set(self.OPERATIONAL))
         if self.sample_seed is None:  # without a meaning of its own, a setting leaves the fingerprint as it was
             del plain["sample_seed"]
+        if self.training.class_weights == "none":
+            del plain["training"]["class_weights"]
         if self.strategy != "zerogen":
             del plain["synthesis"]["zerogen_per_name"]
         return plain | ({"llm": "url"} if self.llm_urls else {})  # the same model may move to another address

@@ -25,8 +25,8 @@ def public_name(place: str) -> str:
 
 
 def last_component(place: str) -> str:
-    """Return the part of a path or id after its last separator."""
-    return re.split(r"[/\\]", place.rstrip("/\\"))[-1]
+    """Return the part of a path or id after its last separator; of several joined by `|`, those parts."""
+    return " and ".join(re.split(r"[/\\]", part.rstrip("/\\"))[-1] for part in place.split("|"))
 
 
 def without_paths(value: Any) -> Any:

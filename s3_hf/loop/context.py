@@ -17,7 +17,7 @@ from s3_hf.llm import ClientStatus
 from s3_hf.loop.launch import Launch
 from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import Task, task_of
+from s3_hf.task import SKEW, Task, task_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -171,6 +171,8 @@ def opened(
         }
     with launch.opening(path):
         run = create_run(path, config, facts)
+        if launch.first and trains and config.metric is None and _skewed(task):
+            logger.warning("%s", _skew_sentence(task))
         shown = (observer or Observer()) if launch.first else Observer()
         yield RunContext(config, strategy, task, run, addresses, launch, shown)
 
@@ -203,6 +205,11 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             f"strategy {config.strategy!r} must be used on a task that labels single texts, found {task.name!r} with "
             f"the context {task.columns.context!r}; use another strategy"
         )
+    if config.synthesis.labels == "missing" and not strategy.from_mistakes:
+        raise ConfigError(
+            f"synthesis.labels 'missing' needs a strategy that learns from mistakes, found {config.strategy!r}; use "
+            "s3, or other labels"
+        )
     check_judge(config, task, trains=trains, asks=strategy.asks_llm)
     if trains:
         _check_training(config, addresses, task)
@@ -232,7 +239,21 @@ def default_run_dir(config: RunConfig) -> Path:
 
 def metric_of(config: RunConfig, task: Task) -> str:
     """Return the metric that chooses the epoch and decides on convergence."""
-    return config.metric or task.columns.metrics[0]
+    return config.metric or ("macro_f1" if _skewed(task) else task.columns.metrics[0])
+
+
+def _skewed(task: Task) -> bool:
+    counts = task.label_counts
+    return bool(counts) and max(counts) >= SKEW * min(counts)
+
+
+def _skew_sentence(task: Task) -> str:
+    counts = task.label_counts
+    most, least = (task.label_names[counts.index(each)] for each in (max(counts), min(counts)))
+    return (
+        f"the epoch is chosen by macro F1, since label {most!r} has {max(counts):,} gold rows and {least!r} has "
+        f"{min(counts):,}; set metric=accuracy to choose it by accuracy"
+    )
 
 
 def training_job(config: RunConfig, task: Task, addresses: Addresses, rows: Dataset) -> TrainingJob:
@@ -262,6 +283,11 @@ def _check_training(config: RunConfig, addresses: Addresses, task: Task) -> None
         raise ConfigError(
             "student='local' needs the embedded student, found no folder of its weights; call s3_hf.run, which finds "
             "it, or set student to a Hub id or folder"
+        )
+    if config.training.class_weights != "none" and not task.columns.label:
+        raise ConfigError(
+            f"training.class_weights {config.training.class_weights!r} needs a task with labels, found {task.name!r} "
+            "with answers; leave it out"
         )
     if config.metric is not None:
         check_metric(config.metric, task.columns)

@@ -129,7 +129,7 @@ class _Preview:
         if self.prompts.extrapolate:
             gold = self.task.mined
             spread = [gold[place * (len(gold) - 1) // max(n - 1, 1)] for place in range(min(n, len(gold)))]
-            for plan in self.synthesizer.with_shots(planner.extrapolations(spread, "gold", range(1))):
+            for plan in self.synthesizer.with_shots(planner.extrapolations(((row, 0) for row in spread), "gold")):
                 yield plan, self.prompts.extrapolate
 
     def _request(self, plan: Plan, template: str, rationales: Rationales) -> Request:

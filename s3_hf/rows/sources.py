@@ -16,6 +16,7 @@ from datasets.features.features import require_decoding
 from s3_hf.errors import TaskError
 from s3_hf.rows.formats import READERS, reader_of
 from s3_hf.rows.reading import COMPRESSED, OpenSplit, PlacedRow, as_task_error
+from s3_hf.rows.several import is_several, several_files, split_of_files
 
 SPLIT = "train"
 """Name of the only split of a single file, as in `datasets`."""
@@ -31,7 +32,10 @@ def divide_source(source: str) -> tuple[str, str | None]:
 
 
 def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenSplit:
-    """Open a split of a Hub dataset, of a folder, or of a single file (split `train`).
+    """Open a split of a Hub dataset, of a folder, of a single file (split `train`), or of several files.
+
+    Several files are a pattern, or paths joined by `|`; their splits are those that their names tell. Splits joined
+    by `+`, such as `train+validation`, are read one after the other.
 
     Rows are read one by one. Files are CSV, TSV, JSON, JSON lines (`.jsonl`, `.ndjson`), all of them also compressed
     (`.gz`, `.bz2`, `.xz`), and Parquet. CSV and TSV have a header, and their cells are text. JSON is a list of rows,
@@ -40,16 +44,28 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
     other formats from 0.
 
     Args:
-        source: Hub id or path, which may name a configuration: `nyu-mll/glue:rte`.
+        source: Hub id, which may name a configuration (`nyu-mll/glue:rte`), or path or paths.
         name: configuration of a Hub dataset or folder that has several, where `source` names none.
-        split: name of the split in the source.
+        split: name of the split in the source, or names joined by `+`.
         kind: noun for the data in messages, such as "gold data".
 
     Raises:
         TaskError: the data cannot be read, now or while `rows` is iterated.
     """
     source, own = divide_source(source)
-    name, path = own or name, Path(source)
+    name = own or name
+    parts = [_open_one(source, name, each, kind) for each in split.split("+")]
+    return parts[0] if len(parts) == 1 else _chained(f"{kind} {source!r}, split {split!r}", parts)
+
+
+def _open_one(source: str, name: str | None, split: str, kind: str) -> OpenSplit:
+    path = Path(source)
+    if is_several(source):
+        splits = split_of_files(several_files(source, kind), kind)
+        if split not in splits:
+            known = ", ".join(splits)
+            raise TaskError(f"{kind} {source!r} must have a split {split!r}, found {known}; name one of them")
+        return _open_files(source, split, splits[split], kind)
     reader = reader_of(path)
     if _is_no_folder(path, kind) and not reader:
         raise TaskError(
@@ -64,16 +80,15 @@ def open_split(source: str, name: str | None, split: str, *, kind: str) -> OpenS
             raise TaskError(f"file {source!r} has one split, {SPLIT!r}, found {split!r}; name {SPLIT!r}")
         return reader(path, f"{kind} {source!r}")
     files = _plain_files(path, kind).get(split) if path.is_dir() else None
-    if files:
-        parts = [read(file, f"{kind} {str(file)!r}, split {split!r}") for file in files if (read := reader_of(file))]
-        return OpenSplit(f"{kind} {source!r}, split {split!r}", _joined(parts), parts[0].features)
-    return _dataset(source, name, split, kind)
+    return _open_files(source, split, files, kind) if files else _dataset(source, name, split, kind)
 
 
 def split_names(source: str, name: str | None, *, kind: str) -> list[str]:
     """Return the names of the splits that `open_split` can open; takes the same arguments."""
     source, own = divide_source(source)
     name, path = own or name, Path(source)
+    if is_several(source):
+        return [*split_of_files(several_files(source, kind), kind)]
     if _is_no_folder(path, kind) or (reader_of(path) and not path.is_dir()) or _is_saved(path):
         return [SPLIT]
     if path.is_dir() and (plain := _plain_files(path, kind)):
@@ -90,6 +105,44 @@ def _is_no_folder(path: Path, kind: str) -> bool:
 def _is_saved(path: Path) -> bool:
     """Return whether `Dataset.save_to_disk` wrote the folder."""
     return (path / str(datasets.config.DATASET_STATE_JSON_FILENAME)).is_file()
+
+
+def _open_files(source: str, split: str, files: list[Path], kind: str) -> OpenSplit:
+    parts = []
+    for file in files:
+        if (read := reader_of(file)) is None:
+            raise TaskError(
+                f"{kind} of several files must be of files that end in {', '.join(READERS)}, found {str(file)!r}; "
+                "leave it out or convert it"
+            )
+        parts.append(read(file, f"{kind} {str(file)!r}" + (f", split {split!r}" if Path(source).is_dir() else "")))
+    return _chained(f"{kind} {source!r}, split {split!r}", parts)
+
+
+def _chained(where: str, parts: list[OpenSplit]) -> OpenSplit:
+    """Return the parts as one.
+
+    Raises:
+        TaskError: two of them declare other names for the numbers of a column.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        for column, feature in (part.features or {}).items():
+            names, others = (getattr(each, "names", None) for each in ((first.features or {}).get(column), feature))
+            if names != others:
+                raise TaskError(
+                    f"{where} must declare one list of names for the column {column!r}, found {names} in "
+                    f"{first.where} and {others} in {part.where}; write them alike"
+                )
+    return OpenSplit(where, _joined(parts), first.features)
+
+
+def source_files(source: str) -> list[Path]:
+    """Return the files of a local source, sorted; empty for a Hub id."""
+    if is_several(source):
+        return sorted(several_files(source, "gold data"))
+    root = Path(source)
+    return sorted(path for path in (root, *root.rglob("*")) if path.is_file()) if source and root.exists() else []
 
 
 def _joined(parts: list[OpenSplit]) -> Generator[PlacedRow]:

@@ -5,7 +5,7 @@ from s3_hf.synthesis.calibration import Calibration, calibrate
 from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.choosing import WRONG_LABEL, Embed, Judge
 from s3_hf.synthesis.parsing import parse_list
-from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow
+from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow, Turn, in_proportion
 from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "ShownRow",
     "Synthesizer",
     "Tally",
+    "Turn",
     "calibrate",
     "gather_all",
     "gather_answered",
+    "in_proportion",
     "parse_list",
 ]

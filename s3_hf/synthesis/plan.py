@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from s3_hf.task import Task
 
 Rationales = Mapping[str, tuple[str, ...]]
 """Rationales by label name: short reasons for the label, which prompts draw from."""
+Turn = tuple[Mapping[str, Any], int]
+"""A gold row with its `s3_id`, and the number of the example that is written like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +101,18 @@ class Planner:
     round: int
 
     def labels(self, n: int) -> list[int | None]:
-        """Return the label ids of `n` seed slots, in turn or drawn uniformly (Algorithm 1, line 5).
+        """Return the label ids of `n` seed slots, as `synthesis.labels` says (Algorithm 1, line 5: drawn uniformly).
 
         They are all None where the task is to find answers.
         """
         count = len(self.task.label_names)
         if not count:
             return [None] * n
-        if self.settings.labels == "balanced":
-            return [number % count for number in range(n)]
-        return [self.random(f"label/{number}").randrange(count) for number in range(n)]
+        if self.settings.labels == "uniform":
+            return [self.random(f"label/{number}").randrange(count) for number in range(n)]
+        if self.settings.labels == "gold":
+            return list(itertools.islice(in_proportion(self.task.label_counts), n))
+        return [number % count for number in range(n)]
 
     def seeds(self, labels: Iterable[int | None], start: int, origin: str = "seed") -> Iterator[Plan]:
         """Yield a plan for each label, numbered from `start`; contexts are drawn uniformly (section 2.4)."""
@@ -133,22 +138,32 @@ class Planner:
             shown = pool.draw(plan.label, self.random(f"shown/{plan.slot}")) if pool else ()
             yield replace(plan, name=names[number // rows_per_name % len(names)], shown=shown)
 
-    def extrapolations(self, rows: Iterable[Mapping[str, Any]], origin: str, copies: range) -> Iterator[Plan]:
-        """Yield a plan for each gold row and number of a copy, with the row's label and context (Algorithms 2, 3).
+    def extrapolations(self, turns: Iterable[Turn], origin: str) -> Iterator[Plan]:
+        """Yield a plan for each gold row and number of an example, with its label and context (Algorithms 2, 3).
 
         Args:
-            rows: gold rows with their `s3_id`.
+            turns: gold rows and numbers; the same row and number are the same slot.
             origin: `error` for mistakes, `gold` for any gold row (GoldGen).
-            copies: numbers of the copies; the same row and number are the same slot.
         """
         columns = self.task.columns
-        for row in rows:
+        for row, number in turns:
             label = int(row[columns.label]) if columns.label else None
+            slot = f"r{self.round}/{origin}/{row['s3_id']}/{number}"
             context = self.task.context_of(row)
-            for copy in copies:
-                slot = f"r{self.round}/{origin}/{row['s3_id']}/{copy}"
-                yield Plan(slot, origin, label, context, str(row["s3_id"]), str(row[columns.text]))
+            yield Plan(slot, origin, label, context, str(row["s3_id"]), str(row[columns.text]))
 
     def random(self, place: str) -> random.Random:
         """Return a source of random numbers seeded by the run's seed and `place`."""
         return random.Random(f"{self.seed}/{place}")
+
+
+def in_proportion(weights: Sequence[float]) -> Iterator[int]:
+    """Yield places of `weights` without end, each as often as its weight is large, in every beginning of the sequence.
+
+    Places without a weight do not occur; one of the weights must be positive.
+    """
+    total, taken = sum(weights), [0] * len(weights)
+    for number in itertools.count(1):
+        place = max(range(len(weights)), key=lambda each: weights[each] * number / total - taken[each])
+        taken[place] += 1
+        yield place

@@ -28,7 +28,7 @@ class Shots:
         """Return the shots of a round, drawn from the mined rows."""
         rows: dict[int | None, list[Plan]] = {}
         if planner.settings.shots:
-            for plan in planner.extrapolations(planner.task.mined, "shown", range(1)):
+            for plan in planner.extrapolations(((row, 0) for row in planner.task.mined), "shown"):
                 rows.setdefault(plan.label, []).append(plan)
         return cls(planner, rows)
 

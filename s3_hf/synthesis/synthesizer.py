@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from s3_hf.synthesis.filling import SlotFiller
 from s3_hf.synthesis.membership import membership_of, talk_requests, try_requests
 from s3_hf.synthesis.names import collect_names
 from s3_hf.synthesis.parsing import without_thoughts
-from s3_hf.synthesis.plan import Plan, Planner, Pool, Rationales
+from s3_hf.synthesis.plan import Plan, Planner, Pool, Rationales, Turn
 from s3_hf.synthesis.rationales import RationaleSearch
 from s3_hf.synthesis.shots import Shots
 from s3_hf.task import Task
@@ -168,18 +168,17 @@ class Synthesizer:
             yield example
 
     async def extrapolate(
-        self, rows: Iterable[Mapping[str, Any]], origin: str, template: str, rationales: Rationales, copies: range
+        self, turns: Iterable[Turn], origin: str, template: str, rationales: Rationales
     ) -> AsyncIterator[Example]:
-        """Yield an example like each gold row for each copy, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
+        """Yield an example for each turn of a gold row, in slot order (Algorithm 2, lines 8 to 10; Algorithm 3).
 
         Args:
-            rows: gold rows with their `s3_id`; an example has the label, context and answer of its row.
+            turns: gold rows with the number of the example, which has the label, context and answer of its row.
             origin: `error` for mistakes, `gold` for any gold row (GoldGen).
             template: prompt template.
             rationales: rationales to draw from, as in `examples`.
-            copies: numbers of the copies; the same row and number are the same slot.
         """
-        plans = self.planner.extrapolations(rows, origin, copies)
+        plans = self.planner.extrapolations(turns, origin)
         async for _, example in self._filled(plans, template, rationales):
             if example is not None:
                 yield example

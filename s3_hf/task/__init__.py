@@ -8,10 +8,11 @@ from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.existing import existing_examples
 from s3_hf.task.finding import ENTRY_POINTS, load_task, task_names, task_of
 from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import Prompts, TaskConfig
+from s3_hf.task.recipe import SKEW, Prompts, TaskConfig
 
 __all__ = [
     "ENTRY_POINTS",
+    "SKEW",
     "GoldOptions",
     "Prompts",
     "Task",

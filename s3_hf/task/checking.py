@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import datasets
 
 from s3_hf.errors import TaskError, did_you_mean
-from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, shorten
+from s3_hf.rows.nested import lifted
+from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, PlacedRow, shorten
 from s3_hf.rows.sources import open_split
 from s3_hf.rows.splitting import choose_part, text_key
+from s3_hf.task.labels import as_integer, class_names, is_number, label_name, parts_of, single
 from s3_hf.task.recipe import TaskConfig
 from s3_hf.texts import digest_of, row_text
 
 GOLD = "gold data"
+ONE_LABEL = "several labels in a row are not supported: keep one, or make a task of each with the labels yes and no"
 TEST = "test"
-_MOST_DIGITS = 10
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+PREDICTED = "predicted_label"
+"""Column that `s3-hf predict` adds."""
 
 
 def read_gold(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
@@ -56,7 +58,8 @@ def read_split(config: TaskConfig, source_split: str) -> Iterator[dict[str, Any]
 def read_existing(config: TaskConfig, opened: OpenSplit, test_rows: frozenset[int]) -> Iterator[dict[str, Any]]:
     """Yield the checked rows of data other than the recipe's, with label ids in place of label names.
 
-    These rows need no ids. An integer label without a name is a label id, unless a label name of the task is a
+    These rows need no ids. Where they have no label, the one that `s3-hf predict` gave them is taken, and rows that it
+    abstained from are left out. An integer label without a name is a label id, unless a label name of the task is a
     number: then it is that name.
 
     Raises:
@@ -66,20 +69,32 @@ def read_existing(config: TaskConfig, opened: OpenSplit, test_rows: frozenset[in
     numbered = any(map(is_number, labels))
     names = class_names(opened, config.label) or (None if numbered else labels)
     checker = _RowChecker(replace(config, id=None), config.gold_features(), names, test_rows - {digest_of("")})
+    if config.label:
+        opened = replace(opened, rows=_with_predictions(opened, config.label))
     for row in _checked(opened, checker):
         yield row | {config.label: labels.index(row[config.label])} if config.label else row
 
 
-def class_names(opened: OpenSplit, label: str | None) -> list[str] | None:
-    """Return the label names that the data declares for the column `label`, None if it declares none."""
-    return getattr((opened.features or {}).get(label), "names", None)
+def _with_predictions(opened: OpenSplit, label: str) -> Generator[PlacedRow]:
+    with contextlib.closing(opened.rows) as rows:
+        for place, cells in rows:
+            row = lifted(cells, [label])
+            if label in row:
+                yield place, row
+            elif PREDICTED not in row:
+                hint = "texts without labels are labelled by `s3-hf predict` first"
+                raise missing_column(place, label, row, hint)
+            elif not _missing(row[PREDICTED]):
+                yield place, row | {label: row[PREDICTED]}
 
 
 def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]]:
     """Yield the checked rows; those without an answer, as in SQuAD 2.0, are left out."""
     empty, answers = True, checker.config.answers
+    named = [name for name in astuple(checker.config.columns) if name]
     with contextlib.closing(opened.rows):
-        for place, row in opened.rows:
+        for place, cells in opened.rows:
+            row = lifted(cells, named)
             if answers and answer_pairs(row.get(answers)) == []:
                 continue
             empty = False
@@ -89,9 +104,11 @@ def _checked(opened: OpenSplit, checker: _RowChecker) -> Iterator[dict[str, Any]
         raise TaskError(f"{opened.where} must have {wanted}, found none; give data with {wanted}")
 
 
-def missing_column(place: str, column: str, found: Mapping[str, Any]) -> TaskError:
-    """Return the error for a column that is not among the columns `found` in a row."""
-    hint = did_you_mean(column, found, "correct the recipe or the data")
+def missing_column(
+    place: str, column: str, found: Mapping[str, Any], hint: str = "correct the recipe or the data"
+) -> TaskError:
+    """Return the error for a column that is not among the columns `found` in a row; `hint` is for one unlike them."""
+    hint = did_you_mean(column, found, hint)
     return TaskError(f"{place}, must have the column {column!r}, found {shorten(list(found))}; {hint}")
 
 
@@ -139,11 +156,14 @@ class _RowChecker:
             )
 
     def _label(self, where: str, value: Any) -> str:
-        if isinstance(value, list | tuple | dict):
-            advice = "several labels in a row are not supported: keep one, or make a task of each"
-            if isinstance(value, dict) or len(value) == 1:
-                advice = "a label inside a list or an object is not found: write it as the cell itself"
-            raise TaskError(f"{where} must have one label, found {shorten(value)}; {advice}")
+        value = single(value)
+        if isinstance(value, dict):
+            inner = f"{self.config.label}.{next(iter(value), 'name')}"
+            raise TaskError(
+                f"{where} must have a label, found {shorten(value)}; name the column inside of it, such as {inner!r}"
+            )
+        if isinstance(value, list | tuple):
+            raise TaskError(f"{where} must have one label, found {shorten(value)}; {ONE_LABEL}")
         if _missing(value):
             raise TaskError(f"{where} must have a label, found {value!r}; write it or drop the row")
         value = as_integer(value)
@@ -154,6 +174,8 @@ class _RowChecker:
         name = label_name(value, self.names)
         if name is not None and name in self.config.labels:
             return name
+        if all(part in self.config.labels for part in parts_of(name)):
+            raise TaskError(f"{where} must have one label, found {shorten(name)}; {ONE_LABEL}")
         known = ", ".join((list(self.config.labels) or self.names or [])[:20])
         if self.names is not None or value == -1:
             hint = "a label of -1 is hidden: use another split" if value == -1 else "correct the row or the recipe"
@@ -189,30 +211,6 @@ class _RowChecker:
             raise TaskError(
                 f"{place}, column {name!r}, must fit {feature}, found {shorten(value)}; correct the row or 'features'"
             ) from error
-
-
-def as_integer(value: Any) -> Any:
-    """Return a whole float as an integer, since pandas turns integers beside empty cells into floats."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def is_number(name: str) -> bool:
-    """Return whether a label name is a number, such as `-1` or `2.0`."""
-    return _NUMBER.fullmatch(name) is not None
-
-
-def label_name(value: Any, names: list[str] | None) -> str | None:
-    """Return the name of a label in a row, None if it has none; `names` are those of the column's `ClassLabel`."""
-    value = as_integer(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str) and names and value not in names and value.isdecimal() and len(value) < _MOST_DIGITS:
-        value = int(value)  # cells of CSV are text
-    if isinstance(value, int):
-        if names is None:
-            return str(value)
-        return names[value] if 0 <= value < len(names) else None
-    return value if isinstance(value, str) else None
 
 
 def answer_pairs(value: Any) -> list[tuple[Any, Any]] | None:

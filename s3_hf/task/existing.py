@@ -9,6 +9,7 @@ from typing import Any
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Context, Example
+from s3_hf.rows.nested import lifted
 from s3_hf.rows.reading import OpenSplit, PlacedRow
 from s3_hf.rows.sources import SPLIT, open_split, split_names
 from s3_hf.task.checking import missing_column, read_existing
@@ -54,7 +55,8 @@ def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:
     assert config.context is not None
     opened = _open(source)
     with contextlib.closing(opened.rows):
-        for place, row in opened.rows:
+        for place, cells in opened.rows:
+            row = lifted(cells, [config.context])
             if config.context not in row:
                 raise missing_column(place, config.context, row)
             if isinstance(row[config.context], str) and row[config.context].strip():

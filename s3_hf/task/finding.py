@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import TaskError, did_you_mean, one_line
 from s3_hf.records import OWN_COLUMNS
 from s3_hf.rows.caching import cache_errors
-from s3_hf.rows.sources import divide_source
+from s3_hf.rows.sources import divide_source, source_files
 from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import Prompts, TaskConfig, same_words
@@ -211,8 +212,6 @@ def _checked_class(found: Any, where: str) -> type[TaskBuilder]:
 
 def _state(source: str) -> list[tuple[str, int, int]]:
     """Return name, size and time of each file of a local source, by which changes are noticed; empty for a Hub id."""
-    root = Path(source)
-    if not source or not root.exists():
-        return []
-    files = sorted(path for path in (root, *root.rglob("*")) if path.is_file())
-    return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    root = Path(source) if Path(source).exists() else Path()
+    found = ((path, path.stat()) for path in source_files(source))
+    return [(os.path.relpath(path, root), facts.st_size, facts.st_mtime_ns) for path, facts in found]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,18 +25,8 @@ from s3_hf.records import Answer, Columns, Context
 from s3_hf.rows.splitting import divide
 from s3_hf.task.builder import TaskBuilder, prepared
 from s3_hf.task.existing import existing_contexts
-from s3_hf.task.recipe import Prompts, TaskConfig
+from s3_hf.task.recipe import PROVENANCE_FEATURES, Prompts, TaskConfig
 from s3_hf.texts import digest_of, digests, row_texts
-
-PROVENANCE_FEATURES = {
-    "s3_id": datasets.Value("string"),
-    "s3_round": datasets.Value("int32"),
-    "s3_origin": datasets.Value("string"),
-    "s3_parent": datasets.Value("string"),
-    "s3_rationales": datasets.List(datasets.Value("string")),
-    "s3_model": datasets.Value("string"),
-    "s3_prompt": datasets.Value("string"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +104,12 @@ class Task:
     def selection(self) -> datasets.Dataset:
         """The validation rows that choose the epoch, with their `s3_id`; equal to `mined` without `holdout`."""
         return self._parts[1]
+
+    @cached_property
+    def label_counts(self) -> tuple[int, ...]:
+        """The number of mined rows of each label; empty if the task is to find answers."""
+        counts = Counter(self.mined[self.config.label][:] if self.config.label else ())
+        return tuple(counts[label] for label in range(len(self.label_names)))
 
     @cached_property
     def test(self) -> datasets.Dataset:

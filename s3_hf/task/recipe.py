@@ -32,6 +32,18 @@ SPAN = {
     "extrapolate": ({"context", "answer", "text"}, set[str]()),
     "zerogen": ({"context", "answer"}, set[str]()),
 }
+PROVENANCE_FEATURES = {
+    "s3_id": datasets.Value("string"),
+    "s3_round": datasets.Value("int32"),
+    "s3_origin": datasets.Value("string"),
+    "s3_parent": datasets.Value("string"),
+    "s3_rationales": datasets.List(datasets.Value("string")),
+    "s3_model": datasets.Value("string"),
+    "s3_prompt": datasets.Value("string"),
+}
+"""Columns that a synthetic row has besides those of the gold data."""
+SKEW = 4
+"""How many times the gold rows of the rarest label the most frequent one has where macro F1 chooses the epoch."""
 OPTIONAL = ("extrapolate_plain", "zerogen", "names", "shown", "system")
 """Names of the prompts that may be empty."""
 

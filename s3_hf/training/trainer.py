@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +115,8 @@ def trainer_of(
     student = model["model"] if "model" in model else model["model_init"]()
     head = head_of(student, tokenizer, job.columns)
     rows, chooses = head.encode(job.rows, targets=True).inputs, {}
-    if job.weights is not None:
-        rows = rows.add_column(WEIGHTS, [weight * len(rows) / sum(job.weights) for weight in job.weights])
+    if (weights := loss_weights(job)) is not None:
+        rows = rows.add_column(WEIGHTS, weights)
     if job.selection is not None:
         chooses = _evaluation(job, head, job.selection)
     trainer = StudentTrainer(
@@ -129,6 +130,20 @@ def trainer_of(
     if job.settings.head_learning_rate is not None:
         trainer.head_rate_ratio = job.settings.head_learning_rate / job.settings.learning_rate
     return trainer, head
+
+
+def loss_weights(job: TrainingJob) -> list[float] | None:
+    """Return the weight of each row in the loss, with a mean of 1; None if all weigh the same.
+
+    It is the row's own weight, with `class_weights: balanced` divided by the number of rows with its label.
+    """
+    weights, label = job.weights, job.columns.label
+    if label and job.settings.class_weights == "balanced":
+        labels = job.rows[label][:]
+        counts = Counter(labels)
+        own = weights if weights is not None else [1.0] * len(labels)
+        weights = [weight / counts[each] for weight, each in zip(own, labels, strict=True)]
+    return None if weights is None else [weight * len(weights) / sum(weights) for weight in weights]
 
 
 def _evaluation(job: TrainingJob, head: Head, rows: Dataset) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import datasets
 import pytest
 
 from s3_hf import loop
-from s3_hf.authoring.writing import NewTask, write_recipe
+from s3_hf.authoring.asked import NewTask
+from s3_hf.authoring.writing import write_recipe
 from s3_hf.config import parse_config
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
@@ -286,7 +287,7 @@ def test_labels_that_pandas_made_floats(tmp_path, name, labels):
         path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
     made = written(tmp_path, "t", path, Columns("text", "label"))
     assert list(load_task(str(made.path)).label_names) == labels
-    assert made.inferred.notes[0] == "labels are numbers, which tell an LLM nothing: write what they mean in LABELS"
+    assert made.inferred.notes[0].startswith("labels are numbers, which tell an LLM nothing: write what they mean")
 
 
 def test_texts_of_both_splits_are_told(typed, tmp_path):

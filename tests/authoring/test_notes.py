@@ -3,13 +3,15 @@
 # ruff: noqa: RUF001
 
 import json
+import re
 import shlex
 
 import datasets
 import pandas as pd
 import pytest
 
-from s3_hf.authoring.writing import NewTask, write_recipe
+from s3_hf.authoring.asked import NewTask
+from s3_hf.authoring.writing import write_recipe
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.records import Columns
 from s3_hf.task import load_task
@@ -88,7 +90,11 @@ def test_the_language_is_in_the_recipe_the_prompts_and_the_facts(tmp_path, code,
     task = load_task(str(made.path))
     assert task.facts()["language"] == code
     assert asked in task.prompts.seed
-    told = [note for note in made.inferred.notes if "German: name an LLM and a student" in note]
+    told = [
+        note
+        for note in made.inferred.notes
+        if "German: name an LLM and a student" in note and "multilingual-e5-small" in note
+    ]
     assert bool(told) is (code == "de")
 
 
@@ -99,29 +105,47 @@ def test_a_language_that_is_not_clear_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("labels", "example"),
+    ("labels", "found"),
     [
-        (["a", "b", "a|b"], "1 of 3 labels look like several in one cell, such as 'a|b', "),
-        (["a", "b", "c", "a; b"], "1 of 4 labels look like several in one cell, such as 'a; b', "),
+        (["a", "b", "a|b"], "found 1 of 3 values that look like several, such as 'a|b', in 'label'; keep one in each"),
+        (["a", "b", "c", "a; b"], "found 1 of 4 values that look like several, such as 'a; b', "),
         (["a", "b", "b,a"], "such as 'b,a', "),
-        (["['a', 'b']", "['a']"], "2 of 2 labels look like several in one cell"),
+        (["a|b", "b|c", "a|c"], "found 3 of 3 values"),
+        ([f"{one}|{two}" for one in "abcd" for two in "efgh"], "found 16 of 16 values"),
+        (["['a', 'b']", "['a']"], "found 1 of 2 values"),
         (["a", "b", "n/a"], None),
         (["Paris, France", "Paris"], None),
         (["input/output", "C++"], None),
+        (["['a']", "['b']"], None),
     ],
 )
-def test_labels_that_look_like_several(tmp_path, labels, example):
-    notes = [note for note in written(tmp_path, labelled(tmp_path, labels)).inferred.notes if "several" in note]
-    assert bool(notes) is (example is not None)
-    assert all(example in note for note in notes)
+def test_labels_that_look_like_several_are_refused(tmp_path, labels, found):
+    data = labelled(tmp_path, labels)
+    if found is None:
+        assert len(written(tmp_path, data).inferred.config.labels) == len(labels)
+        return
+    with pytest.raises(TaskError, match=re.escape(found)):
+        written(tmp_path, data)
+    assert not list(tmp_path.glob("out/*.py"))
+
+
+@pytest.mark.parametrize("cell", ["x|y", "x, y", '["x", "y"]', ["x", "y"]])
+def test_gold_rows_with_several_labels_are_refused(tmp_path, cell):
+    made = written(tmp_path, labelled(tmp_path, "xy"))
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write(json.dumps({"text": "a text with both", "label": cell}) + "\n")
+    with pytest.raises(
+        TaskError, match=r"line 25, column 'label', must have one label, found .*; several labels in a"
+    ):
+        load_task(str(made.path)).mined  # noqa: B018 - reads the rows
 
 
 @pytest.mark.parametrize(
     ("label", "column", "sentence"),
     [
-        (["x"], "label", r"must have one label, found \['x'\]; a label inside a list or an object is not found"),
-        ({"name": "x"}, "label", "found {'name': 'x'}; a label inside a list or an object is not found"),
-        ({"name": "x"}, "label.name", "what is inside 'label' cannot be named: write it as a column"),
+        ({"name": "x"}, "label", "found {'name': 'x'}; name the column inside of it, such as 'label.name'"),
+        ({"name": "x"}, "name", "found 'name'; did you mean 'label.name'?"),
+        ({"name": "x"}, "label.nane", "found 'label.nane'; inside 'label' are label.name"),
         (["x", "y"], "label", "several labels in a row are not supported"),
     ],
 )

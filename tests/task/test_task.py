@@ -184,6 +184,7 @@ def test_a_number_is_the_name_of_an_existing_label_where_names_are_numbers(tmp_p
     ("a.csv", "text,label\n ,pos\n", "line 2, column 'text', must have text"),
     ("a.csv", "texts,label\na fine film,pos\n", "must have the column 'text', .* did you mean 'texts'"),
     ("a.csv", "text,label\n", "existing data .* must have rows"),
+    ("a.csv", "text,id\na fine film,1\n", "must have the column 'label', found .*labelled by `s3-hf predict` first"),
     ("a.txt", "a fine film", r"existing data must be a file that ends in .*a\.txt'; rename"),
 ])  # fmt: skip
 def test_existing_examples_with_a_fault(recipe, tmp_path, name, content, said):
@@ -191,6 +192,13 @@ def test_existing_examples_with_a_fault(recipe, tmp_path, name, content, said):
     path.write_text(content)
     with pytest.raises(TaskError, match=said):
         existing(load_task(str(recipe)), path)
+
+
+def test_labels_that_a_student_gave_are_taken(recipe, tmp_path):
+    path = tmp_path / "pool.csv"
+    path.write_text("text,predicted_label,predicted_score\na fine film,pos,0.9\na film,,0.5\na dull film,neg,0.8\n")
+    found = existing(load_task(str(recipe)), path)
+    assert [(one.columns["text"], one.columns["label"]) for one in found] == [("a fine film", 1), ("a dull film", 0)]
 
 
 def test_no_existing_row_is_a_test_row(recipe, pairs_recipe, tmp_path):

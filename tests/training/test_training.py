@@ -20,6 +20,7 @@ from s3_hf.predicting.student import Student
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
+from s3_hf.training.trainer import loss_weights
 from tests.conftest import film_rows, in_two_processes
 
 COLUMNS = Columns("text", label="label")
@@ -107,6 +108,29 @@ def test_rows_of_no_weight_teach_nothing(tiny_student, tmp_path):
         for name, each in (("alike", [0.5] * 120), ("none", None))
     ]
     assert all(torch.allclose(value, same[1][name], atol=1e-4) for name, value in same[0].items())
+
+
+@pytest.mark.parametrize("own", [None, [2.0, 1.0, 1.0, 1.0]])
+def test_the_labels_weigh_the_same(tiny_student, own):
+    one = job(tiny_student, class_weights="balanced")
+    rows = datasets.Dataset.from_dict({"text": ["a"] * 4, "label": [0, 0, 0, 1]}, features=one.rows.features)
+    found = loss_weights(replace(one, rows=rows, weights=own))
+    assert sum(found) == pytest.approx(4)
+    assert found[1:] == pytest.approx([found[1], found[1], 3 * found[1]])
+    assert found[0] == pytest.approx(found[1] * (own or [1])[0])
+    assert loss_weights(job(tiny_student)) is None
+
+
+def test_rare_labels_are_more_probable_where_labels_weigh_the_same(tiny_student, tmp_path):
+    plain = job(tiny_student, epochs=1, learning_rate=1e-3, head_learning_rate=1e-3)
+    rare = plain.rows.select([n for n in range(120) if n % 2 == 0 or n % 20 == 1])  # 60 negative, 6 positive
+    test, found = rows_of(film_rows(60, 2)), {}
+    for kind in ("none", "balanced"):
+        settings = plain.settings.model_copy(update={"class_weights": kind})
+        fit(replace(plain, rows=rare, selection=None, settings=settings), tmp_path / kind, tmp_path / "work")
+        predictions = predict(tmp_path / kind, test, COLUMNS, settings, tmp_path / "work")
+        found[kind] = sum(one.scores[1] for one in predictions)
+    assert found["balanced"] > found["none"]
 
 
 def test_a_trained_student_is_trained_further(tiny_student, tmp_path):
