@@ -43,7 +43,7 @@ from s3_hf.store.final import (
     VerdictArm,
 )
 from s3_hf.store.judging import JudgingDir, JudgingFacts
-from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
+from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, ONNX_FILES, RoundDir, RunDir, Stage, has_onnx, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "MINED",
     "MIXED",
     "NO_WEIGHTS",
+    "ONNX_FILES",
     "SELECTION",
     "SYNTHETIC",
     "TEST",
@@ -80,6 +81,7 @@ __all__ = [
     "best_round",
     "create_run",
     "damaged",
+    "has_onnx",
     "has_weights",
     "locked",
     "open_run",

@@ -37,6 +37,14 @@ NO_WEIGHTS = (
 )
 """Why a trained model may have no weights, and what to do."""
 
+ONNX_FILES = ("onnx/model.onnx", "onnx/model_quantized.onnx")
+"""A student in 32 and in 8 bits, by the names within its folder that transformers.js looks for."""
+
+
+def has_onnx(model: Path) -> bool:
+    """Return whether a student was exported into its model folder; see `ONNX_FILES`."""
+    return all((model / name).is_file() for name in ONNX_FILES)
+
 
 def has_weights(model: Path) -> bool:
     """Return whether a model folder exists and has its weights; see `NO_WEIGHTS`."""
