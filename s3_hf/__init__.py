@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
-    from s3_hf.starting import run
+    from s3_hf.starting import report_on, run
 
     __version__: str
 
-__all__ = ["RunConfig", "__version__", "run"]
+__all__ = ["RunConfig", "__version__", "report_on", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,10 +21,10 @@ def __getattr__(name: str) -> Any:
         from s3_hf.config import RunConfig
 
         return RunConfig
-    if name == "run":
-        from s3_hf.starting import run
+    if name in ("report_on", "run"):
+        from s3_hf import starting
 
-        return run
+        return getattr(starting, name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Students as ONNX files for ONNX Runtime and transformers.js: 32-bit and 8-bit, in the layout that the latter reads."""
+"""Students as ONNX files, 32-bit and 8-bit, in the layout that transformers.js reads."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def export(name: str, out: Path | None = None) -> Exported:
         difference, difference_8bit = (_difference(model, tokenizer, file) for file in files)
         if not difference <= TOLERANCE:
             raise StudentError(
-                f"the exported student must give the probabilities of {name!r}, found a difference of {difference:.2g}; "
+                f"the exported student must give the probabilities of {name!r}, found others by {difference:.2g}; "
                 f"transformers cannot export {type(model).__name__}, use another student"
             )
     return Exported(target, tuple(target / file for file in ONNX_FILES), difference, difference_8bit)

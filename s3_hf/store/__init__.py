@@ -42,6 +42,7 @@ from s3_hf.store.final import (
     Verdict,
     VerdictArm,
 )
+from s3_hf.store.html import results_html
 from s3_hf.store.judging import JudgingDir, JudgingFacts
 from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, ONNX_FILES, RoundDir, RunDir, Stage, has_onnx, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
@@ -86,4 +87,5 @@ __all__ = [
     "locked",
     "open_run",
     "parse_facts",
+    "results_html",
 ]

@@ -25,6 +25,7 @@ from s3_hf.store.facts import (
     read_facts,
 )
 from s3_hf.store.final import FinalDir
+from s3_hf.store.html import results_html
 from s3_hf.store.judging import JudgingDir
 
 if TYPE_CHECKING:
@@ -254,6 +255,9 @@ class RunDir:
     def results(self) -> tuple[RoundResult, ...]:
         """Return everything measured in the finished rounds, in order."""
         return tuple(self.result(each.number) for each in self.rounds() if each.stage() is Stage.DONE)
+
+    def _repr_html_(self) -> str:
+        return results_html(str(self.path), self.results(), self.final.result(), self.final.outcome())
 
     def _scoring(self, number: int) -> ScoringFacts:
         path = self.round(number).metrics
