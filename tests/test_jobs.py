@@ -1,7 +1,6 @@
 """The script of the jobs: its dependencies can be installed, and its command runs, with a stand-in for vLLM."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,13 +15,14 @@ SCRIPT = ROOT / "examples" / "jobs" / "s3_run.py"
 VLLM = """#!{python}
 import sys, threading
 sys.path.insert(0, {root!r})
-from aiohttp import web
-from tests.conftest import film_reply
 from tests.llm_server import LLMServer
-assert sys.argv[1:3] == ["serve", "some/llm"] and sys.argv[3] == "--port", sys.argv
-with LLMServer(reply=film_reply, models=["some/llm"]) as server:
-    sys.stdout.write(server.url)
+from tests.test_docs import reply
+assert sys.argv[1:4] == ["serve", "writer", "--host"] and sys.argv[7:] == ["--gpu-memory-utilization", "0.7"]
+with LLMServer(reply=reply, models=["writer"], port=int(sys.argv[6])):
+    threading.Event().wait()
 """
+"""A program in the place of vLLM, which serves what the endpoint of the documents serves."""
+
 SETTINGS = (
     "seed_size=16", "rounds=0", "judge=none", "gold_stage=none", "verdict=false", "training.epochs=1",
     "training.precision=fp32", "synthesis.rationales=false",
@@ -67,11 +67,16 @@ def test_its_dependencies_can_be_installed_together():
 
 
 def test_it_runs_pushes_and_continues_a_run_that_was_kept(recipe, environment, spelling_student, tmp_path):  # noqa: F811
-    kept = tmp_path / "bucket" / "films"
-    given = ["--llm", environment["LLM_URL"], "--student", spelling_student, "--keep", kept, "--set", "strategy=s3"]
+    """The second job is on another machine, and serves the LLM itself."""
+    kept, programs = tmp_path / "bucket" / "films", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "vllm").write_text(VLLM.format(python=sys.executable, root=str(ROOT)))
+    (programs / "vllm").chmod(0o755)
+    environment = environment | {"PATH": f"{programs}:{environment['PATH']}"}
+    given = ["--student", spelling_student, "--keep", kept]
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    out = job(recipe, environment, tmp_path / "first", *given)
+    out = job(recipe, environment, tmp_path / "first", "--llm", environment["LLM_URL"], *given)
     assert "/datasets/user/s3-films-report" in out
     api = HfApi(environment["HF_ENDPOINT"], environment["HF_TOKEN"])
     assert api.repo_info("user/s3-films-report", repo_type="dataset").private
@@ -79,6 +84,6 @@ def test_it_runs_pushes_and_continues_a_run_that_was_kept(recipe, environment, s
     (model,) = [each.id for each in api.list_models(author="user") if each.id.startswith("user/s3-films-")]
     assert api.file_exists(model, "onnx/model_quantized.onnx")
     rows = (kept / "round-0" / "data.parquet").read_bytes()
-    shutil.rmtree(tmp_path / "first")
-    job(recipe, environment, tmp_path / "second", *given)
-    assert (tmp_path / "second" / "runs" / "job" / "round-0" / "data.parquet").read_bytes() == rows
+    job(recipe, environment, tmp_path / "second", "--serve", "writer", *given, "--set", "rounds=1")
+    assert (kept / "round-0" / "data.parquet").read_bytes() == rows
+    assert (kept / "round-1" / "metrics.json").exists()

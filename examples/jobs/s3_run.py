@@ -7,6 +7,7 @@
 import argparse
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -22,8 +23,6 @@ from s3_hf.cli.options import overrides
 from s3_hf.errors import S3Error
 from s3_hf.predicting.exporting import export_run
 from s3_hf.store import open_run
-
-PORT = 8000
 
 
 def arguments() -> argparse.Namespace:
@@ -49,8 +48,11 @@ def arguments() -> argparse.Namespace:
 @contextmanager
 def served(model: str, more: list[str]) -> Iterator[str]:
     """Serve the model by vLLM, and yield its address when it answers."""
-    server = subprocess.Popen(["vllm", "serve", model, "--port", str(PORT), *more])  # noqa: S603, S607
-    url = f"http://127.0.0.1:{PORT}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(["vllm", "serve", model, "--host", "127.0.0.1", "--port", port, *more])  # noqa: S603, S607
+    url = f"http://127.0.0.1:{port}"
     try:
         while True:
             if server.poll() is not None:
