@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
-    from s3_hf.starting import run
+    from s3_hf.starting import report_on, run
 
-__all__ = ["RunConfig", "__version__", "run"]
+__all__ = ["RunConfig", "__version__", "report_on", "run"]
 
 __version__ = "0.1.0"
 
@@ -21,8 +21,8 @@ def __getattr__(name: str) -> Any:
         from s3_hf.config import RunConfig
 
         return RunConfig
-    if name == "run":
-        from s3_hf.starting import run
+    if name in ("report_on", "run"):
+        from s3_hf import starting
 
-        return run
+        return getattr(starting, name)
     raise AttributeError(f"module 's3_hf' has no attribute {name!r}")

@@ -333,6 +333,22 @@ def test_a_pair_and_its_labels_are_named():
     assert 'classify({"text": context, "text_pair": "Slow, odd' in model_card(PAIR_MODEL)
 
 
+@pytest.mark.parametrize(
+    ("facts", "call"),
+    [
+        (MODEL, 'await pipeline("text-classification", '),
+        (PAIR_MODEL, "tokenizer(context, { text_pair: "),
+        (SPAN_MODEL, 'await pipeline("question-answering", '),
+    ],
+    ids=["labels", "pairs", "spans"],
+)
+def test_a_model_that_was_exported_says_how_javascript_uses_it(facts, call):
+    assert "transformers.js" not in model_card(facts)
+    card = ModelCard(model_card(dataclasses.replace(facts, onnx=True)))
+    assert call in card.text
+    assert {*card.data.tags} >= {"onnx", "transformers.js"}
+
+
 def test_a_span_finder_is_scored_by_both_metrics():
     data = ModelCard(model_card(SPAN_MODEL)).data
     assert data.pipeline_tag == "question-answering"

@@ -183,6 +183,7 @@ class ModelFacts:
     `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
     has one, `new_version` the id of the final student or of the next round's model if there is one. On the card of the
     final student, `final` says how it was trained, and `verdict` what the synthetic rows are worth.
+    `onnx` is True if the model is there for ONNX Runtime and transformers.js too.
     """
 
     repo: str
@@ -195,6 +196,7 @@ class ModelFacts:
     new_version: str | None = None
     final: FinalResult | None = None
     verdict: Verdict | None = None
+    onnx: bool = False
 
     @property
     def test(self) -> Scores | None:

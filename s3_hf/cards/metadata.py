@@ -50,7 +50,7 @@ def model_metadata(facts: ModelFacts) -> ModelCardData:
         base_model=run.student if is_hub_id(run.student) else None,
         datasets=_learned(facts) or None,
         metrics=[_METRIC_IDS.get(name, name) for name in run.metrics if facts.test] or None,
-        tags=["s3-hf", run.strategy],
+        tags=["s3-hf", run.strategy, *(["onnx", "transformers.js"] if facts.onnx else [])],
         model_name=facts.repo.rsplit("/", 1)[-1],
         eval_results=_eval_results(run, facts.test) or None,
         new_version=facts.new_version,

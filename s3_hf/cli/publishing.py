@@ -1,4 +1,4 @@
-"""Commands that publish: push."""
+"""Commands that publish: push, export."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
+    """Add the commands to the app."""
     app.command()(push)
+    app.command()(export)
 
 
 def push(
@@ -44,6 +45,9 @@ def push(
     ),
     name: str = options.PUSH_NAME,
     replace: bool = options.REPLACE,
+    onnx: bool = typer.Option(
+        False, "--onnx", help="Export the final student, or that of the best round, and publish its ONNX files too."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Publish each round's dataset and model and the final model to HF_ENDPOINT, or write them as folders."""
@@ -57,6 +61,10 @@ def push(
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
     opened = open_run(run_dir)
     how = PushOptions(license_id, private, create_pr, max_copies, name, replace)
+    if onnx:
+        from s3_hf.predicting.exporting import export_run
+
+        export_run(opened)
     if dry_run:
         folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
         previews = preview_push(opened, folder, namespace, how)
@@ -72,6 +80,30 @@ def push(
     for each in published:
         unchanged = "" if each.changed else "  unchanged"
         display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}{unchanged}")
+
+
+def export(
+    model: str = typer.Argument(help="Folder of a run, model folder, or Hub id.", show_default=False),
+    out: Path = typer.Option(
+        None,
+        callback=options.checked_folder,
+        help="Folder for the files, the configuration and the tokenizer. [default: the model's own folder]",
+    ),
+    as_json: bool = options.JSON,
+) -> None:
+    """Write a trained student as ONNX, in 32 and 8 bits, for ONNX Runtime and transformers.js (extra `onnx`)."""
+    from dataclasses import asdict
+
+    from s3_hf.cli import display
+    from s3_hf.predicting.exporting import export as export_student
+
+    made = export_student(model, out)
+    if as_json:
+        display.show_json(asdict(made))
+        return
+    for file, apart in zip(made.files, (made.difference, made.difference_8bit), strict=True):
+        size = file.stat().st_size / 1e6
+        display.show_text(f"{file}  {size:.1f} MB, probabilities within {apart:.1g} of the student's on a few texts")
 
 
 def _preview_text(preview: PushPreview) -> str:

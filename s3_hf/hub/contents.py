@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from s3_hf.errors import HubError
 from s3_hf.hub.privacy import public_names
 from s3_hf.hub.secrets import Secrets
+from s3_hf.store import ONNX_FILES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,14 +59,17 @@ def copy_model(model: Path, folder: Path) -> None:
     Its `training.json` is not among them: the record holds it.
     """
     folder.mkdir(parents=True)
-    for path in model.iterdir():
-        if _is_ours(path):
-            shutil.copyfile(path, folder / path.name)
+    for path in _all_files(model):
+        if _is_ours(path, model):
+            target = folder / path.relative_to(model)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def stray_files(model: Path) -> Iterator[str]:
     """Yield the names of the files and links in a model folder that s3-hf did not write."""
-    return (path.name for path in sorted(model.iterdir()) if not _is_ours(path) and path.name != "training.json")
+    names = ((path.relative_to(model).as_posix(), _is_ours(path, model)) for path in sorted(_all_files(model)))
+    return (name for name, ours in names if not ours and name != "training.json")
 
 
 def check_weights(model: Path) -> None:
@@ -76,7 +80,7 @@ def check_weights(model: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    names = {path.name for path in model.glob("*.safetensors") if _is_ours(path)}
+    names = {path.name for path in model.glob("*.safetensors") if _is_ours(path, model)}
     try:
         if (model / INDEX).exists():
             names |= {
@@ -112,8 +116,17 @@ def card_hash(card: str) -> str:
     return hashlib.sha256(card.encode()).hexdigest()
 
 
-def _is_ours(path: Path) -> bool:
-    return bool(_MODEL_FILES.fullmatch(path.name)) and path.is_file() and not path.is_symlink()
+def _all_files(model: Path) -> Iterator[Path]:
+    """Yield all that is in a model folder, and what is in its folder of ONNX files instead of that folder."""
+    inner = model / Path(ONNX_FILES[0]).parent
+    for path in model.iterdir():
+        yield from path.iterdir() if path == inner and path.is_dir() and not path.is_symlink() else [path]
+
+
+def _is_ours(path: Path, model: Path) -> bool:
+    name = path.relative_to(model).as_posix()
+    ours = name in ONNX_FILES or bool(_MODEL_FILES.fullmatch(name))
+    return ours and path.is_file() and not path.is_symlink()
 
 
 def _structure(features: Features, table: pa.Table, file_size: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from s3_hf.hub.names import Repository, RunNames
 from s3_hf.hub.privacy import without_paths
 from s3_hf.hub.secrets import Secrets
 from s3_hf.hub.telling import doing
-from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_weights
+from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_onnx, has_weights
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ class RunRepositories:
         dataset, later = self.names.dataset(number).id, self._final() or self._model(number + 1)
         training = training_facts(run, number)
         card = model_facts(facts, repository.id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, new_version=later.id if later else None)
+        new, onnx = later.id if later else None, has_onnx(run.round(number).model)
+        card = replace(card, revision=dataset_commit, new_version=new, onnx=onnx)
         trained_on = {"dataset": {"repo": dataset, "revision": dataset_commit}, "training": training}
         write_texts(folder, model_card(card), record | trained_on, self.secrets)
 
@@ -144,7 +145,7 @@ class RunRepositories:
         copy_model(final.model_dir, folder)
         training: dict[str, Any] = without_paths(asdict(final.training))
         card = model_facts(run_facts(run, number, rows, self.license), self.names.final().id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, final=final, verdict=verdict)
+        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, onnx=has_onnx(final.model_dir))
         record = provenance(run, number) | {
             "dataset": {"repo": dataset, "revision": dataset_commit},
             "training": training,

@@ -23,7 +23,7 @@ LEAST = 8
 _TOKEN = "hf_[A-Za-z0-9]{20,}"  # noqa: S105 - the shape of a token, not one
 _HOMES = r"/home/[A-Za-z0-9._-]+/|/Users/[A-Za-z0-9._-]+/|/root/|[A-Za-z]:\\Users\\"
 _SECRET_QUERY = re.compile(r"key|token|secret|sig|pass|auth|code", re.IGNORECASE)
-_BINARY = frozenset({".safetensors", ".parquet", ".model"})
+_BINARY = frozenset({".safetensors", ".parquet", ".model", ".onnx"})
 _PICKLE_STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 

@@ -20,6 +20,7 @@ from s3_hf.store import (
     Verdict,
     best_round,
     open_run,
+    results_html,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class RunResult:
     def best(self) -> RoundResult:
         """The round with the best score on the selection rows, the earlier one of equals."""
         return best_round(self.rounds)
+
+    def _repr_html_(self) -> str:
+        return results_html(str(self.path), self.rounds, self.final, self.verdict)
 
     def push(
         self,

@@ -12,7 +12,7 @@ from s3_hf.errors import ConfigError, StudentError
 from s3_hf.files import temporary_folder
 from s3_hf.predicting.result import Result
 from s3_hf.records import Columns
-from s3_hf.store import RunDir, best_round, open_run
+from s3_hf.store import best_round, open_run
 from s3_hf.training import load_student, predict_with
 
 
@@ -27,8 +27,7 @@ class Student:
     """
 
     def __init__(self, name: str) -> None:
-        if (Path(name) / "run.yaml").is_file():
-            name = str(_model_of(open_run(Path(name))))
+        name = model_folder(name)
         self._name = name
         self._model, self._tokenizer = load_student(name)
         self._answers = type(self._model).__name__.endswith("ForQuestionAnswering")
@@ -62,14 +61,17 @@ class Student:
         return [Result("label", str(names[one.value]), max(one.scores)) for one in predictions]
 
 
-def _model_of(run: RunDir) -> Path:
-    """Return the folder of a run's final student, or of its best round's.
+def model_folder(name: str) -> str:
+    """Return the folder of the final student of a run, or of its best round's; a name of no run is returned as it is.
 
     Raises:
         StudentError: no round is finished.
     """
+    if not (Path(name) / "run.yaml").is_file():
+        return name
+    run = open_run(Path(name))
     if run.final.complete:
-        return run.final.model
+        return str(run.final.model)
     if not (rounds := run.results()):
-        raise StudentError(f"a run must have a finished round to predict, found none in {str(run.path)!r}; run it on")
-    return best_round(rounds).model_dir
+        raise StudentError(f"a run must have a finished round to predict, found none in {name!r}; run it on")
+    return str(best_round(rounds).model_dir)

@@ -2,6 +2,7 @@
 
 from s3_hf.starting.embedded import services
 from s3_hf.starting.progress import Progress
+from s3_hf.starting.reporting import Page, report_on
 from s3_hf.starting.running import run
 
-__all__ = ["Progress", "run", "services"]
+__all__ = ["Page", "Progress", "report_on", "run", "services"]

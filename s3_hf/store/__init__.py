@@ -43,8 +43,9 @@ from s3_hf.store.final import (
     Verdict,
     VerdictArm,
 )
+from s3_hf.store.html import results_html
 from s3_hf.store.judging import JudgingDir, JudgingFacts
-from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, RoundDir, RunDir, Stage, has_weights
+from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, ONNX_FILES, RoundDir, RunDir, Stage, has_onnx, has_weights
 from s3_hf.store.opening import create_run, locked, open_run
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "MINED",
     "MIXED",
     "NO_WEIGHTS",
+    "ONNX_FILES",
     "SELECTION",
     "SYNTHETIC",
     "TEST",
@@ -81,9 +83,11 @@ __all__ = [
     "best_round",
     "create_run",
     "damaged",
+    "has_onnx",
     "has_weights",
     "locked",
     "open_run",
     "parse_facts",
     "read_facts",
+    "results_html",
 ]

@@ -25,6 +25,7 @@ from s3_hf.store.facts import (
     read_facts,
 )
 from s3_hf.store.final import FinalDir
+from s3_hf.store.html import results_html
 from s3_hf.store.judging import JudgingDir
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ NO_WEIGHTS = (
     "the bench again, which keeps the answers that were paid for"
 )
 """Why a trained model may have no weights, and what to do."""
+
+ONNX_FILES = ("onnx/model.onnx", "onnx/model_quantized.onnx")
+"""A student in 32 and in 8 bits, by the names within its folder that transformers.js looks for."""
+
+
+def has_onnx(model: Path) -> bool:
+    """Return whether a student was exported into its model folder; see `ONNX_FILES`."""
+    return all((model / name).is_file() for name in ONNX_FILES)
 
 
 def has_weights(model: Path) -> bool:
@@ -246,6 +255,9 @@ class RunDir:
     def results(self) -> tuple[RoundResult, ...]:
         """Return everything measured in the finished rounds, in order."""
         return tuple(self.result(each.number) for each in self.rounds() if each.stage() is Stage.DONE)
+
+    def _repr_html_(self) -> str:
+        return results_html(str(self.path), self.results(), self.final.result(), self.final.outcome())
 
     def _scoring(self, number: int) -> ScoringFacts:
         path = self.round(number).metrics
