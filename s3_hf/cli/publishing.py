@@ -52,12 +52,13 @@ def push(
 
     from s3_hf.cli import display
     from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
+    from s3_hf.report import card_figures
     from s3_hf.store import open_run
 
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
     opened = open_run(run_dir)
-    how = PushOptions(license_id, private, create_pr, max_copies, name, replace)
+    how = PushOptions(license_id, private, create_pr, max_copies, name, replace, card_figures)
     if dry_run:
         folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
         previews = preview_push(opened, folder, namespace, how)

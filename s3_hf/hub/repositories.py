@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from huggingface_hub import get_token
 
-from s3_hf.cards import dataset_card, model_card
+from s3_hf.cards import Figure, dataset_card, model_card
 from s3_hf.errors import HubError
 from s3_hf.hub.audit import MAX_COPIES, Audit, audit
-from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_rows, write_texts
+from s3_hf.hub.configurations import RejectedAnswer, configurations, rejected_answers
+from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_figures, write_rows, write_texts
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, round_reports, run_facts, training_facts
 from s3_hf.hub.names import Repository, RunNames
 from s3_hf.hub.privacy import without_paths
@@ -27,6 +28,13 @@ T = TypeVar("T")
 Visit = Callable[[Repository, str | None], tuple[T, str | None]]
 """Takes a repository and the commit of its dataset, which is None for a dataset itself and where it is not on a Hub;
 returns a result and the repository's commit."""
+Figures = Callable[[Repository], tuple[Figure, ...]]
+"""Draws the figures of a repository's card."""
+
+
+def no_figures(_: Repository) -> tuple[Figure, ...]:
+    """Return none."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class PushOptions:
     `license` is a licence id for the cards, None names the terms of gold data and LLM; `private` creates private
     repositories; `create_pr` opens pull requests; `max_copies` is the share of the rows that may copy gold
     validation text. The names of the repositories begin with `name`, None for STRATEGY-TASK; `replace` writes over
-    those of another run.
+    those of another run. `figures` returns what draws the figures of a run's cards; without it the cards have none.
     """
 
     license: str | None = None
@@ -45,17 +53,20 @@ class PushOptions:
     max_copies: float = MAX_COPIES
     name: str | None = None
     replace: bool = False
+    figures: Callable[[RunDir], Figures] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRepositories:
-    """The repositories of one run; `audited` covers the rows of all its rounds."""
+    """The repositories of one run; `audited` covers the rows of all its rounds, `rejected` holds no gold text."""
 
     run: RunDir
     names: RunNames
     license: str | None
     audited: Audit
     secrets: Secrets
+    rejected: tuple[RejectedAnswer, ...]
+    figures: Figures
 
     @classmethod
     def checked(
@@ -86,7 +97,9 @@ class RunRepositories:
             logger.warning(
                 "the models of these rounds are left out, since they have no weights: %s; %s", bare, NO_WEIGHTS
             )
-        return cls(run, names, options.license, audited, secrets or Secrets.of(run.config, get_token()))
+        secrets = secrets or Secrets.of(run.config, get_token())
+        figures = options.figures(run) if options.figures else no_figures
+        return cls(run, names, options.license, audited, secrets, rejected_answers(run, secrets), figures)
 
     def parts(self) -> list[int | None]:
         """Return the numbers of the rounds whose rows are complete, then None if there is a final student."""
@@ -118,20 +131,24 @@ class RunRepositories:
             return
         run, number = self.run, repository.round
         rows, record = run.union(number), provenance(run, number)
-        facts = run_facts(run, number, rows, self.license)
+        facts, figures = run_facts(run, number, rows, self.license), self.figures(repository)
         if repository.type == "dataset":
-            structure, model = write_rows(rows, folder, self.secrets), self._model(number)
+            others, model = configurations(run, number, self.rejected), self._model(number)
+            structure = write_rows(rows, others, folder, self.secrets)
+            write_figures(figures, folder)
             quality = self.audited.quality(len(rows))
             data = dataset_facts(facts, repository.id, rows, round_reports(run, number))
             data = replace(data, structure=structure, model=model.id if model else None, quality=quality)
+            data = replace(data, figures=figures)
             record |= {"quality": asdict(quality)} if quality else {}
             write_texts(folder, dataset_card(data), record, self.secrets)
             return
         copy_model(run.round(number).model, folder)
+        write_figures(figures, folder)
         dataset, later = self.names.dataset(number).id, self._final() or self._model(number + 1)
         training = training_facts(run, number)
         card = model_facts(facts, repository.id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, new_version=later.id if later else None)
+        card = replace(card, revision=dataset_commit, new_version=later.id if later else None, figures=figures)
         trained_on = {"dataset": {"repo": dataset, "revision": dataset_commit}, "training": training}
         write_texts(folder, model_card(card), record | trained_on, self.secrets)
 
@@ -142,9 +159,11 @@ class RunRepositories:
         number, verdict = final.choice.round, run.final.outcome()
         rows, dataset = run.union(number), self.names.dataset(number).id
         copy_model(final.model_dir, folder)
+        figures = self.figures(self.names.final())
+        write_figures(figures, folder)
         training: dict[str, Any] = without_paths(asdict(final.training))
         card = model_facts(run_facts(run, number, rows, self.license), self.names.final().id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, final=final, verdict=verdict)
+        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, figures=figures)
         record = provenance(run, number) | {
             "dataset": {"repo": dataset, "revision": dataset_commit},
             "training": training,

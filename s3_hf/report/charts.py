@@ -78,6 +78,50 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     return chart
 
 
+def confusion_chart(confusion: pd.DataFrame) -> alt.LayerChart:
+    """Return one matrix: a line for each gold label, a column for each predicted one, cells in % of the line.
+
+    Args:
+        confusion: `rounds.confusion_table` of one round.
+    """
+    import altair as alt
+
+    names = sorted({*confusion["label"], *confusion["value"]})
+    cells = confusion.assign(text=[f"{100 * each:.0f} %" for each in confusion["share"]])
+    base = alt.Chart(cells[["label", "value", "rows", "share", "text"]]).encode(
+        x=alt.X("value:N", title="predicted", sort=names, scale=alt.Scale(domain=names)),
+        y=alt.Y("label:N", title="gold", sort=names, scale=alt.Scale(domain=names)),
+    )
+    shades = alt.Scale(domain=[0, 1], range=["#ffffff", COLOURS[0]])
+    marks = base.mark_rect().encode(color=alt.Color("share:Q", scale=shades, legend=None))
+    dark = alt.condition(alt.datum.share > 0.6, alt.value("#ffffff"), alt.value("#1d2430"))
+    return alt.LayerChart(layer=[marks, base.mark_text().encode(text="text:N", color=dark)]).properties(
+        height=max(120, 36 * len(names))
+    )
+
+
+def confusion_width(confusion: pd.DataFrame) -> int:
+    """Return the width of a matrix in CSS pixels, after its number of labels."""
+    return min(640, max(240, 60 * len({*confusion["label"], *confusion["value"]})))
+
+
+def points_chart(points: pd.DataFrame) -> alt.Chart:
+    """Return a map as a picture, which tells nothing of a point but its dataset.
+
+    Args:
+        points: `dataset`, `x`, `y`.
+    """
+    import altair as alt
+
+    chart: alt.Chart = (
+        alt.Chart(points[["dataset", "x", "y"]])
+        .mark_circle(size=36, opacity=0.7)
+        .encode(x=alt.X("x:Q", axis=None), y=alt.Y("y:Q", axis=None), color=_colour("dataset"))
+        .properties(height=400)
+    )
+    return chart
+
+
 def map_chart(found: Map) -> alt.Chart:
     """Return the map of Figure 3: a point for each drawn text, whose text hover shows; the legend picks a dataset."""
     import altair as alt

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from s3_hf import loop
-from s3_hf.config import parse_config
 from s3_hf.report import write_report
 from s3_hf.store import open_run
 from tests.conftest import film_reply, film_rows
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
+from tests.report.conftest import settings
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -27,32 +27,6 @@ HOSTILE = (
     "{{ 7 * 7 }} {% raw %} ${alert(1)} `was` <b>daring</b>",
     "long " * 2_000 + "was witty",
 )
-
-
-def settings(recipe, student, llm, **changes):
-    values = {
-        "task": str(recipe),
-        "llm": llm.url,
-        "student": str(student),
-        "seed_size": 24,
-        "rounds": 1,
-        "round_size": 8,
-        "judge": "none",
-        "gold_stage": "none",
-        "verdict": False,
-        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
-        "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
-    }
-    return parse_config({**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def films_run(recipe, tiny_student, tmp_path_factory):
-    """A complete run on single texts."""
-    folder = tmp_path_factory.mktemp("runs") / "films"
-    with LLMServer(reply=film_reply) as llm:
-        loop.run(settings(recipe, tiny_student, llm, gold_stage="after", verdict=True), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
