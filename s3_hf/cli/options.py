@@ -12,6 +12,7 @@ from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
     from s3_hf.config import RunConfig
+    from s3_hf.store import RunDir
 
 
 def checked_folder(folder: Path | None) -> Path | None:
@@ -89,6 +90,15 @@ def overrides(flags: Mapping[str, Any], assignments: list[str] | None) -> dict[s
             value = {part: value}
         nested = merge(nested, value)
     return nested
+
+
+def encoder_of(run: RunDir) -> str:
+    """Return the folder or Hub id of the pretrained student of a run, which encodes texts."""
+    from s3_hf.config import LOCAL
+    from s3_hf.local.assets import minilm_dir
+
+    student = run.located.student
+    return str(minilm_dir()) if student == LOCAL else student
 
 
 def one_or_many(values: list[str] | None) -> Any:

@@ -12,6 +12,7 @@ from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
     from s3_hf.hub import PushPreview
+    from s3_hf.store import RunDir
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,9 @@ def push(
     ),
     name: str = options.PUSH_NAME,
     replace: bool = options.REPLACE,
+    space: bool = typer.Option(
+        False, "--space", help="Publish the report, too, as a static Space without gold texts."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Publish each round's dataset and model and the final model to HF_ENDPOINT, or write them as folders."""
@@ -58,7 +62,9 @@ def push(
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
     opened = open_run(run_dir)
-    how = PushOptions(license_id, private, create_pr, max_copies, name, replace, card_figures)
+    how = PushOptions(
+        license_id, private, create_pr, max_copies, name, replace, card_figures, _page if space else None
+    )
     if dry_run:
         folder = to or Path(tempfile.mkdtemp(prefix="s3-hf-dry-run-"))
         previews = preview_push(opened, folder, namespace, how)
@@ -74,6 +80,14 @@ def push(
     for each in published:
         unchanged = "" if each.changed else "  unchanged"
         display.show_text(f"{each.kind:8}{each.repo}  {each.pull_request or each.url}{unchanged}")
+
+
+def _page(run: RunDir) -> str:
+    """Return the page for publication, drawn with the pretrained student of the run."""
+    from s3_hf.cli.options import encoder_of
+    from s3_hf.report import public_page
+
+    return public_page(run, encoder_of(run))
 
 
 def _preview_text(preview: PushPreview) -> str:

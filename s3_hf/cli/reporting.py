@@ -112,11 +112,7 @@ def _opened(run_dirs: Sequence[Path]) -> list[RunDir]:
 
 def _encoder(runs: Sequence[RunDir], name: str | None) -> str:
     """Return the encoder that was named, or the pretrained student of the first run."""
-    from s3_hf.config import LOCAL
-    from s3_hf.local.assets import minilm_dir
-
-    student = name or runs[0].located.student
-    return str(minilm_dir()) if student == LOCAL else student
+    return name or options.encoder_of(runs[0])
 
 
 def _proofs(runs: Sequence[RunDir]) -> list[str]:

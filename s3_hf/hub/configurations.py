@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.errors import HubError, TaskError
@@ -15,6 +17,10 @@ from s3_hf.texts import normalise
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
+
+
+_SCRIPT = re.compile(r"<script>.*?</script>|<style>.*?</style>", re.DOTALL)
+"""Code in a page; the data of charts is JSON, in a `script` with a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,20 @@ def gold_texts(run: RunDir) -> GoldTexts:
         raise HubError(f"what is published must be compared with the gold data, but {error}") from error
     names = [name for name in (task.columns.text, task.columns.context) if name]
     return GoldTexts(normalise(text) for split in splits for name in names for text in split[name][:])
+
+
+def check_page(page: str, run: RunDir) -> None:
+    """Return if a page for publication shares no run of words with a gold text.
+
+    Raises:
+        HubError: it does, or the gold data cannot be read.
+    """
+    shared = gold_texts(run).longest_run(normalise(unescape(_SCRIPT.sub(" ", page))))
+    if shared:
+        raise HubError(
+            f"a page must hold no gold text to be published, found {shared} consecutive words of one; push without "
+            "--space"
+        )
 
 
 def rejected_answers(run: RunDir, secrets: Secrets) -> tuple[RejectedAnswer, ...]:
@@ -108,7 +128,8 @@ def _predictions(run: RunDir, number: int) -> list[tuple[Any, ...]]:
     """Return a line for each scored gold row of each round: the student's scores, and whether it is right."""
     from s3_hf.scoring import exact_match
 
-    names, lines = list(run.facts["task"]["labels"]), []
+    names = list(run.facts["task"]["labels"])
+    lines: list[tuple[Any, ...]] = []
     for folder in map(run.round, range(number + 1)):
         for row in read_rows(folder.predictions) if folder.predictions.exists() else ():
             split = row["role"] if "role" in row else PREDICTED_ROLES[row["split"]]

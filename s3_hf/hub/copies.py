@@ -72,6 +72,10 @@ class GoldTexts:
             found[place] |= self._runs.longest(text) > 0 or self._holds_short(text)
         return found
 
+    def longest_run(self, text: str) -> int:
+        """Return the words of the longest run that the normalised text shares with a gold text; 0 without one."""
+        return self._runs.longest(text)
+
     def _holds_short(self, text: str) -> bool:
         words = text.split()
         sizes = range(SHORTEST, SHARED_RUN)

@@ -2,5 +2,7 @@
 
 from s3_hf.report.figures import card_figures
 from s3_hf.report.page import check_packages, write_report
+from s3_hf.report.public import public_page
+from s3_hf.report.tables import Section, write_tables
 
-__all__ = ["card_figures", "check_packages", "write_report"]
+__all__ = ["Section", "card_figures", "check_packages", "public_page", "write_report", "write_tables"]

@@ -55,8 +55,7 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     import pandas as pd
 
     written = rows[["origin", "words"]].rename(columns={"origin": "dataset"})
-    texts = gold[gold["role"] == "mined"]["text"]
-    human = pd.DataFrame({"dataset": "gold", "words": texts.map(lambda text: len(text.split()))})
+    human = pd.DataFrame({"dataset": "gold", "words": gold[gold["role"] == "mined"]["words"].astype(int)})
     both = pd.concat([human, written], ignore_index=True)
     top = max(1, int(both["words"].quantile(0.99)))
     both["words"] = both["words"].clip(upper=top)
@@ -127,7 +126,7 @@ def map_chart(found: Map) -> alt.Chart:
     import altair as alt
 
     points = found.points.assign(text=found.points["text"].str.slice(0, LONGEST_HOVER))
-    chosen = alt.selection_point(fields=["dataset"], bind="legend")
+    chosen = alt.selection_point("chosen", fields=["dataset"], bind="legend")
     chart: alt.Chart = (
         alt.Chart(points[["dataset", "x", "y", "id", "label", "text"]])
         .mark_circle(size=36)
@@ -139,9 +138,55 @@ def map_chart(found: Map) -> alt.Chart:
             tooltip=["dataset", "label", "text", "id"],
         )
         .add_params(chosen)
-        .properties(width="container", height=460)
+        .properties(name="map", width="container", height=460)
     )
     return chart
+
+
+def arms_chart(scores: pd.DataFrame) -> alt.LayerChart:
+    """Return the score of each arm: a point for each seed, a tick at their mean.
+
+    Args:
+        scores: `arm`, `seed`, `score` as a share; arms in the order of the table.
+    """
+    import altair as alt
+
+    arms = list(dict.fromkeys(scores["arm"]))
+    base = alt.Chart(scores.assign(score=100 * scores["score"])).encode(
+        y=alt.Y("arm:N", title=None, sort=arms, axis=alt.Axis(labelLimit=140))
+    )
+    x = alt.X("score:Q", title="test in %", scale=alt.Scale(zero=False))
+    points = base.mark_circle(size=50, opacity=0.6, color=COLOURS[0]).encode(
+        x=x, tooltip=["arm", "seed", alt.Tooltip("score", format=".1f")]
+    )
+    means = base.mark_tick(thickness=3, size=18, color=COLOURS[2]).encode(
+        x=alt.X("mean(score):Q", title="test in %", scale=alt.Scale(zero=False)),
+        tooltip=["arm", alt.Tooltip("mean(score)", format=".1f", title="mean")],
+    )
+    return alt.LayerChart(layer=[points, means]).properties(width="container", height=max(120, 26 * len(arms)))
+
+
+def differences_chart(differences: pd.DataFrame, baseline: str) -> alt.LayerChart:
+    """Return the points that each arm is above the baseline, with intervals.
+
+    Args:
+        differences: `arm`, `mean`, `low`, `high` as shares.
+        baseline: name of the arm that they are compared with.
+    """
+    import altair as alt
+
+    points = differences.assign(**{name: 100 * differences[name] for name in ("mean", "low", "high")})
+    base = alt.Chart(points).encode(
+        y=alt.Y("arm:N", title=None, sort=list(differences["arm"]), axis=alt.Axis(labelLimit=140)),
+        tooltip=["arm", *(alt.Tooltip(name, format="+.1f") for name in ("mean", "low", "high"))],
+    )
+    title = f"points above {baseline}, 95 % interval"
+    bars = base.mark_errorbar(color=COLOURS[0]).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    means = base.mark_point(filled=True, size=70, color=COLOURS[0]).encode(x=alt.X("mean:Q", title=title))
+    zero = alt.Chart(alt.Data(values=[{"zero": 0.0}])).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
+    return alt.LayerChart(layer=[zero, bars, means]).properties(
+        width="container", height=max(120, 26 * len(differences))
+    )
 
 
 def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:

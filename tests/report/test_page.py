@@ -1,6 +1,5 @@
 """The page of real runs, read as a file and opened in Chromium."""
 
-import contextlib
 import json
 import shutil
 
@@ -13,12 +12,8 @@ from s3_hf.store import open_run
 from tests.conftest import film_reply, film_rows
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
-from tests.report.conftest import settings
+from tests.report.conftest import opened, settings
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-PATIENCE = 300_000
-"""Milliseconds after which the browser counts as stuck; a busy machine needs a few thousand."""
 HOSTILE = (
     "</script><script>document.title = 'owned'</script> was awful",
     '<img src="http://example.com/x.png" onerror="document.title=1"> was great',
@@ -32,26 +27,6 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def films_page(films_run, tiny_student, tmp_path_factory):
     return write_report([open_run(films_run)], tmp_path_factory.mktemp("page") / "films.html", str(tiny_student))
-
-
-@contextlib.contextmanager
-def opened(path, width=1280, scheme="light"):
-    """The page in headless Chromium, once its charts are drawn, and what went wrong or left the machine."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no Chromium is here: install the package `chromium`")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=list(FLAGS), timeout=PATIENCE)
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.set_default_timeout(PATIENCE)
-        faults = []
-        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else 0)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda one: faults.append(one.url) if not one.url.startswith(("file:", "data:")) else 0)
-        page.goto(path.as_uri())
-        page.wait_for_function("[...document.querySelectorAll('.chart')].every((one) => one.dataset.drawn)")
-        yield page, faults
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light"), (1920, "light")])

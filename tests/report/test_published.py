@@ -1,21 +1,24 @@
 """Figures and further configurations in the published repositories, against a running local Hub."""
 
+import dataclasses
 import importlib.util
 import io
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import DatasetCard, ModelCard
+from huggingface_hub import DatasetCard, ModelCard, RepoCard
 from PIL import Image
 
+from s3_hf.errors import HubError
 from s3_hf.files import read_json
-from s3_hf.hub import PushOptions, push_run, write_folders
+from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
 from s3_hf.hub.copies import GoldTexts
-from s3_hf.report import card_figures
+from s3_hf.report import card_figures, public_page
 from s3_hf.store import open_run
 from s3_hf.texts import normalise
-from tests.report.conftest import GOLD
+from tests.report.conftest import GOLD, opened
 
 FIGURES = {"dataset": {"scores", "confusion", "map"}, "model": {"scores", "confusion"}}
 OPTIONS = PushOptions(max_copies=1, figures=card_figures)
@@ -79,12 +82,8 @@ def test_configurations_are_loaded_from_the_hub(films_run, hub, tmp_path):
     published = push_run(open_run(films_run), options=OPTIONS, **hub.login)
     data = published[2]
     card = DatasetCard(hub.text(data.repo))
-    assert [each["config_name"] for each in card.data["configs"]] == [
-        "default",
-        "rejected",
-        "rationales",
-        "predictions",
-    ]
+    names = {each["config_name"] for each in card.data["configs"]}
+    assert names == {"default", "rejected", "rationales", "predictions"}
     code = (
         "from datasets import load_dataset\n"
         f"repo = {data.repo!r}\n"
@@ -118,3 +117,41 @@ def test_without_the_packages_there_are_no_figures_and_a_line_says_so(films_run,
     assert "![" not in (Path(written[0].url) / "README.md").read_text()
     (line,) = [each.getMessage() for each in caplog.records if "no figures" in each.getMessage()]
     assert "`altair`, which is not installed" in line
+
+
+def test_the_report_is_a_static_space_without_gold_texts(films_run, tiny_student, hub, tmp_path):
+    with_page = dataclasses.replace(OPTIONS, page=lambda run: public_page(run, str(tiny_student)))
+    space = push_run(open_run(films_run), options=with_page, **hub.login)[0]
+    assert (space.kind, space.repo) == ("space", f"{hub.name}/s3-films-report")
+    assert space.url.endswith(f"/spaces/{space.repo}")
+    card = RepoCard(hub.text(space.repo, kind="space"))
+    assert (card.data["sdk"], card.data["datasets"]) == ("static", [f"{hub.name}/s3-films-round1"])
+    page = tmp_path / "index.html"
+    page.write_text(hub.text(space.repo, "index.html", kind="space"))
+    shown = normalise(page.read_text().replace("<script>", " "))
+    assert not [text for text in GOLD if normalise(text) in shown]
+    mistake = open_run(films_run).round(1).rows()["s3_parent"][0]
+    assert mistake in page.read_text()
+    with opened(page, 390) as (browser, faults):
+        assert browser.locator(".chart svg").count() == 3
+        assert browser.locator(".mistake").count() > 0
+        assert faults == []
+    again = push_run(open_run(films_run), options=with_page, **hub.login)
+    assert not [each.repo for each in again if each.changed]
+    previews = preview_push(open_run(films_run), tmp_path / "dry", options=with_page, **hub.login)
+    assert [each.kind for each in previews if each.changes.any] == []
+    assert (tmp_path / "dry" / "spaces" / space.repo / "index.html").exists()
+
+
+def test_a_page_with_gold_text_is_not_published(films_run, tmp_path):
+    options = dataclasses.replace(OPTIONS, page=lambda run: f"<html><p>it says: {GOLD[3]}</p></html>")
+    with pytest.raises(HubError, match="a page must hold no gold text to be published, found 8 consecutive words"):
+        write_folders(open_run(films_run), tmp_path / "out", options=options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_publishes_the_page(films_run, tmp_path, typed):
+    code, out, _ = typed("push", films_run, "--to", tmp_path, "--space", "--max-copies", "1", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["repo"] == "local/s3-films-report"
+    assert (tmp_path / "spaces" / "local" / "s3-films-report" / "index.html").exists()
