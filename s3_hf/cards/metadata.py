@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData, SpaceCardData
 
 from s3_hf.cards.facts import SHARES, DatasetFacts, ModelFacts, RunFacts
 from s3_hf.cards.markup import is_hub_id
 from s3_hf.cards.shared import TITLES, interval, terms
 from s3_hf.records import Scores
 
+LONGEST_TITLE = 100
+"""Characters of the title of a Space."""
 OTHER_LICENSE = "gold-data-and-llm-terms"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _METRIC_IDS = {"macro_f1": "f1"}
@@ -52,6 +55,21 @@ def model_metadata(facts: ModelFacts) -> ModelCardData:
         model_name=facts.repo.rsplit("/", 1)[-1],
         eval_results=_eval_results(run, facts.test) or None,
         new_version=facts.new_version,
+    )
+
+
+def space_metadata(run: RunFacts, dataset: str, models: Sequence[str]) -> SpaceCardData:
+    """Return the front matter of a static Space about a dataset and models."""
+    return SpaceCardData(
+        title=f"{run.title}: report"[:LONGEST_TITLE],
+        sdk="static",
+        **_license(run, weights=False),
+        datasets=[dataset],
+        models=list(models) or None,
+        tags=["s3-hf"],
+        emoji="📈",
+        colorFrom="blue",
+        colorTo="gray",
     )
 
 

@@ -11,18 +11,16 @@ from collections.abc import Sequence
 from functools import cache, partial
 
 import jinja2
-from huggingface_hub import CardData, DatasetCard, ModelCard, RepoCard, SpaceCard, SpaceCardData
+from huggingface_hub import CardData, DatasetCard, ModelCard, RepoCard, SpaceCard
 
 from s3_hf.cards import dataset, final, markup, method, model, shared
 from s3_hf.cards.facts import DatasetFacts, ModelFacts, RunFacts
-from s3_hf.cards.metadata import dataset_metadata, model_metadata
+from s3_hf.cards.metadata import dataset_metadata, model_metadata, space_metadata
 from s3_hf.errors import HubError
 from s3_hf.templates import template_environment
 
 END = "<!-- s3-hf: generated up to this line; what you write below it is kept -->"
 """Last line of a generated card."""
-LONGEST_TITLE = 100
-"""Characters of the title of a Space."""
 
 
 def dataset_card(facts: DatasetFacts) -> str:
@@ -55,12 +53,9 @@ def space_card(run: RunFacts, repo: str, dataset: str, models: Sequence[str]) ->
     Raises:
         HubError: the Hub's client reads the front matter differently from what was written.
     """
-    data = SpaceCardData(title=f"{run.title}: report"[:LONGEST_TITLE], sdk="static", models=list(models) or None,
-                         datasets=[dataset], tags=["s3-hf"], emoji="📈", colorFrom="blue", colorTo="gray")  # fmt: skip
-    text = (
-        f"---\n{data.to_yaml()}\n---\n\n{_environment().get_template('space.md').render(run=run, repo=repo, end=END)}"
-    )
-    return _checked(text, SpaceCard, data, repo)
+    data = space_metadata(run, dataset, models)
+    body = _environment().get_template("space.md").render(run=run, end=END)
+    return _checked(f"---\n{data.to_yaml()}\n---\n\n{body}", SpaceCard, data, repo)
 
 
 def _rendered(

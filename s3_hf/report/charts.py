@@ -29,7 +29,7 @@ def scores_chart(scores: pd.DataFrame) -> alt.LayerChart:
     metric = str(scores["metric"].iloc[0]).replace("_", " ")
     series = "run" if "run" in scores else "role"
     base = alt.Chart(percent).encode(
-        x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0), scale=alt.Scale(paddingInner=0.7)),
         color=_colour(series),
         xOffset=alt.XOffset(f"{series}:N"),
         tooltip=[
@@ -174,6 +174,7 @@ def differences_chart(differences: pd.DataFrame, baseline: str) -> alt.LayerChar
         baseline: name of the arm that they are compared with.
     """
     import altair as alt
+    import pandas as pd
 
     points = differences.assign(**{name: 100 * differences[name] for name in ("mean", "low", "high")})
     base = alt.Chart(points).encode(
@@ -183,7 +184,7 @@ def differences_chart(differences: pd.DataFrame, baseline: str) -> alt.LayerChar
     title = f"points above {baseline}, 95 % interval"
     bars = base.mark_errorbar(color=COLOURS[0]).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     means = base.mark_point(filled=True, size=70, color=COLOURS[0]).encode(x=alt.X("mean:Q", title=title))
-    zero = alt.Chart(alt.Data(values=[{"zero": 0.0}])).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
     return alt.LayerChart(layer=[zero, bars, means]).properties(
         width="container", height=max(120, 26 * len(differences))
     )

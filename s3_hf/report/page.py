@@ -212,7 +212,7 @@ def _label_counts(content: RunContent) -> list[dict[str, Any]]:
     return [
         {
             "label": name,
-            "gold": int(gold.get(name, 0)),
+            "gold": int(gold.get(name, 0)) if len(content.gold) else None,
             "written": int(written.get(name, 0)),
             "mistakes": [int(wrong.get((name, number), 0)) for number in numbers],
         }

@@ -45,7 +45,7 @@ def public_content(content: RunContent, run: RunDir, gold: GoldTexts) -> RunCont
         content,
         facts=public_facts(run),
         without_gold=NOTE,
-        predictions=content.predictions.head(0),
+        predictions=content.predictions[["round"]],
         examples={
             reason: [text for text in _without(gold, each) if text] for reason, each in content.examples.items()
         },
