@@ -1,7 +1,7 @@
 """Time and memory of `s3-hf report` on a large run: `python benchmarks/report.py --n 100000` prints one table.
 
-The run is made by `s3-hf synthesize --seed-data`; `--run-dir` keeps it, and uses it again. The encoder is MiniLM. CPU time and peak memory are those of the process that writes the page, as the system
-counts them.
+The run is made by `s3-hf synthesize` with `seed_data`; `--run-dir` keeps it, and uses it again. The encoder is MiniLM.
+CPU time and peak memory are those of the process that writes the page, as the system counts them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def make(folder: Path, n: int) -> None:
         writer.writerow(("text", "label"))
         for number in range(n):
             writer.writerow((" ".join(draw.choice(words) for words in WORDS), number % 2))
-    command = f"synthesize movie_snippets --strategy s3 --rounds 0 --seed-data {data} --run-dir {folder}"
+    command = f"synthesize movie_snippets --set seed_data={data} --set rounds=0 --run-dir {folder}"
     subprocess.run([sys.executable, "-m", "s3_hf", *command.split()], check=True)
 
 

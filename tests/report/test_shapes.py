@@ -30,7 +30,11 @@ class Topics(TaskBuilder):
             name="topics",
             source={source!r},
             labels={labels!r},
-            prompts=Prompts(seed="Write about {{label}}.", extrapolate="{{text}} Write another about {{label}}."),
+            prompts=Prompts(
+                rationales="What do people consider when they write about {{label}}? Give a numbered list.",
+                seed="Write about {{label}}.",
+                extrapolate="{{text}} Write another about {{label}}.",
+            ),
             min_words=3,
             max_length=32,
         )
@@ -76,7 +80,7 @@ def test_a_run_that_ended_before_its_first_round_has_a_page(recipe, tiny_student
 def test_a_bench_of_thirteen_arms_has_a_page(films):  # noqa: F811 - a fixture
     arms = {"s3": {"rounds": 0}, "zerogen": {}, "gold": {}}
     for number in range(1, 11):
-        slow = {"training": {"learning_rate": number * 1e-5}}
+        slow = {"training": {"learning_rate": number * 1.1e-5}}
         arms[f"an arm of a long name, rate {number}"] = {"strategy": "s3", "rounds": 0, "settings": slow}
     results = films.run(arms=arms, seeds=[0, 1], title="Thirteen arms")
     page_file = write_page(films.bench(), films.folder, results, spent(films.folder))
@@ -98,15 +102,20 @@ def test_a_page_follows_a_run_that_another_process_makes(recipe, tiny_student, t
         return film_reply(payload)
 
     with LLMServer(reply=reply) as llm:
-        values = settings(recipe, tiny_student, llm).model_dump(mode="json", exclude_unset=True)
+        values = settings(recipe, tiny_student, llm, endpoint={"timeout": 36_000}).model_dump(
+            mode="json", exclude_unset=True
+        )
         (tmp_path / "run.yaml").write_text(json.dumps(values))
         command = [sys.executable, "-m", "s3_hf"]
         making = [*command, "run", "--config", tmp_path / "run.yaml", "--run-dir", tmp_path / "run", str(recipe)]
         following = [*command, "report", tmp_path / "run", "--follow", "--encoder", str(tiny_student)]
-        with subprocess.Popen(making, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        with (
+            (tmp_path / "log").open("w") as log,
+            subprocess.Popen(making, stdout=subprocess.DEVNULL, stderr=log, text=True) as run,
+        ):
             while not (tmp_path / "run" / "round-0" / "metrics.json").exists() and run.poll() is None:
                 threading.Event().wait(0.1)
-            assert run.poll() is None, run.stderr.read()
+            assert run.poll() is None, (tmp_path / "log").read_text()
             with subprocess.Popen(following, stdout=subprocess.PIPE, text=True) as report:
                 assert report.stdout.readline().startswith("written: ")
                 table = tmp_path / "run" / "report-tables" / "rounds.parquet"
@@ -114,6 +123,7 @@ def test_a_page_follows_a_run_that_another_process_makes(recipe, tiny_student, t
                 go_on.set()
                 assert report.stdout.read().startswith("written: ")
             assert report.returncode == 0
+        assert run.returncode == 0, (tmp_path / "log").read_text()
     assert list(pd.read_parquet(table)["round"]) == [0, 1]
 
 
