@@ -218,7 +218,7 @@ Handler = Callable[[Call], Response]
 class Route:
     """One route: the method, a pattern over the raw path, and the handler.
 
-    In a pattern, `{kind}` is `models` or `datasets`, `{x}` is one segment and `{rest*}` all further ones.
+    In a pattern, `{kind}` is `models`, `datasets` or `spaces`, `{x}` is one segment and `{rest*}` all further ones.
 
     Attributes:
         limit: the field of `Limits` that bounds the body, in bytes, or `announced` for the size in its signed link.

@@ -29,6 +29,10 @@ _EXPANDABLE = {
         "gated", "lastModified", "likes", "mainSize", "paperswithcode_id", "private", "resourceGroup", "sha",
         "siblings", "tags", "trendingScore", "usedStorage",
     ),
+    "spaces": (
+        "author", "cardData", "createdAt", "datasets", "disabled", "lastModified", "likes", "models", "private",
+        "resourceGroup", "runtime", "sdk", "sha", "siblings", "subdomain", "tags", "trendingScore", "usedStorage",
+    ),
 }  # fmt: skip
 _CONFIG_KEYS = ("architectures", "model_type", "auto_map")
 _MOST_CARDS = 32 * MIB

@@ -12,12 +12,12 @@ from hf_localhub.registry import Registry, new_id, now
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-KINDS = ("models", "datasets")
+KINDS = ("models", "datasets", "spaces")
 
 
 @dataclass(frozen=True, slots=True)
 class RepoRow:
-    """One repository: `kind` is `models` or `datasets`; `gated` is None, `auto` or `manual`."""
+    """One repository: `kind` is one of `KINDS`; `gated` is None, `auto` or `manual`."""
 
     id: str
     kind: str

@@ -14,7 +14,7 @@ from hf_localhub.http_errors import HTTPError
 from hf_localhub.registry import new_id, now
 
 _PAGE = 100
-_KINDS = {"model": "models", "dataset": "datasets"}
+_KINDS = {"model": "models", "dataset": "datasets", "space": "spaces"}
 
 
 def _slug(row: sqlite3.Row) -> str:

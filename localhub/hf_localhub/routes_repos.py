@@ -18,7 +18,7 @@ from hf_localhub.repository import MAIN
 def _kind(body: dict[str, Any]) -> str:
     kind = f"{body.get('type') or 'model'}s"
     if kind not in repos.KINDS:
-        raise HTTPError(400, f"This Hub holds models and datasets, no {kind}")
+        raise HTTPError(400, f"This Hub holds models, datasets and Spaces, no {kind}")
     return kind
 
 

@@ -254,7 +254,7 @@ def test_cards_are_validated(hub):
 def test_what_is_not_there(hub):
     for method, path, status in (
         ("GET", "/", 404),
-        ("GET", "/api/spaces", 404),
+        ("GET", "/api/buckets", 404),
         ("GET", "/api/datasets/imdb", 401),
         ("DELETE", "/api/whoami-v2", 405),
         ("GET", "/datasets/alice/absent/resolve/main/x", 401),
@@ -263,8 +263,11 @@ def test_what_is_not_there(hub):
         ("POST", "/cas/x/y/v1/xorbs/default/z", 401),
     ):
         assert hub.ask(method, path).status == status, path
-    wrong = hub.ask("POST", "/api/repos/create", hub.alice, {"name": "x", "type": "space"})
-    assert (wrong.status, wrong.headers["x-error-message"]) == (400, "This Hub holds models and datasets, no spaces")
+    wrong = hub.ask("POST", "/api/repos/create", hub.alice, {"name": "x", "type": "bucket"})
+    assert (wrong.status, wrong.headers["x-error-message"]) == (
+        400,
+        "This Hub holds models, datasets and Spaces, no buckets",
+    )
 
 
 @pytest.fixture

@@ -73,6 +73,30 @@ def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0) ->
     return Map(drawn, method, coverage(drawn), near)
 
 
+def gold_plane(groups: Mapping[str, Sequence[str]], encoder: str, size: int) -> pd.DataFrame:
+    """Return up to `size` drawn texts of each group as points: `dataset`, `x`, `y`, with three decimals.
+
+    The axes are the two principal components of the group `gold`, so that the points of a group do not depend on which
+    others there are.
+
+    Args:
+        groups: name -> texts; `gold` has at least two.
+        encoder: see `encoding.encode`.
+        size: most texts of each group.
+    """
+    import pandas as pd
+    from sklearn.decomposition import PCA
+
+    draws = {name: np.random.default_rng(0).permutation(len(texts))[:size] for name, texts in groups.items()}
+    encoded = {name: encode([groups[name][place] for place in draw], encoder) for name, draw in draws.items()}
+    plane = PCA(2, svd_solver="full").fit(encoded["gold"])
+    parts = []
+    for name, each in encoded.items():
+        places = plane.transform(each).round(3) + 0.0  # which has no negative zero
+        parts.append(pd.DataFrame({"dataset": name, "x": places[:, 0], "y": places[:, 1]}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def _projected(encoded: Encodings, seed: int) -> tuple[str, Encodings]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.files import read_rows
@@ -91,6 +93,16 @@ def predictions_table(run: RunDir) -> pd.DataFrame:
     `label` and `value` are label names, or texts of answers (the first gold one); `right` compares an answer as the
     scores do. `probability` is the student's for what it predicts. Empty where no student was scored.
     """
+    done = [folder for folder in run.rounds() if folder.stage() is Stage.DONE]
+    return _predicted(run, {folder.number: folder.predictions for folder in done})
+
+
+def final_predictions(run: RunDir) -> pd.DataFrame:
+    """Return the same of the final student, whose round is -1; empty without one."""
+    return _predicted(run, {-1: run.final.predictions} if run.final.complete else {})
+
+
+def _predicted(run: RunDir, files: Mapping[int, Path]) -> pd.DataFrame:
     import pandas as pd
 
     from s3_hf.scoring import exact_match
@@ -98,10 +110,8 @@ def predictions_table(run: RunDir) -> pd.DataFrame:
     columns = ["round", "role", "id", "label", "value", "right", "probability"]
     lines = []
     names = list((run.facts["task"] or {}).get("labels", {}))
-    for folder in run.rounds():
-        if folder.stage() is not Stage.DONE:
-            continue
-        for row in read_rows(folder.predictions):
+    for number, file in files.items():
+        for row in read_rows(file) if file.exists() else ():
             role = row["role"] if "role" in row else PREDICTED_ROLES[row["split"]]
             label, value = row["label"], row["value"]
             probability = max(row["scores"], default=math.nan)
@@ -109,7 +119,7 @@ def predictions_table(run: RunDir) -> pd.DataFrame:
                 correct, label = exact_match(value, label), label[0] if label else ""
             else:
                 correct, label, value = label == value, names[label], names[value]
-            lines.append((folder.number, role, row["id"], label, value, correct, probability))
+            lines.append((number, role, row["id"], label, value, correct, probability))
     return pd.DataFrame(lines, columns=columns)
 
 

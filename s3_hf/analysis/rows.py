@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+GOLD_COLUMNS = ("role", "id", "text", "context", "words", "label")
+
+
 def task_with_gold(run: RunDir) -> Task | S3Error:
     """Return the run's task with its gold rows, or the error for which they cannot be read."""
     try:
@@ -28,7 +31,10 @@ def task_with_gold(run: RunDir) -> Task | S3Error:
 
 
 def gold_table(task: Task) -> pd.DataFrame:
-    """Return the gold rows: `role`, `id`, `text`, `context` (empty without one), `label` (name, or first answer)."""
+    """Return the gold rows: `role`, `id`, `text`, `context` (empty without one), `words` of the text, and `label`.
+
+    `label` is a name, or the first answer.
+    """
     import pandas as pd
 
     columns, lines = task.columns, []
@@ -38,8 +44,9 @@ def gold_table(task: Task) -> pd.DataFrame:
     for role, rows in roles.items():
         for row in rows:
             context = row[columns.context] if columns.context else ""
-            lines.append((role, row["s3_id"], row[columns.text], context, _target(row, columns, task.label_names)))
-    return pd.DataFrame(lines, columns=["role", "id", "text", "context", "label"])
+            text, target = row[columns.text], _target(row, columns, task.label_names)
+            lines.append((role, row["s3_id"], text, context, len(text.split()), target))
+    return pd.DataFrame(lines, columns=list(GOLD_COLUMNS))
 
 
 def rows_table(run: RunDir) -> pd.DataFrame:

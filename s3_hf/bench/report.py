@@ -28,12 +28,7 @@ SHORT = 0.99
 
 def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
     """Write the tables to the folder and return the Markdown; `paid` is the usage of all cells together."""
-
-    def outcomes_of(one: CellResult) -> Outcomes | None:
-        name = cell_name(one.task, one.arm, one.student, one.size, one.seed)
-        return read_outcomes(folder / "cells" / name, one.rounds)
-
-    lines = lines_of(bench, results, outcomes_of)
+    lines = all_lines(bench, folder, results)
     if has_curves(results):
         write_curves(folder, results)
     write_table(folder / "cells", [_cell_record(one) for one in results])
@@ -43,28 +38,50 @@ def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid
     return text
 
 
+def all_lines(bench: Bench, folder: Path, results: Sequence[CellResult]) -> list[Line]:
+    """Return the lines of all tables, with what the cells in the folder predicted."""
+
+    def outcomes_of(one: CellResult) -> Outcomes | None:
+        name = cell_name(one.task, one.arm, one.student, one.size, one.seed)
+        return read_outcomes(folder / "cells" / name, one.rounds)
+
+    return lines_of(bench, results, outcomes_of)
+
+
 def markdown(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult], paid: Usage | None) -> str:
     """Return the bench as one Markdown text."""
     parts = [f"# {bench.title or bench.name}"]
-    for (task, student, size, metric), block in itertools.groupby(
-        lines, key=lambda line: (line.task, line.student, line.size, line.metric)
-    ):
-        where = [task, "the embedded student" if student == LOCAL else student]
-        where += [f"{size:,} rows"] if size is not None else []
-        parts.append(f"## {', '.join(where)}: {NAMES.get(metric, metric)}\n\n{_table(bench, list(block))}")
-    parts += _averages(bench, results)
-    parts += [*_notes(results, paid), *_interval_notes(lines), *_paper_notes(bench)]
+    parts += [f"## {block_title(block[0])}\n\n{_table(bench, block)}" for block in blocks_of(lines)]
+    parts += [*_averages(bench, results), *notes_of(bench, lines, results, paid)]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(bench: Bench, block: Sequence[Line]) -> str:
+def block_title(line: Line) -> str:
+    """Return task, student, size and metric of a table."""
+    where = [line.task, "the embedded student" if line.student == LOCAL else line.student]
+    where += [f"{line.size:,} rows"] if line.size is not None else []
+    return f"{', '.join(where)}: {NAMES.get(line.metric, line.metric)}"
+
+
+def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
+    """Return the lines of each table: those of one task, student, size and metric."""
+    keys = itertools.groupby(lines, key=lambda line: (line.task, line.student, line.size, line.metric))
+    return [list(block) for _, block in keys]
+
+
+def table_of(bench: Bench, block: Sequence[Line]) -> list[list[str]]:
+    """Return the cells of a table, its heads first."""
     heads = ["arm", "rows", "test in %, mean ± sd", "per seed"]
     heads += [f"− {bench.baseline} ({CONFIDENCE:.0%} interval)"] if bench.baseline else []
     heads += ["paper (rows)"] if any(line.paper is not None for line in block) else []
     heads += ["LLM requests", "LLM tokens", "training FLOPs (of a row)"]
     heads += ["paper's FLOPs"] if bench.paper and bench.paper.flops else []
     heads += ["time"]
-    rows = [[_columns_of(bench, line)[head] for head in heads] for line in block]
+    return [heads, *([_columns_of(bench, line)[head] for head in heads] for line in block)]
+
+
+def _table(bench: Bench, block: Sequence[Line]) -> str:
+    heads, *rows = table_of(bench, block)
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 
@@ -107,6 +124,11 @@ def _paper(line: Line) -> str:
 def _paper_flops(bench: Bench, line: Line) -> str:
     flops = bench.paper.flops.get(line.arm) if bench.paper else None
     return "" if flops is None else f"{flops:.2e}"
+
+
+def notes_of(bench: Bench, lines: Sequence[Line], results: Sequence[CellResult], paid: Usage | None) -> list[str]:
+    """Return what must be known of the tables, a paragraph each."""
+    return [*_notes(results, paid), *_interval_notes(lines), *_paper_notes(bench)]
 
 
 def _averages(bench: Bench, results: Sequence[CellResult]) -> list[str]:

@@ -78,6 +78,18 @@ def round_table(facts: DatasetFacts) -> str:
     return table(columns, [_round_line(run, *each) for each in zip(run.rounds, totals, strict=True)])
 
 
+def configuration(name: str) -> str:
+    """Return what a configuration beside the rows holds."""
+    return {
+        "rejected": (
+            "some of the LLM's answers that became no row, with the reason; they are unchecked, and those that "
+            "hold gold text are left out"
+        ),
+        "rationales": "the reasons that the LLM named for each label",
+        "predictions": ("what the student of each round predicted for each gold row: ids and scores, no gold text"),
+    }[name]
+
+
 def sample_title(sample: Sample) -> str:
     """Return where a sample comes from."""
     origin = ORIGINS.get(sample.origin, sample.origin).capitalize()

@@ -45,6 +45,15 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a card: the PNG file `figures/NAME.png` of the repository, and what it shows."""
+
+    name: str
+    caption: str
+    png: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """The facts of a run that both cards need.
 
@@ -155,7 +164,7 @@ class DatasetFacts:
     `s3_prompt` to the template; counts, usage and seconds are sums over the run's rounds. `checks_off` names the
     checks that were switched off or relaxed for the task, with the share of its gold rows that each rejects. `quality`
     is None for human rows. `model` is the id of the model trained on these rows, if there is one. `judged` is True if
-    the rows have a column with the probability of their labels.
+    the rows have a column with the probability of their labels. `figures` stand in the repository.
     """
 
     repo: str
@@ -173,6 +182,13 @@ class DatasetFacts:
     quality: Quality | None = None
     model: str | None = None
     judged: bool = False
+    figures: tuple[Figure, ...] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of the configurations beside `default`."""
+        names = (str(each["config_name"]) for each in self.structure.get("configs", ()))
+        return tuple(name for name in names if name != "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +198,8 @@ class ModelFacts:
     `dataset` is the id of the training data and `revision` its commit, None while it is not on a Hub;
     `training` is the model folder's `training.json`, `sample` a text to predict, with its `context` in a task that
     has one, `new_version` the id of the final student or of the next round's model if there is one. On the card of the
-    final student, `final` says how it was trained, and `verdict` what the synthetic rows are worth.
-    `onnx` is True if the model is there for ONNX Runtime and transformers.js too.
+    final student, `final` says how it was trained, and `verdict` what the synthetic rows are worth. `onnx` is True if
+    the model is there for ONNX Runtime and transformers.js too. `figures` stand in the repository.
     """
 
     repo: str
@@ -197,6 +213,7 @@ class ModelFacts:
     final: FinalResult | None = None
     verdict: Verdict | None = None
     onnx: bool = False
+    figures: tuple[Figure, ...] = ()
 
     @property
     def test(self) -> Scores | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData, SpaceCardData
 
 from s3_hf.cards.facts import SHARES, DatasetFacts, ModelFacts, RunFacts
 from s3_hf.cards.markup import is_hub_id
@@ -13,6 +13,8 @@ from s3_hf.cards.shared import TITLES, interval, terms
 from s3_hf.records import Scores
 from s3_hf.store import GOLD, SYNTHETIC
 
+LONGEST_TITLE = 100
+"""Characters of the title of a Space."""
 OTHER_LICENSE = "gold-data-and-llm-terms"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _METRIC_IDS = {"macro_f1": "f1"}
@@ -68,6 +70,21 @@ def _learned(facts: ModelFacts) -> list[str]:
     arm = facts.final.choice.arm if facts.final else SYNTHETIC
     gold = _gold_id(facts.run.task) if arm != SYNTHETIC else None
     return [*([] if arm == GOLD else [facts.dataset]), *([gold] if gold else [])]
+
+
+def space_metadata(run: RunFacts, dataset: str, models: Sequence[str]) -> SpaceCardData:
+    """Return the front matter of a static Space about a dataset and models."""
+    return SpaceCardData(
+        title=f"{run.title}: report"[:LONGEST_TITLE],
+        sdk="static",
+        **_license(run, weights=False),
+        datasets=[dataset],
+        models=list(models) or None,
+        tags=["s3-hf"],
+        emoji="📈",
+        colorFrom="blue",
+        colorTo="gray",
+    )
 
 
 def size_category(rows: int) -> str:

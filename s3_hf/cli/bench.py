@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import typer
 
 from s3_hf.cli import options
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, LocalError
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def bench(
 ) -> None:
     """Run a grid of tasks, arms, students, sizes and seeds, and compare them; repeat the command to resume."""
     from s3_hf import starting
-    from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_report
+    from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_page, write_report
     from s3_hf.cli import display
     from s3_hf.cli.cells import BenchDisplay, plan_of, state_of
     from s3_hf.files import write_text
@@ -73,10 +74,13 @@ def bench(
             results = run_cells_on_ray(cells, folder, services, observer, needs=needs, keep_models=loaded.keep_models)
         else:
             results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
-    text = write_report(loaded, folder, results, spent(folder))
+    paid, files = spent(folder), "results.md, results.csv, results.parquet, cells.csv, cells.parquet"
+    text = write_report(loaded, folder, results, paid)
+    with contextlib.suppress(LocalError):  # without the extra `report` there is no page
+        files = f"{files}, {write_page(loaded, folder, results, paid).name}"
     if as_json:
         from s3_hf.cli import outputs
 
         display.show_json(outputs.BenchOutput(folder, tuple(results)))
     else:
-        display.show_text(text + f"\n{folder}/results.md, results.csv, results.parquet, cells.csv, cells.parquet")
+        display.show_text(text + f"\n{folder}/{files}")

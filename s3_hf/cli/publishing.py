@@ -12,6 +12,7 @@ from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
     from s3_hf.hub import PushPreview
+    from s3_hf.store import RunDir
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +49,9 @@ def push(
     onnx: bool = typer.Option(
         False, "--onnx", help="Export the final student, or that of the best round, and publish its ONNX files too."
     ),
+    space: bool = typer.Option(
+        False, "--space", help="Publish the report, too, as a static Space without gold texts."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
     """Publish each round's dataset and model and the final model to HF_ENDPOINT, or write them as folders."""
@@ -55,12 +59,15 @@ def push(
 
     from s3_hf.cli import display
     from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
+    from s3_hf.report import card_figures
     from s3_hf.store import open_run
 
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
     opened = open_run(run_dir)
-    how = PushOptions(license_id, private, create_pr, max_copies, name, replace)
+    how = PushOptions(
+        license_id, private, create_pr, max_copies, name, replace, card_figures, _page if space else None
+    )
     if onnx:
         from s3_hf.predicting.exporting import export_run
 
@@ -104,6 +111,14 @@ def export(
     for file, apart in zip(made.files, (made.difference, made.difference_8bit), strict=True):
         size = file.stat().st_size / 1e6
         display.show_text(f"{file}  {size:.1f} MB, probabilities within {apart:.1g} of the student's on a few texts")
+
+
+def _page(run: RunDir) -> str:
+    """Return the page for publication, drawn with the pretrained student of the run."""
+    from s3_hf.report import public_page
+    from s3_hf.starting.reporting import encoder_of
+
+    return public_page(run, encoder_of([run]))
 
 
 def _preview_text(preview: PushPreview) -> str:

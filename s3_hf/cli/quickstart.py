@@ -72,10 +72,11 @@ def quickstart(
 
 def _publish_and_read_back(run_dir: Path, endpoint: str, token: str) -> None:
     from s3_hf.cli import display
-    from s3_hf.hub import push_run
+    from s3_hf.hub import PushOptions, push_run
+    from s3_hf.report import card_figures
     from s3_hf.store import open_run
 
-    published = push_run(open_run(run_dir), USER, token=token, endpoint=endpoint)
+    published = push_run(open_run(run_dir), USER, PushOptions(figures=card_figures), token=token, endpoint=endpoint)
     for one in published:
         display.show_text(f"published {one.kind:8}{one.url}")
     dataset = [one.repo for one in published if one.kind == "dataset"][-1]

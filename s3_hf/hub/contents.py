@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3_hf.cards import Figure
 from s3_hf.errors import HubError
 from s3_hf.hub.privacy import public_names
 from s3_hf.hub.secrets import Secrets
@@ -17,7 +18,7 @@ from s3_hf.store import ONNX_FILES
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset, Features
+    from datasets import Dataset, DatasetInfo
 
 DATA = "data/train-00000-of-00001.parquet"
 CARD = "README.md"
@@ -32,25 +33,40 @@ _MODEL_FILES = re.compile(
 """Names that transformers gives to the files of a model without code, and of its tokenizer."""
 
 
-def write_rows(rows: Dataset, folder: Path, secrets: Secrets) -> dict[str, Any]:
+def write_rows(rows: Dataset, others: Mapping[str, Dataset], folder: Path, secrets: Secrets) -> dict[str, Any]:
     """Write the rows to the new `folder`, and return the front matter by which `load_dataset` knows them.
 
     An LLM that is named by a path keeps its file name only.
 
+    Args:
+        rows: the configuration `default`.
+        others: further configurations by name.
+        folder: folder of the repository.
+        secrets: what no row may hold.
+
     Raises:
         HubError: a row holds a secret or a home path.
     """
-    import pyarrow.parquet as pq
+    from datasets import DatasetInfo, SplitDict, SplitInfo
 
-    table, schema = rows.data.table, rows.features.arrow_schema
-    place = table.column_names.index("s3_model")
-    table = table.set_column(place, schema.field(place), public_names(table["s3_model"]))
-    table = table.replace_schema_metadata(schema.metadata)
-    secrets.check_rows(table)
-    path = folder / DATA
-    path.parent.mkdir(parents=True)
-    pq.write_table(table, path, use_content_defined_chunking=True, write_page_index=True)
-    return _structure(rows.features, table, path.stat().st_size)
+    infos, patterns = {}, {}
+    for name, each in {"default": rows, **others}.items():
+        file = DATA if name == "default" else f"{name}/{Path(DATA).name}"
+        table = _table(each)
+        secrets.check_rows(table)
+        size, splits = _write_table(table, folder / file), SplitDict()
+        splits.add(SplitInfo("train", num_bytes=table.nbytes, num_examples=table.num_rows))
+        infos[name] = DatasetInfo(features=each.features, splits=splits, download_size=size, dataset_size=table.nbytes)
+        patterns[name] = {"data_files": [{"split": "train", "path": f"{Path(file).parent}/train-*"}]}
+    return _structure(infos, patterns)
+
+
+def write_figures(figures: Iterable[Figure], folder: Path) -> None:
+    """Write the figures to the folder `figures` of a repository's `folder`."""
+    for each in figures:
+        path = folder / "figures" / f"{each.name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(each.png)
 
 
 def copy_model(model: Path, folder: Path) -> None:
@@ -129,18 +145,29 @@ def _is_ours(path: Path, model: Path) -> bool:
     return ours and path.is_file() and not path.is_symlink()
 
 
-def _structure(features: Features, table: pa.Table, file_size: int) -> dict[str, Any]:
-    from datasets import DatasetInfo, SplitDict, SplitInfo
+def _table(rows: Dataset) -> pa.Table:
+    table, schema = rows.data.table, rows.features.arrow_schema
+    if "s3_model" in table.column_names:
+        place = table.column_names.index("s3_model")
+        table = table.set_column(place, schema.field(place), public_names(table["s3_model"]))
+    return table.replace_schema_metadata(schema.metadata)
+
+
+def _write_table(table: pa.Table, path: Path) -> int:
+    """Write a Parquet file, and return its size in bytes."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path, use_content_defined_chunking=True, write_page_index=True)
+    return path.stat().st_size
+
+
+def _structure(infos: Mapping[str, DatasetInfo], patterns: Mapping[str, Any]) -> dict[str, Any]:
     from datasets.info import DatasetInfosDict
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
-    splits = SplitDict()
-    splits.add(SplitInfo("train", num_bytes=table.nbytes, num_examples=table.num_rows))
-    info = DatasetInfo(features=features, splits=splits, download_size=file_size, dataset_size=table.nbytes)
     data = DatasetCardData()
-    DatasetInfosDict({"default": info}).to_dataset_card_data(data)
-    MetadataConfigs({"default": {"data_files": [{"split": "train", "path": "data/train-*"}]}}).to_dataset_card_data(
-        data
-    )
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    MetadataConfigs(patterns).to_dataset_card_data(data)
     return {name: value for name, value in vars(data).items() if name in ("dataset_info", "configs")}

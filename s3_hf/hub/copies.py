@@ -6,13 +6,13 @@ one edit may break every run, is compared with all gold texts of about its lengt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
-from s3_hf.overlaps import Hashes, Ints, SharedRuns, contains, run_hashes
+from s3_hf.overlaps import SHARED_RUN, Hashes, Ints, SharedRuns, contains, run_hashes
 from s3_hf.texts import COPY_RATIO
 
 Bools = NDArray[np.bool_]
@@ -25,6 +25,8 @@ SHARING = 64
 """Most gold texts that are compared because of one run."""
 SHORT = 12
 """A row of fewer words is compared with all gold texts of about its length."""
+SHORTEST = 4
+"""Fewest words of a gold text that is searched for within other texts."""
 BLOCK = 256
 """Short rows compared at once."""
 _LEAST = COPY_RATIO / (200 - COPY_RATIO)
@@ -49,6 +51,36 @@ def near_copies(texts: Sequence[str], gold: Sequence[str], parents: Sequence[int
     rows, others = _candidates(texts, gold, np.flatnonzero((words >= SHORT) & ~copied))
     copied[_verified(texts, gold, rows, others)] = True
     return copied
+
+
+class GoldTexts:
+    """Gold texts, to tell which other texts hold one or a part of one."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Index normalised texts."""
+        self._texts = list(dict.fromkeys(texts))
+        self._runs = SharedRuns(self._texts)
+        self._short = {text for text in self._texts if SHORTEST <= text.count(" ") + 1 < SHARED_RUN}
+
+    def held_by(self, texts: Sequence[str]) -> Bools:
+        """Return for each normalised text whether it copies a gold text, shares a run of words with one or holds one.
+
+        A gold text of fewer than `SHORTEST` words counts only where it is the whole text, or nearly.
+        """
+        found = near_copies(texts, self._texts, [-1] * len(texts))
+        for place, text in enumerate(texts):
+            found[place] |= self._runs.longest(text) > 0 or self._holds_short(text)
+        return found
+
+    def longest_run(self, text: str) -> int:
+        """Return the words of the longest run that the normalised text shares with a gold text; 0 without one."""
+        return self._runs.longest(text)
+
+    def _holds_short(self, text: str) -> bool:
+        words = text.split()
+        sizes = range(SHORTEST, SHARED_RUN)
+        runs = (" ".join(words[start : start + size]) for size in sizes for start in range(len(words) - size + 1))
+        return bool(self._short) and any(run in self._short for run in runs)
 
 
 def copied_parts(texts: Sequence[str], gold: Sequence[str], parents: Sequence[int]) -> Bools:

@@ -129,6 +129,13 @@ def provenance(run: RunDir, number: int) -> dict[str, Any]:
     }
 
 
+def public_facts(run: RunDir) -> dict[str, Any]:
+    """Return what may be shown of `run.yaml`."""
+    facts = provenance(run, 0)
+    del facts["rounds"]
+    return facts
+
+
 def round_reports(run: RunDir, number: int) -> list[SynthesisFacts]:
     """Return how the rows of rounds 0 to `number` were made."""
     return [run.round(each).synthesis() for each in range(number + 1)]

@@ -20,12 +20,14 @@ LONGEST = 96
 LONGEST_TITLE, LONGEST_DESCRIPTION = 60, 150
 """Most characters of a collection's title and description on the Hub."""
 
-RepoType = Literal["dataset", "model"]
+RepoType = Literal["dataset", "model", "space"]
+Part = int | Literal["page"] | None
+"""What is published together: the repositories of a round by its number, the final student (None), the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """The dataset or model repository of a round, or that of the final student, whose round is None.
+    """The dataset or model repository of a round, or that of the final student or of the page, whose round is None.
 
     `id` is `NAMESPACE/NAME`.
     """
@@ -35,12 +37,12 @@ class Repository:
     id: str
 
     def folder(self, to: Path) -> Path:
-        """Return the repository's folder below `to`: `datasets/NAMESPACE/NAME` or `models/NAMESPACE/NAME`."""
+        """Return the repository's folder below `to`: `datasets/`, `models/` or `spaces/`, then `NAMESPACE/NAME`."""
         return to / f"{self.type}s" / self.id
 
     def url(self, endpoint: str) -> str:
         """Return the repository's address on the Hub at `endpoint`."""
-        return f"{without_secrets(endpoint)}/{'datasets/' if self.type == 'dataset' else ''}{self.id}"
+        return f"{without_secrets(endpoint)}/{'' if self.type == 'model' else f'{self.type}s/'}{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,16 @@ class RunNames:
     def final(self) -> Repository:
         """Return the model repository of the final student."""
         return Repository("model", None, self._id(""))
+
+    def page(self) -> Repository:
+        """Return the Space repository of the page."""
+        return Repository("space", None, self._id("-report"))
+
+    def repositories(self, part: Part) -> tuple[Repository, ...]:
+        """Return the repositories of a part."""
+        if part == "page":
+            return (self.page(),)
+        return (self.final(),) if part is None else (self.dataset(part), self.model(part))
 
     def collection(self) -> str:
         """Return the title of the collection of the repositories."""

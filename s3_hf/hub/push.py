@@ -17,7 +17,7 @@ from s3_hf.errors import HubError
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.hub.account import account_for, connected
 from s3_hf.hub.folders import Published
-from s3_hf.hub.names import Repository, RunNames, collection_description
+from s3_hf.hub.names import Part, Repository, RunNames, collection_description
 from s3_hf.hub.remote import Remote
 from s3_hf.hub.repositories import PushOptions, RunRepositories, Visit, once
 from s3_hf.hub.telling import doing, size_text
@@ -36,11 +36,11 @@ def push_run(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> list[Published]:
-    """Push the final student and every round's dataset and model to the Hub, each in one commit, and link them.
+    """Push the final student, every round's dataset and model, and the page if asked for, each in one commit.
 
-    Pushing again makes no commit where nothing changed, and finishes what an interrupted push began. The final
-    student comes first and round 0 last, so that `new_version` never names a model that is not there. Each step is
-    logged.
+    A collection links them. Pushing again makes no commit where nothing changed, and finishes what an interrupted push
+    began. The final student comes first and round 0 last, so that `new_version` never names a model that is not there.
+    Each step is logged.
 
     Args:
         run: the run; rounds that are not complete are left out.
@@ -77,18 +77,18 @@ def check_push(run: RunDir, namespace: str | None, options: PushOptions | None =
     with hub_errors(api):
         owner = account_for(api, namespace, foreign=options.create_pr).namespace
         rounds = range(run.config.rounds + 1)
-        parts = [*rounds, *([None] if run.config.gold_stage != "none" and run.facts["llm"] else [])]
+        parts: list[Part] = [*rounds, *([None] if run.config.gold_stage != "none" and run.facts["llm"] else [])]
         check_owners(api, run, RunNames.of(run, owner, options.name), options, parts)
 
 
-def check_owners(api: HfApi, run: RunDir, names: RunNames, options: PushOptions, parts: Iterable[int | None]) -> None:
+def check_owners(api: HfApi, run: RunDir, names: RunNames, options: PushOptions, parts: Iterable[Part]) -> None:
     """Return if the repositories of these rounds, and for None that of the final student, are new, or this run's.
 
     Raises:
         HubError: one is another run's.
     """
     for number in parts:
-        for each in (names.final(),) if number is None else (names.dataset(number), names.model(number)):
+        for each in names.repositories(number):
             remote = Remote(api, each.type, each.id, replaceable(run, options))
             persistently(remote.check_owner, api)
 
@@ -119,13 +119,13 @@ class _Hub:
     options: PushOptions
     user: str
 
-    def push_round(self, number: int | None, visit: Visit[Published]) -> list[Published]:
+    def push_round(self, number: Part, visit: Visit[Published]) -> list[Published]:
         """Push the dataset, then the model that names its commit, then record both; return the model first.
 
         For None that is the final student.
         """
         pushed = self.repositories.walk(number, visit)[::-1]
-        if self.options.create_pr:
+        if self.options.create_pr or number == "page":
             return pushed
         proof = {each.kind: {"repo": each.repo, "commit": each.commit, "url": each.url} for each in reversed(pushed)}
         run = self.repositories.run
@@ -172,9 +172,11 @@ class _Hub:
                 # Whoever may only open a pull request may not create: `create_repo` fails on their repository.
                 if not (self.options.create_pr and persistently(exists, api)):
                     private = self.options.private or None
-                    persistently(partial(api.create_repo, repo, repo_type=kind, private=private, exist_ok=True), api)
+                    create = partial(api.create_repo, repo, repo_type=kind, private=private, exist_ok=True)
+                    persistently(partial(create, space_sdk="static") if kind == "space" else create, api)
                 remote = Remote(api, kind, repo, replaceable(self.repositories.run, self.options))
                 part = "Final student" if repository.round is None else f"Round {repository.round}"
+                part = "Report" if kind == "space" else part
                 message = f"{part}, made with s3-hf"
                 done = persistently(partial(self._commit, remote, folder, message), api)
         changed, url = done.before != done.after, repository.url(api.endpoint)

@@ -20,9 +20,10 @@ from s3_hf.hub.contents import CARD, RECORD, card_hash
 from s3_hf.hub.names import RepoType
 
 _GENERATED = re.compile(
-    r"data/train-\d{5}-of-\d{5}\.parquet|model(-\d{5}-of-\d{5})?\.safetensors|onnx/model(_quantized)?\.onnx"
+    r"(data|rejected|rationales|predictions)/train-\d{5}-of-\d{5}\.parquet|"
+    r"model(-\d{5}-of-\d{5})?\.safetensors|onnx/model(_quantized)?\.onnx|figures/(scores|confusion|map)\.png"
 )
-"""Names of rows and weights that a push writes; it removes no other file."""
+"""Names of rows, weights and figures that a push writes; it removes no other file."""
 LARGEST_TEXT = 20_000_000
 """Most bytes of a card or record that are read."""
 

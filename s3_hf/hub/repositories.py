@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from huggingface_hub import get_token
 
-from s3_hf.cards import dataset_card, model_card
+from s3_hf.cards import Figure, dataset_card, model_card, space_card
 from s3_hf.errors import HubError
 from s3_hf.hub.audit import MAX_COPIES, Audit, audit
-from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_rows, write_texts
+from s3_hf.hub.configurations import RejectedAnswer, check_page, configurations, rejected_answers
+from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_figures, write_rows, write_texts
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, round_reports, run_facts, training_facts
-from s3_hf.hub.names import Repository, RunNames
+from s3_hf.hub.names import Part, Repository, RunNames
 from s3_hf.hub.privacy import without_paths
 from s3_hf.hub.secrets import Secrets
 from s3_hf.hub.telling import doing
@@ -27,6 +28,13 @@ T = TypeVar("T")
 Visit = Callable[[Repository, str | None], tuple[T, str | None]]
 """Takes a repository and the commit of its dataset, which is None for a dataset itself and where it is not on a Hub;
 returns a result and the repository's commit."""
+Figures = Callable[[Repository], tuple[Figure, ...]]
+"""Draws the figures of a repository's card."""
+
+
+def no_figures(_: Repository) -> tuple[Figure, ...]:
+    """Return none."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,8 @@ class PushOptions:
     `license` is a licence id for the cards, None names the terms of gold data and LLM; `private` creates private
     repositories; `create_pr` opens pull requests; `max_copies` is the share of the rows that may copy gold
     validation text. The names of the repositories begin with `name`, None for STRATEGY-TASK; `replace` writes over
-    those of another run.
+    those of another run. `figures` returns what draws the figures of a run's cards; without it the cards have none.
+    `page` returns the HTML of a run's page, which is published as a static Space; without it there is no Space.
     """
 
     license: str | None = None
@@ -45,17 +54,25 @@ class PushOptions:
     max_copies: float = MAX_COPIES
     name: str | None = None
     replace: bool = False
+    figures: Callable[[RunDir], Figures] | None = None
+    page: Callable[[RunDir], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRepositories:
-    """The repositories of one run; `audited` covers the rows of all its rounds."""
+    """The repositories of one run.
+
+    `audited` covers the rows of all its rounds; `rejected` and the HTML of the `page` hold no gold text.
+    """
 
     run: RunDir
     names: RunNames
     license: str | None
     audited: Audit
     secrets: Secrets
+    rejected: tuple[RejectedAnswer, ...]
+    figures: Figures
+    page: str | None
 
     @classmethod
     def checked(
@@ -86,19 +103,29 @@ class RunRepositories:
             logger.warning(
                 "the models of these rounds are left out, since they have no weights: %s; %s", bare, NO_WEIGHTS
             )
-        return cls(run, names, options.license, audited, secrets or Secrets.of(run.config, get_token()))
+        secrets = secrets or Secrets.of(run.config, get_token())
+        figures = options.figures(run) if options.figures else no_figures
+        rejected, page = rejected_answers(run, secrets), None
+        if options.page:
+            with doing("writing the page for publication"):
+                page = options.page(run)
+                check_page(page, run)
+        return cls(run, names, options.license, audited, secrets, rejected, figures, page)
 
-    def parts(self) -> list[int | None]:
-        """Return the numbers of the rounds whose rows are complete, then None if there is a final student."""
+    def parts(self) -> list[Part]:
+        """Return the page, the rounds whose rows are complete, and the final student, as far as they are there."""
+        page: list[Part] = ["page"] if self.page is not None else []
         final = [None] if self._final() else []
-        return [*(each.number for each in self.run.rounds()), *final]
+        return [*page, *(each.number for each in self.run.rounds()), *final]
 
-    def walk(self, number: int | None, visit: Visit[T]) -> list[T]:
+    def walk(self, number: Part, visit: Visit[T]) -> list[T]:
         """Visit the repositories of a round, its dataset before its model, and return what the visits returned.
 
         For None that is the final student, after the dataset of its round, whose result is left out: `once` keeps the
         dataset from being visited again with its round.
         """
+        if number == "page":
+            return [visit(self.names.page(), None)[0]]
         if number is None:
             final, dataset = self.names.final(), self.names.dataset(self.run.final.chosen().round)
             return [visit(final, visit(dataset, None)[1])[0]]
@@ -113,26 +140,33 @@ class RunRepositories:
         Raises:
             HubError: a file must not be published.
         """
+        if repository.type == "space":
+            self._write_page(folder)
+            return
         if repository.round is None:
             self._write_final(folder, dataset_commit)
             return
         run, number = self.run, repository.round
         rows, record = run.union(number), provenance(run, number)
-        facts = run_facts(run, number, rows, self.license)
+        facts, figures = run_facts(run, number, rows, self.license), self.figures(repository)
         if repository.type == "dataset":
-            structure, model = write_rows(rows, folder, self.secrets), self._model(number)
+            others, model = configurations(run, number, self.rejected), self._model(number)
+            structure = write_rows(rows, others, folder, self.secrets)
+            write_figures(figures, folder)
             quality = self.audited.quality(len(rows))
             data = dataset_facts(facts, repository.id, rows, round_reports(run, number))
             data = replace(data, structure=structure, model=model.id if model else None, quality=quality)
+            data = replace(data, figures=figures)
             record |= {"quality": asdict(quality)} if quality else {}
             write_texts(folder, dataset_card(data), record, self.secrets)
             return
         copy_model(run.round(number).model, folder)
+        write_figures(figures, folder)
         dataset, later = self.names.dataset(number).id, self._final() or self._model(number + 1)
         training = training_facts(run, number)
         card = model_facts(facts, repository.id, dataset, rows, training)
         new, onnx = later.id if later else None, has_onnx(run.round(number).model)
-        card = replace(card, revision=dataset_commit, new_version=new, onnx=onnx)
+        card = replace(card, revision=dataset_commit, new_version=new, onnx=onnx, figures=figures)
         trained_on = {"dataset": {"repo": dataset, "revision": dataset_commit}, "training": training}
         write_texts(folder, model_card(card), record | trained_on, self.secrets)
 
@@ -143,9 +177,12 @@ class RunRepositories:
         number, verdict = final.choice.round, run.final.outcome()
         rows, dataset = run.union(number), self.names.dataset(number).id
         copy_model(final.model_dir, folder)
+        figures = self.figures(self.names.final())
+        write_figures(figures, folder)
         training: dict[str, Any] = without_paths(asdict(final.training))
         card = model_facts(run_facts(run, number, rows, self.license), self.names.final().id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, onnx=has_onnx(final.model_dir))
+        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, figures=figures)
+        card = replace(card, onnx=has_onnx(final.model_dir))
         record = provenance(run, number) | {
             "dataset": {"repo": dataset, "revision": dataset_commit},
             "training": training,
@@ -153,6 +190,17 @@ class RunRepositories:
             "verdict": asdict(verdict) if verdict else None,
         }
         write_texts(folder, model_card(card), record, self.secrets)
+
+    def _write_page(self, folder: Path) -> None:
+        """Write the page, its card and its record to the new `folder`."""
+        assert self.page is not None
+        run, last = self.run, self.run.rounds()[-1].number
+        facts, final = run_facts(run, last, run.union(last), self.license), self._final()
+        models = [final] if final else [model for model in [self._model(last)] if model]
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text(self.page, encoding="utf-8")
+        card = space_card(facts, self.names.page().id, self.names.dataset(last).id, [each.id for each in models])
+        write_texts(folder, card, provenance(run, last), self.secrets)
 
     def _final(self) -> Repository | None:
         """Return the repository of the final student if it is scored and has its weights, else None."""

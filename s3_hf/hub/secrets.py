@@ -23,7 +23,7 @@ LEAST = 8
 _TOKEN = "hf_[A-Za-z0-9]{20,}"  # noqa: S105 - the shape of a token, not one
 _HOMES = r"/home/[A-Za-z0-9._-]+/|/Users/[A-Za-z0-9._-]+/|/root/|[A-Za-z]:\\Users\\"
 _SECRET_QUERY = re.compile(r"key|token|secret|sig|pass|auth|code", re.IGNORECASE)
-_BINARY = frozenset({".safetensors", ".parquet", ".model", ".onnx"})
+_BINARY = frozenset({".safetensors", ".parquet", ".model", ".onnx", ".png"})
 _PICKLE_STARTS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
@@ -93,6 +93,10 @@ class Secrets:
                     row = next(row for row, value in rows if any(map(self._pattern().search, _texts(value))))
                     found = next(text for text in _texts(column[row].as_py()) if self._pattern().search(text))
                     self._check_text(f"column {name!r} of row {row} of the rows", found)
+
+    def holds(self, text: str) -> bool:
+        """Return whether the text holds a secret or a home path."""
+        return bool(self._pattern().search(text))
 
     def _pattern(self) -> re.Pattern[str]:
         own = str(Path.home())

@@ -73,8 +73,10 @@ class RunResult:
             HubError: see `s3_hf.hub.push_run`.
         """
         from s3_hf.hub import PushOptions, push_run
+        from s3_hf.report import card_figures
 
-        return push_run(open_run(self.path), namespace, PushOptions(private=private, name=name, replace=replace))
+        options = PushOptions(private=private, name=name, replace=replace, figures=card_figures)
+        return push_run(open_run(self.path), namespace, options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from s3_hf.config import RunConfig
@@ -128,10 +129,12 @@ def _finish(context: RunContext, results: Sequence[RoundResult]) -> bool:
 
 def _publish(context: RunContext, namespace: str, options: PushOptions | None) -> S3Error | None:
     """Publish all rounds so far, and return the error instead of raising it, so that the run continues."""
-    from s3_hf.hub import push_run
+    from s3_hf.hub import PushOptions, push_run
+    from s3_hf.report import card_figures
 
+    how = replace(options or PushOptions(), figures=card_figures)
     try:
-        context.launch.alone(lambda: push_run(context.run, namespace, options))
+        context.launch.alone(lambda: push_run(context.run, namespace, how))
     except S3Error as error:
         logger.warning("not published: %s", error)
         return error

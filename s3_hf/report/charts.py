@@ -29,7 +29,7 @@ def scores_chart(scores: pd.DataFrame) -> alt.LayerChart:
     metric = str(scores["metric"].iloc[0]).replace("_", " ")
     series = "run" if "run" in scores else "role"
     base = alt.Chart(percent).encode(
-        x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("round:O", title="round", axis=alt.Axis(labelAngle=0), scale=alt.Scale(paddingInner=0.7)),
         color=_colour(series),
         xOffset=alt.XOffset(f"{series}:N"),
         tooltip=[
@@ -55,8 +55,7 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     import pandas as pd
 
     written = rows[["origin", "words"]].rename(columns={"origin": "dataset"})
-    texts = gold[gold["role"] == "mined"]["text"]
-    human = pd.DataFrame({"dataset": "gold", "words": texts.map(lambda text: len(text.split()))})
+    human = pd.DataFrame({"dataset": "gold", "words": gold[gold["role"] == "mined"]["words"].astype(int)})
     both = pd.concat([human, written], ignore_index=True)
     top = max(1, int(both["words"].quantile(0.99)))
     both["words"] = both["words"].clip(upper=top)
@@ -78,12 +77,56 @@ def lengths_chart(gold: pd.DataFrame, rows: pd.DataFrame) -> alt.Chart:
     return chart
 
 
+def confusion_chart(confusion: pd.DataFrame) -> alt.LayerChart:
+    """Return one matrix: a line for each gold label, a column for each predicted one, cells in % of the line.
+
+    Args:
+        confusion: `rounds.confusion_table` of one round.
+    """
+    import altair as alt
+
+    names = sorted({*confusion["label"], *confusion["value"]})
+    cells = confusion.assign(text=[f"{100 * each:.0f} %" for each in confusion["share"]])
+    base = alt.Chart(cells[["label", "value", "rows", "share", "text"]]).encode(
+        x=alt.X("value:N", title="predicted", sort=names, scale=alt.Scale(domain=names)),
+        y=alt.Y("label:N", title="gold", sort=names, scale=alt.Scale(domain=names)),
+    )
+    shades = alt.Scale(domain=[0, 1], range=["#ffffff", COLOURS[0]])
+    marks = base.mark_rect().encode(color=alt.Color("share:Q", scale=shades, legend=None))
+    dark = alt.condition(alt.datum.share > 0.6, alt.value("#ffffff"), alt.value("#1d2430"))
+    return alt.LayerChart(layer=[marks, base.mark_text().encode(text="text:N", color=dark)]).properties(
+        height=max(120, 36 * len(names))
+    )
+
+
+def confusion_width(confusion: pd.DataFrame) -> int:
+    """Return the width of a matrix in CSS pixels, after its number of labels."""
+    return min(640, max(240, 60 * len({*confusion["label"], *confusion["value"]})))
+
+
+def points_chart(points: pd.DataFrame) -> alt.Chart:
+    """Return a map as a picture, which tells nothing of a point but its dataset.
+
+    Args:
+        points: `dataset`, `x`, `y`.
+    """
+    import altair as alt
+
+    chart: alt.Chart = (
+        alt.Chart(points[["dataset", "x", "y"]])
+        .mark_circle(size=36, opacity=0.7)
+        .encode(x=alt.X("x:Q", axis=None), y=alt.Y("y:Q", axis=None), color=_colour("dataset"))
+        .properties(height=400)
+    )
+    return chart
+
+
 def map_chart(found: Map) -> alt.Chart:
     """Return the map of Figure 3: a point for each drawn text, whose text hover shows; the legend picks a dataset."""
     import altair as alt
 
     points = found.points.assign(text=found.points["text"].str.slice(0, LONGEST_HOVER))
-    chosen = alt.selection_point(fields=["dataset"], bind="legend")
+    chosen = alt.selection_point("chosen", fields=["dataset"], bind="legend")
     chart: alt.Chart = (
         alt.Chart(points[["dataset", "x", "y", "id", "label", "text"]])
         .mark_circle(size=36)
@@ -95,9 +138,56 @@ def map_chart(found: Map) -> alt.Chart:
             tooltip=["dataset", "label", "text", "id"],
         )
         .add_params(chosen)
-        .properties(width="container", height=460)
+        .properties(name="map", width="container", height=460)
     )
     return chart
+
+
+def arms_chart(scores: pd.DataFrame) -> alt.LayerChart:
+    """Return the score of each arm: a point for each seed, a tick at their mean.
+
+    Args:
+        scores: `arm`, `seed`, `score` as a share; arms in the order of the table.
+    """
+    import altair as alt
+
+    arms = list(dict.fromkeys(scores["arm"]))
+    base = alt.Chart(scores.assign(score=100 * scores["score"])).encode(
+        y=alt.Y("arm:N", title=None, sort=arms, axis=alt.Axis(labelLimit=140))
+    )
+    x = alt.X("score:Q", title="test in %", scale=alt.Scale(zero=False))
+    points = base.mark_circle(size=50, opacity=0.6, color=COLOURS[0]).encode(
+        x=x, tooltip=["arm", "seed", alt.Tooltip("score", format=".1f")]
+    )
+    means = base.mark_tick(thickness=3, size=18, color=COLOURS[2]).encode(
+        x=alt.X("mean(score):Q", title="test in %", scale=alt.Scale(zero=False)),
+        tooltip=["arm", alt.Tooltip("mean(score)", format=".1f", title="mean")],
+    )
+    return alt.LayerChart(layer=[points, means]).properties(width="container", height=max(120, 26 * len(arms)))
+
+
+def differences_chart(differences: pd.DataFrame, baseline: str) -> alt.LayerChart:
+    """Return the points that each arm is above the baseline, with intervals.
+
+    Args:
+        differences: `arm`, `mean`, `low`, `high` as shares.
+        baseline: name of the arm that they are compared with.
+    """
+    import altair as alt
+    import pandas as pd
+
+    points = differences.assign(**{name: 100 * differences[name] for name in ("mean", "low", "high")})
+    base = alt.Chart(points).encode(
+        y=alt.Y("arm:N", title=None, sort=list(differences["arm"]), axis=alt.Axis(labelLimit=140)),
+        tooltip=["arm", *(alt.Tooltip(name, format="+.1f") for name in ("mean", "low", "high"))],
+    )
+    title = f"points above {baseline}, 95 % interval"
+    bars = base.mark_errorbar(color=COLOURS[0]).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    means = base.mark_point(filled=True, size=70, color=COLOURS[0]).encode(x=alt.X("mean:Q", title=title))
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4]).encode(x="zero:Q")
+    return alt.LayerChart(layer=[zero, bars, means]).properties(
+        width="container", height=max(120, 26 * len(differences))
+    )
 
 
 def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:

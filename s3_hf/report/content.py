@@ -10,7 +10,7 @@ from s3_hf.analysis.cost import costs_of
 from s3_hf.analysis.diversity import Map, map_of, words_of
 from s3_hf.analysis.quality import PAPER_TABLE_6, pairs_of, quality_of_pairs
 from s3_hf.analysis.rounds import confusion_table, moves_table, predictions_table, rounds_table, scores_table
-from s3_hf.analysis.rows import gold_table, mistakes_table, rows_table, task_with_gold
+from s3_hf.analysis.rows import GOLD_COLUMNS, gold_table, mistakes_table, rows_table, task_with_gold
 from s3_hf.errors import S3Error
 from s3_hf.files import read_json
 from s3_hf.store import MINED, TEST, FinalResult, RunDir, Verdict
@@ -95,7 +95,7 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
     import pandas as pd
 
     found = task_with_gold(run)
-    gold = gold_table(found) if isinstance(found, Task) else pd.DataFrame(columns=["role", "id", "text", "label"])
+    gold = gold_table(found) if isinstance(found, Task) else pd.DataFrame(columns=list(GOLD_COLUMNS))
     predictions, rows = predictions_table(run), rows_table(run)
     mistakes = mistakes_table(predictions, rows, gold)
     pairs = pairs_of(mistakes)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKAGES = ("altair", "vl_convert")
+MOST_LABELS = 60
+"""Labels of a confusion matrix that is shown."""
 LONGEST_SHOWN = 600
 """Characters of a text that are shown before "more"."""
 
@@ -69,21 +71,27 @@ def _names(runs: Sequence[RunDir]) -> list[str]:
 
 def render(contents: Sequence[RunContent]) -> str:
     """Return the HTML of the page."""
-    import vl_convert
-
-    template = _environment().get_template("page.html.jinja")
+    template = environment().get_template("page.html.jinja")
     views = [_view(content, number) for number, content in enumerate(contents)]
     return template.render(
         title=", ".join(content.name for content in contents),
         runs=views,
         comparison=_comparison(contents),
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed").replace("</script", "<\\/script"),
+        vega=javascript(),
         charts={key: spec for view in views for key, spec in view["charts"].items()} | _common_charts(contents),
     )
 
 
-def _environment() -> jinja2.Environment:
-    """Return the environment of the page's template, which escapes every value."""
+def javascript() -> str:
+    """Return Vega and vega-embed as JavaScript that may stand in a page."""
+    import vl_convert
+
+    code: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
+    return code.replace("</script", "<\\/script")
+
+
+def environment() -> jinja2.Environment:
+    """Return the environment of the templates of pages, which escapes every value."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("s3_hf.report", "."),
         autoescape=True,
@@ -106,7 +114,7 @@ def _view(content: RunContent, number: int) -> dict[str, Any]:
         "facts": content.facts,
         "rounds": rounds,
         "metric": metric,
-        "confusion": _confusion(content.confusion),
+        "confusion": _confusion(content.confusion) if _label_names(content) else [],
         "moves": shown_moves(content),
         "move_counts": _move_counts(content.moves),
         "mistakes": shown_mistakes(content),
@@ -183,7 +191,7 @@ def _confusion(table: pd.DataFrame) -> list[dict[str, Any]]:
         cells = {(row.label, row.value): row for row in each.itertuples()}
         lines = [(label, [cells.get((label, value)) for value in names]) for label in names]
         found.append({"round": number, "names": names, "lines": lines})
-    return found if len(names) <= 60 else []  # answers are no labels
+    return found if len(names) <= MOST_LABELS else []
 
 
 def _move_counts(moves: pd.DataFrame) -> list[dict[str, Any]]:
@@ -196,7 +204,7 @@ def _move_counts(moves: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _label_counts(content: RunContent) -> list[dict[str, Any]]:
     """Return the number of gold and written rows, and of mistakes by round, for each label; empty for answers."""
-    names = list((content.facts.get("task") or {}).get("labels", {}))
+    names = _label_names(content)
     gold = content.gold[content.gold["role"] == "mined"]["label"].value_counts() if len(content.gold) else {}
     written = content.rows["label"].value_counts() if len(content.rows) else {}
     wrong = content.mistakes.groupby(["label", "round"]).size()
@@ -204,12 +212,18 @@ def _label_counts(content: RunContent) -> list[dict[str, Any]]:
     return [
         {
             "label": name,
-            "gold": int(gold.get(name, 0)),
+            "gold": int(gold.get(name, 0)) if len(content.gold) else None,
             "written": int(written.get(name, 0)),
             "mistakes": [int(wrong.get((name, number), 0)) for number in numbers],
         }
         for name in names
     ]
+
+
+def _label_names(content: RunContent) -> list[str]:
+    """Return the names of the labels; none in a task with answers, whose texts are no labels."""
+    task = content.facts.get("task") or {}
+    return list(task.get("labels", {})) if (task.get("columns") or {}).get("label") else []
 
 
 def _coverage(content: RunContent) -> list[dict[str, Any]]:

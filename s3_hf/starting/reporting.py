@@ -50,7 +50,7 @@ def report_on(
     return Page(write_report(opened, path, encoder_of(opened, encoder)))
 
 
-def encoder_of(runs: Sequence[RunDir], name: str | None) -> str:
+def encoder_of(runs: Sequence[RunDir], name: str | None = None) -> str:
     """Return the encoder that was named, or the pretrained student of the first run."""
     student = name or runs[0].located.student
     return str(assets.minilm_dir()) if student == LOCAL else student

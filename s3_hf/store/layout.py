@@ -91,7 +91,7 @@ class RoundDir:
 
     @property
     def rejected(self) -> Path:
-        """JSON file with the first answers that were rejected for each reason; it is never published."""
+        """JSON file with the first answers that were rejected for each reason; they may hold gold text."""
         return self.path / "rejected.json"
 
     @property

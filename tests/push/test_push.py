@@ -126,12 +126,14 @@ def test_an_edited_card_stops_the_push(run, hub):
 def test_stale_shards_are_removed(run, hub):
     repo = push_run(run, hub.name, **hub.login)[0].repo
     kept = {"notes.md", "extra/dev.parquet", "data/validation-00000-of-00001.parquet", "probe.safetensors"}
-    for name in ("data/train-00001-of-00002.parquet", *kept):
+    stale = ("data/train-00001-of-00002.parquet", "rejected/train-00000-of-00001.parquet", "figures/map.png")
+    for name in (*stale, *kept):
         hub.api.upload_file(path_or_fileobj=b"x", path_in_repo=name, repo_id=repo, repo_type="dataset")
     push_run(run, hub.name, **hub.login)
     assert set(hub.api.list_repo_files(repo, repo_type="dataset")) - {".gitattributes"} == {
         "README.md",
         "data/train-00000-of-00001.parquet",
+        "rationales/train-00000-of-00001.parquet",
         "s3/run.json",
         *kept,
     }

@@ -1,6 +1,5 @@
 """The page of real runs, read as a file and opened in Chromium."""
 
-import contextlib
 import json
 import shutil
 
@@ -8,17 +7,13 @@ import pandas as pd
 import pytest
 
 from s3_hf import loop
-from s3_hf.config import parse_config
 from s3_hf.report import write_report
 from s3_hf.store import open_run
 from tests.conftest import film_reply, film_rows
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
+from tests.report.conftest import opened, settings
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-PATIENCE = 300_000
-"""Milliseconds after which the browser counts as stuck; a busy machine needs a few thousand."""
 HOSTILE = (
     "</script><script>document.title = 'owned'</script> was awful",
     '<img src="http://example.com/x.png" onerror="document.title=1"> was great',
@@ -29,55 +24,9 @@ HOSTILE = (
 )
 
 
-def settings(recipe, student, llm, **changes):
-    values = {
-        "task": str(recipe),
-        "llm": llm.url,
-        "student": str(student),
-        "seed_size": 24,
-        "rounds": 1,
-        "round_size": 8,
-        "judge": "none",
-        "gold_stage": "none",
-        "verdict": False,
-        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
-        "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
-    }
-    return parse_config({**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def films_run(recipe, tiny_student, tmp_path_factory):
-    """A complete run on single texts."""
-    folder = tmp_path_factory.mktemp("runs") / "films"
-    with LLMServer(reply=film_reply) as llm:
-        loop.run(settings(recipe, tiny_student, llm, gold_stage="after", verdict=True), folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def films_page(films_run, tiny_student, tmp_path_factory):
     return write_report([open_run(films_run)], tmp_path_factory.mktemp("page") / "films.html", str(tiny_student))
-
-
-@contextlib.contextmanager
-def opened(path, width=1280, scheme="light"):
-    """The page in headless Chromium, once its charts are drawn, and what went wrong or left the machine."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no Chromium is here: install the package `chromium`")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=list(FLAGS), timeout=PATIENCE)
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.set_default_timeout(PATIENCE)
-        faults = []
-        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else 0)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda one: faults.append(one.url) if not one.url.startswith(("file:", "data:")) else 0)
-        page.goto(path.as_uri())
-        page.wait_for_function("[...document.querySelectorAll('.chart')].every((one) => one.dataset.drawn)")
-        yield page, faults
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light"), (1920, "light")])

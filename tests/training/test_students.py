@@ -288,7 +288,7 @@ def test_values_that_yaml_reads_otherwise_are_understood(args):
         ({"max_steps": "four"}, "max_steps has a wrong type: .*found 'four'"),
         ({"dataloader_num_workers": "two"}, "dataloader_num_workers has a wrong type"),
         ({"max_grad_norm": [1]}, "max_grad_norm has a wrong type"),
-        ({"report_to": "tensorboard"}, "requires tensorboard"),
+        ({"report_to": "wandb"}, "requires wandb"),
         ({"report_to": ["nonesuch"]}, "nonesuch is not supported"),
     ],
 )
