@@ -16,7 +16,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from s3_hf import __version__
 from s3_hf.cli import bench, llm, predict, publishing, quickstart, reporting, runs, tasks
 from s3_hf.errors import ConfigError, S3Error, printable
 from s3_hf.proxies import exempt_loopback, unusable
@@ -54,7 +53,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"s3-hf {__version__}\n")
+        from importlib.metadata import version
+
+        sys.stdout.write(f"s3-hf {version('s3-hf')}\n")
         raise typer.Exit
 
 
