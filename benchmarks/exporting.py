@@ -22,6 +22,7 @@ from onnxruntime.quantization import quantize_dynamic
 
 from s3_hf.predicting.exporting import export
 from s3_hf.predicting.student import model_folder
+from s3_hf.store import ONNX_FILES, has_onnx
 from s3_hf.task import GoldOptions, load_task
 from s3_hf.training import load_student, softened
 
@@ -57,19 +58,19 @@ def main() -> None:
     ]  # fmt: skip
     labels = labels[order]
     with tempfile.TemporaryDirectory() as work:
-        began, cpu = time.perf_counter(), time.process_time()
-        made = export(folder, Path(work) / "student")
-        print(f"export: {time.perf_counter() - began:.1f} s, {time.process_time() - cpu:.1f} CPU s")
+        if not has_onnx(Path(folder)):
+            began, cpu = time.perf_counter(), time.process_time()
+            export(folder)
+            print(f"export: {time.perf_counter() - began:.1f} s, {time.process_time() - cpu:.1f} CPU s")
+        files = [Path(folder) / name for name in ONNX_FILES]
         weights = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
-        print(
-            f"safetensors {weights / 1e6:.1f} MB", *(f"{f.name} {f.stat().st_size / 1e6:.1f} MB" for f in made.files)
-        )
+        print(f"safetensors {weights / 1e6:.1f} MB", *(f"{f.name} {f.stat().st_size / 1e6:.1f} MB" for f in files))
         others = {}
         for name, how in OTHERS.items():
             file = Path(work) / f"{len(others)}.onnx"
-            quantize_dynamic(made.files[0], file, **how)
+            quantize_dynamic(files[0], file, **how)
             others[name] = session_of(file)
-        sessions = dict(zip(("fp32", "8 bit"), map(session_of, made.files), strict=True))
+        sessions = dict(zip(("fp32", "8 bit"), map(session_of, files), strict=True))
 
         def by_torch() -> np.ndarray:
             with torch.inference_mode():
@@ -88,6 +89,7 @@ def main() -> None:
                 cpu = time.process_time()
                 scores[name] = softened(predict().astype(np.float64), 1.0)
                 rates[name].append(len(texts) / (time.process_time() - cpu))
+                print(f"  {name}: {rates[name][-1]:.0f} rows per CPU s", flush=True)
         scores |= {name: softened(by_onnx(each).astype(np.float64), 1.0) for name, each in others.items()}
     for name, found in scores.items():
         rate = f"{statistics.median(rates[name]):8.0f} rows per CPU s" if name in rates else ""
