@@ -31,7 +31,7 @@ class Topics(TaskBuilder):
             source={source!r},
             labels={labels!r},
             prompts=Prompts(
-                rationales="Name {{count}} things that people consider when they write about {{label}}, as a numbered list.",
+                rationales="Name {{count}} things that people say about {{label}} as a numbered list.",
                 seed="Write about {{label}}.",
                 extrapolate="{{text}} Write another about {{label}}.",
             ),
