@@ -31,9 +31,11 @@ class Topics(TaskBuilder):
             source={source!r},
             labels={labels!r},
             prompts=Prompts(
-                rationales="What do people consider when they write about {{label}}? Give a numbered list.",
-                seed="Write about {{label}}.",
-                extrapolate="{{text}} Write another about {{label}}.",
+                rationales="Name {{count}} things that people say about {{label}} as a numbered list.",
+                seed="{{rationales}} Write about {{label}}.",
+                seed_plain="Write about {{label}}.",
+                extrapolate="{{rationales}} {{text}} Write another about {{label}}.",
+                extrapolate_plain="{{text}} Write another about {{label}}.",
             ),
             min_words=3,
             max_length=32,
@@ -86,9 +88,9 @@ def test_a_bench_of_thirteen_arms_has_a_page(films):  # noqa: F811 - a fixture
     page_file = write_page(films.bench(), films.folder, results, spent(films.folder))
     with opened(page_file, 390) as (page, faults):
         assert page.locator("section").first.locator("tbody tr").count() == 13
-        assert page.locator(".chart svg").count() == 2
+        assert page.locator(".chart svg").count() == 4  # two of each metric
         assert "an arm of a long name, rate 10" in page.locator("section").first.inner_text()
-        assert page.locator("section").nth(1).locator("tbody tr").count() == len(results) == 26
+        assert page.locator("section").nth(2).locator("tbody tr").count() == len(results) == 26
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         assert faults == []
 
