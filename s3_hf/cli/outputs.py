@@ -116,7 +116,7 @@ class NewTaskOutput:
     Attributes:
         recipe: its file.
         splits: role of gold rows to the split of the data that they are from.
-        rows: role of gold rows to rows by label.
+        rows: role of gold rows to rows by label, which is empty in a task with answers.
         notes: what to know of the data, in sentences.
     """
 
