@@ -116,13 +116,13 @@ class NewTaskOutput:
     Attributes:
         recipe: its file.
         splits: role of gold rows to the split of the data that they are from.
-        rows: role of gold rows to rows by label, which is empty in a task with answers.
+        rows: role of gold rows to rows by label, whose name is "null" for questions.
         notes: what to know of the data, in sentences.
     """
 
     recipe: Path
     splits: Mapping[str, str]
-    rows: Mapping[str, Mapping[str, int]]
+    rows: Mapping[str, Mapping[str | None, int]]
     notes: tuple[str, ...]
 
 

@@ -132,8 +132,7 @@ def new(
     if as_json:
         from s3_hf.cli import outputs
 
-        rows = {role: {name or "": n for name, n in counts.items()} for role, counts in inferred.counts.items()}
-        display.show_json(outputs.NewTaskOutput(path, inferred.config.splits, rows, tuple(notes)))
+        display.show_json(outputs.NewTaskOutput(path, inferred.config.splits, inferred.counts, tuple(notes)))
         return
     lines = []
     for split, counts in inferred.counts.items():
