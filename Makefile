@@ -37,10 +37,10 @@ type-windows: install  ## check types as on Windows, where parts of `os` and `si
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows
 
 test: install  ## run the tests (minutes)
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: install  ## run the long tests too
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 dist: install  ## build and check both distributions in dist/
 	$(BIN)/python -m build --outdir dist localhub
