@@ -110,12 +110,18 @@ def score(columns: Columns, predicted: Sequence[int | str], references: Sequence
 
 
 def row_values(metric: str, predicted: Sequence[int | str], references: Sequence[Any]) -> NDArray[np.float64]:
-    """Return what each row adds to a metric, from 0 to 1: whether it is right, or for `f1` its word F1 score.
+    """Return for each row a value whose mean over the rows is the metric.
 
-    `macro_f1` is no mean over rows; its rows count as right or wrong, as for `accuracy`.
+    It is whether the row is right, or for `f1` its word F1 score. Macro F1 is no mean over rows: for `macro_f1` and
+    `balanced_accuracy`, a right row counts more, the rarer its label, so that the mean is the mean recall of the labels
+    that occur.
     """
-    if metric in ("accuracy", "macro_f1"):
-        return np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
+    if metric in ("accuracy", "macro_f1", "balanced_accuracy"):
+        right = np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
+        if metric == "accuracy" or not len(right):
+            return right
+        _, places, counts = np.unique(np.asarray(references), return_inverse=True, return_counts=True)
+        return right * len(right) / (len(counts) * counts[places])
     one = word_f1 if metric == "f1" else exact_match
     return np.array(
         [one(str(answer), true["text"]) for answer, true in zip(predicted, references, strict=True)], float

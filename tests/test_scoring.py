@@ -1,10 +1,10 @@
 import datasets
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from s3_hf.errors import ConfigError
 from s3_hf.records import Columns, Prediction
-from s3_hf.scoring import check_metric, exact_match, mistakes, score, word_f1
+from s3_hf.scoring import check_metric, exact_match, mistakes, row_values, score, word_f1
 
 LABELS = Columns("text", label="label")
 ANSWERS = Columns("question", context="context", answers="answers")
@@ -23,6 +23,14 @@ def test_scores_equal_scikit_learns(said, true):
     assert scores.n == len(true)
     assert scores.metrics["accuracy"] == pytest.approx(accuracy_score(true, said))
     assert scores.metrics["macro_f1"] == pytest.approx(f1_score(true, said, average="macro", zero_division=0))
+
+
+def test_the_values_of_rows_have_the_metric_as_their_mean():
+    said, true = [0, 1, 1, 0, 0], [0, 1, 0, 0, 0]
+    assert row_values("accuracy", said, true).mean() == pytest.approx(accuracy_score(true, said))
+    recall = recall_score(true, said, average="macro")
+    assert row_values("balanced_accuracy", said, true).mean() == pytest.approx(recall)
+    assert row_values("macro_f1", said, true) == pytest.approx([0.625, 2.5, 0, 0.625, 0.625])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,13 @@ from s3_hf.records import Scores
 S3_PAPER = "[Wang et al., 2023](https://arxiv.org/abs/2310.13671)"
 ZEROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2202.07922)"
 PROGEN_PAPER = "[Ye et al., 2022](https://arxiv.org/abs/2210.12329)"
-TITLES = {"accuracy": "Accuracy", "macro_f1": "Macro F1", "exact_match": "Exact match", "f1": "F1"}
+TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "exact_match": "Exact match",
+    "f1": "F1",
+    "macro_f1": "Macro F1",
+}
 """Metrics as `model-index` names them."""
 
 

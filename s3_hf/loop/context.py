@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds after which a check says what it waits for."""
 
 

@@ -53,7 +53,7 @@ def _names(results: Sequence[RoundResult]) -> set[str]:
 
 def _metric(context: RunContext) -> str:
     """Return the metric of the verdict, which must be a mean over rows."""
-    return "accuracy" if context.metric == "macro_f1" else context.metric
+    return "balanced_accuracy" if context.metric == "macro_f1" else context.metric
 
 
 def _with_both(context: RunContext, best: RoundResult) -> Measured | None:
