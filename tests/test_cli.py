@@ -245,7 +245,9 @@ def test_a_folder_that_may_not_be_written(typed, tmp_path):
 def test_a_path_that_is_too_long(typed, arguments):
     code, _, err = typed(*arguments)
     assert code == 2
-    assert err.startswith("error: a path must not be too long for the disk, found 'nnn")
+    assert err.startswith("error: ")
+    assert "too long for the disk, found 'nnn" in err or sys.version_info >= (3, 14)  # there it is only a missing one
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("arguments", [("predict", "model", b"caf\xe9"), ("run", b"caf\xe9"), (b"caf\xe9",)])
