@@ -112,9 +112,8 @@ def score(columns: Columns, predicted: Sequence[int | str], references: Sequence
 def row_values(metric: str, predicted: Sequence[int | str], references: Sequence[Any]) -> NDArray[np.float64]:
     """Return for each row a value whose mean over the rows is the metric.
 
-    It is whether the row is right, or for `f1` its word F1 score. Macro F1 is no mean over rows: for `macro_f1` and
-    `balanced_accuracy`, a right row counts more, the rarer its label, so that the mean is the mean recall of the labels
-    that occur.
+    It is whether the row is right, or for `f1` its word F1 score. For `macro_f1`, which is no mean over rows, and for
+    `balanced_accuracy`, a right row counts more, the rarer its label: the mean is the mean recall of the labels.
     """
     if metric in ("accuracy", "macro_f1", "balanced_accuracy"):
         right = np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
