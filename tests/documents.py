@@ -36,6 +36,8 @@ _FENCE = re.compile(
 )
 _PROGRAMS = {"s3-hf": app, "hf-localhub": hub_app}
 _SEPARATORS = {"&&", "||", "|", ";", "&"}
+BAR = r"\|"
+"""A `|` in a cell of a table, which would end the cell."""
 SETTINGS = """\
 # Settings
 
@@ -143,7 +145,8 @@ def _table(title: str, prefix: str, group: dict, schema: dict) -> list[str]:
             continue
         default = "required" if name in group.get("required", ()) else f"`{_yaml(field.get('default', {}))}`"
         meaning = re.sub(r"\bNone\b", "`null`", " ".join(field.get("description", "").split()))
-        lines += [f"| `{prefix}{name}` | {default} | {_values(field)} | {meaning} |"]
+        cells = (f"`{prefix}{name}`", default, _values(field), meaning)
+        lines += [f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"]
     return lines + inner
 
 

@@ -27,7 +27,7 @@ class NewTask:
         description: a sentence on the texts, for prompts and cards.
         test_share: share of the rows that becomes the test, if the data has one split.
         splits: split names for `validation` and `test`, several joined by `+`; empty leaves them to be inferred.
-        words: the word that prompts use for a label, where its name says nothing.
+        label_names: file with the word that prompts use for each label, where its name says nothing.
     """
 
     name: str
@@ -37,7 +37,7 @@ class NewTask:
     description: str = ""
     test_share: float | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
-    words: Mapping[str, str] = field(default_factory=dict)
+    label_names: Path | None = None
 
 
 def check_request(task: NewTask) -> None:
@@ -62,6 +62,8 @@ def check_request(task: NewTask) -> None:
         raise ConfigError(
             "--answers needs --context, the column with the text that answers are found in, found none; name it"
         )
+    if task.label_names and not columns.label:
+        raise ConfigError("--label-names needs --label, the column whose labels it names, found none; leave it out")
     if task.splits and task.splits.keys() != {"validation", "test"}:
         found = next(iter(task.splits))
         raise ConfigError(f"--validation and --test must stand together, found --{found} alone; give both")

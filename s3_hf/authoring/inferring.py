@@ -13,6 +13,7 @@ import datasets
 
 from s3_hf.authoring.asked import NewTask
 from s3_hf.authoring.lengths import measure_lengths
+from s3_hf.authoring.naming import read_words
 from s3_hf.authoring.notes import notes_on
 from s3_hf.authoring.scanning import Scan, scan_split
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
@@ -23,7 +24,7 @@ from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
 from s3_hf.task.labels import is_number, several_labels
 from s3_hf.task.languages import recognise
-from s3_hf.task.recipe import TaskConfig, same_words
+from s3_hf.task.recipe import TaskConfig, is_divided, same_words, split_faults
 from s3_hf.texts import row_text
 
 _INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|)")
@@ -56,7 +57,8 @@ def infer_task(task: NewTask) -> InferredTask:
     validation data, as in the paper. Otherwise one split is divided, and `test_share` of it becomes the test.
 
     Raises:
-        ConfigError: a column or split does not exist, or `test_share` is set for data with two splits.
+        ConfigError: a column or split does not exist, `test_share` is set for data with two splits, or the file of
+            label names does not fit.
         TaskError: the data cannot be read, has a fault, or does not define a task.
     """
     columns, test_share = task.columns, task.test_share
@@ -70,14 +72,15 @@ def infer_task(task: NewTask) -> InferredTask:
     if not usable:
         raise TaskError(f"gold data {source!r} must have rows with labels or answers, found none; give such data")
     roles = _given_roles(task.splits, usable, source) if task.splits else _roles(list(usable))
-    if test_share is not None and roles["validation"] != roles["test"]:
+    if test_share is not None and not is_divided(roles):
         raise ConfigError(
             f"--test-share needs gold data with one split to divide, found {roles['validation']!r} and "
             f"{roles['test']!r} in {source!r}; leave it out"
         )
     taken = dict.fromkeys(split for role in roles.values() for split in role.split("+"))
     used = [usable[split] for split in taken]
-    labels = sorted(set().union(*(split.labels for split in used)))
+    labels = [label for _, label in sorted(set().union(*(split.labels for split in used)))]
+    words = read_words(task.label_names, labels) if task.label_names else {}
     definition = TaskConfig(
         name=task.name,
         source=source,
@@ -88,7 +91,7 @@ def infer_task(task: NewTask) -> InferredTask:
         context=columns.context,
         answers=columns.answers,
         test_share=TaskConfig.test_share if test_share is None else test_share,
-        labels={label: task.words.get(label) or readable_label(label) for _, label in labels},
+        labels={label: words.get(label) or readable_label(label) for label in labels},
     )
     config = _with_all_columns(definition, used)
     for split in used:  # the fault of a single row is reported before a fault of the whole data
@@ -123,6 +126,8 @@ def _given_roles(splits: Mapping[str, str], usable: Mapping[str, Scan], source: 
                     f"--{role} must name splits of {source!r} with labels or answers, {', '.join(usable)}, joined by "
                     f"'+', found {name!r}; {hint}"
                 )
+    if fault := next(split_faults(splits), None):
+        raise ConfigError(f"--validation and --test cannot be used together: {fault}")
     return {"validation": splits["validation"], "test": splits["test"]}
 
 

@@ -15,13 +15,14 @@ import jinja2
 from s3_hf.authoring.asked import NewTask, check_request
 from s3_hf.authoring.inferring import InferredTask, infer_task
 from s3_hf.authoring.literals import feature, filled, literal, mapping, sequence
+from s3_hf.config import JOINT
 from s3_hf.errors import ConfigError, TaskError
 from s3_hf.files import write_text
 from s3_hf.records import Columns
-from s3_hf.rows.nested import SEPARATOR
-from s3_hf.rows.several import JOINT, is_several
+from s3_hf.rows.nested import last_part
+from s3_hf.rows.several import is_several
 from s3_hf.task.languages import NAMES
-from s3_hf.task.recipe import Prompts
+from s3_hf.task.recipe import Prompts, is_divided
 from s3_hf.templates import template_environment
 
 SHOWN_LABELS = 8
@@ -36,7 +37,7 @@ class WrittenRecipe:
 
 
 def write_recipe(task: NewTask, folder: Path) -> WrittenRecipe:
-    """Write the recipe `NAME.py` into `folder`; it names local data by a path relative to itself.
+    """Write the recipe `NAME.py` into `folder`; it names local data by a path relative to itself, on the same drive.
 
     Raises:
         ConfigError: the name or the columns cannot be used.
@@ -53,7 +54,7 @@ def write_recipe(task: NewTask, folder: Path) -> WrittenRecipe:
             f"take {path} for a script, found {str(folder)!r}; give another folder or name"
         )
     inferred = infer_task(task)
-    relative = tuple(Path(os.path.relpath(each, folder.resolve())).as_posix() for each in paths)
+    relative = tuple(_seen_from(folder.resolve(), each) for each in paths)
     write_text(path, render_recipe(task, inferred, relative))
     return WrittenRecipe(path, inferred)
 
@@ -79,10 +80,16 @@ def render_recipe(task: NewTask, inferred: InferredTask, paths: tuple[str, ...])
             paths=paths,
             single_file=Path(task.data).is_file(),
             imported=[name for name in ("ClassLabel", "List", "Value") if f"{name}(" in code],
-            divided=config.splits["validation"] == config.splits["test"],
+            divided=is_divided(config.splits),
             prompts=_prompts(task, inferred.typical_length, config.language),
         )
     )
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """Return a path relative to the folder, or the whole path where it lies on another drive of Windows."""
+    same = path.drive == folder.drive
+    return (Path(os.path.relpath(path, folder)) if same else path).as_posix()
 
 
 def _is_local(data: str) -> bool:
@@ -105,7 +112,7 @@ def _origin(task: NewTask, inferred: InferredTask) -> str:
     path, several = Path(task.data), is_several(task.data)
     names = " and ".join(Path(part).name for part in task.data.split(JOINT))
     data = (names if _is_local(task.data) else task.data) + (f" ({task.config})" if task.config else "")
-    if splits["validation"] == splits["test"]:
+    if is_divided(splits):
         subject = "Its rows are" if path.is_file() or several else f"Its split {splits['test']!r} is"
         shared = "context" if task.columns.context else "text"
         how = (
@@ -163,7 +170,7 @@ def _prompts(task: NewTask, size: str, language: str | None) -> Prompts:
 
 def _nouns(columns: Columns) -> tuple[str, str]:
     """Return the nouns for the text and its context in prompts: the names of their columns."""
-    inner = ((name or "").rpartition(SEPARATOR)[2] for name in (columns.text, columns.context))
+    inner = (last_part(name or "") for name in (columns.text, columns.context))
     text, context = (_words(name).rstrip("0123456789 ") or "text" for name in inner)
     return text, "text" if context == text else context
 

@@ -95,7 +95,7 @@ def overrides(flags: Mapping[str, Any], assignments: list[str] | None) -> dict[s
 
 def joined(sources: list[str] | None) -> str | None:
     """Return the one source that the values of a repeated flag stand for (`rows.several`), None for none."""
-    from s3_hf.rows.several import JOINT
+    from s3_hf.config import JOINT
 
     return JOINT.join(sources) if sources else None
 

@@ -114,15 +114,13 @@ def new(
     With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
     """
     from s3_hf.authoring.asked import NewTask
-    from s3_hf.authoring.naming import read_words
     from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.records import Columns
 
     columns = Columns(text, label, context, answers)
     splits = {role: names for role, names in (("validation", validation), ("test", test)) if names}
-    words = read_words(label_names) if label_names else {}
-    wanted = NewTask(name, options.joined(data) or "", columns, config, description, test_share, splits, words)
+    wanted = NewTask(name, options.joined(data) or "", columns, config, description, test_share, splits, label_names)
     written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]

@@ -1,10 +1,11 @@
 """The settings of a run: frozen, read from YAML and flags, validated, with a fingerprint."""
 
 from s3_hf.config.groups import LLMConfig, Natural, Positive, ProGenConfig, SynthesisConfig, TrainingConfig
-from s3_hf.config.run import EARLIER, LOCAL, RunConfig, load_config, parse_config
+from s3_hf.config.run import EARLIER, JOINT, LOCAL, RunConfig, load_config, names_several, parse_config
 
 __all__ = [
     "EARLIER",
+    "JOINT",
     "LOCAL",
     "LLMConfig",
     "Natural",
@@ -14,5 +15,6 @@ __all__ = [
     "SynthesisConfig",
     "TrainingConfig",
     "load_config",
+    "names_several",
     "parse_config",
 ]

@@ -51,8 +51,9 @@ class SynthesisConfig(Settings):
     """Distinct rationales in the prompt of one example (k of Algorithm 1)."""
     labels: Literal["balanced", "uniform", "gold", "missing"] = "balanced"
     """Labels of the rows: `balanced` gives each label the same count, `uniform` draws them, as in Algorithm 1, `gold`
-    has the proportions of the gold rows. `missing` has a balanced seed; in later rounds of S3, as many rows as there
-    are mistakes are divided among the labels by the share of each one's gold rows that the student gets wrong."""
+    has the proportions of the gold rows. `missing` has a balanced seed; later rounds of S3 write `round_size` rows, or
+    `per_error` for each mistake without it, divided among the labels by the share of each one's gold rows that the
+    student gets wrong."""
     per_error: Positive = 1
     """Examples written for each mistake; Algorithm 2 writes one."""
     candidates: Positive = 1

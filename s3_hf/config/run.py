@@ -6,6 +6,7 @@ or limits (`RunConfig.OPERATIONAL`) are not, and may differ when a run resumes.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import re
@@ -31,8 +32,8 @@ EARLIER: Mapping[str, Any] = {
 }
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 
-SEVERAL = "|*?["
-"""Signs of a source of several files (`rows.several`)."""
+JOINT = "|"
+"""What joins the paths of a source of several files (`rows.several`)."""
 _URLS = ("http://", "https://")
 _ADDRESS = re.compile(r"\w+://|[\w.-]+:\d+(/|$)")
 
@@ -151,8 +152,8 @@ class RunConfig(Settings):
                 return tuple(map(locate, value))
             if value in (None, LOCAL) or (folder / value).exists():
                 return value if value in (None, LOCAL) else str((folder / value).resolve())
-            if any(sign in value for sign in SEVERAL):
-                return "|".join(str(folder.resolve() / part) for part in value.split("|"))
+            if names_several(value):
+                return JOINT.join(str(folder.resolve() / part) for part in value.split(JOINT))
             place, colon, configuration = value.rpartition(":")
             return f"{(folder / place).resolve()}:{configuration}" if colon and (folder / place).is_dir() else value
 
@@ -179,6 +180,11 @@ class RunConfig(Settings):
         """Return 12 hex digits that change with every setting of `identity`."""
         text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def names_several(source: str) -> bool:
+    """Return whether a source that is no path itself names several files: by a pattern, or joined by `JOINT`."""
+    return JOINT in source or glob.has_magic(source)
 
 
 def parse_config(values: Mapping[str, Any], source: str = "settings") -> RunConfig:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from s3_hf.judging.judge import Row
 from s3_hf.records import Completion, Request
+from s3_hf.rows.nested import last_part
 from s3_hf.task import Task
 
 TOP = 20
@@ -38,11 +39,14 @@ def question(task: Task, row: Row, slot: str, more_tokens: int = 0) -> Request:
         more_tokens: tokens added for a model that thinks first.
     """
     columns, words = task.columns, task.label_words
-    shown = "\n".join(f"{name}: {str(row[name])[:LONGEST_TEXT]}" for name in (columns.context, columns.text) if name)
+    names = {name: last_part(name) for name in (columns.context, columns.text) if name}
+    if len(set(names.values())) < len(names):
+        names = {name: name for name in names}
+    shown = "\n".join(f"{noun}: {str(row[name])[:LONGEST_TEXT]}" for name, noun in names.items())
     listed = f"{', '.join(words[:-1])} or {words[-1]}"
     about = f"{task.config.description.strip()}\n\n" if task.config.description else ""
     one = "one word" if not any(" " in word for word in words) else "one of these only"
-    content = f"{about}{shown}\n\nIs this {columns.text} {listed}? Answer with {one}."
+    content = f"{about}{shown}\n\nIs this {names[columns.text]} {listed}? Answer with {one}."
     longest = max(len(word.encode()) for word in words)
     tokens = min(MOST_TOKENS, FEWEST_TOKENS + longest // 2)
     return Request(slot, ({"role": "user", "content": content},), tokens + more_tokens, 0.0, 1.0, (), 0, TOP)

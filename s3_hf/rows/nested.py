@@ -18,6 +18,11 @@ def lifted(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {**row, **{name: value for name, value in found.items() if value is not missing}}
 
 
+def last_part(name: str) -> str:
+    """Return the column's own name, without those of the columns that it is inside of."""
+    return name.rpartition(SEPARATOR)[2]
+
+
 def feature_of(features: Mapping[str, Any] | None, name: str) -> Any:
     """Return the feature of a column, which may be inside of another one; None if there is none."""
     if features is None or name in features:

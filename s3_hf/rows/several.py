@@ -6,10 +6,8 @@ import glob
 import re
 from pathlib import Path
 
+from s3_hf.config import JOINT, names_several
 from s3_hf.errors import TaskError
-
-JOINT = "|"
-"""What joins the paths of one source."""
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -21,7 +19,7 @@ _SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 
 def is_several(source: str) -> bool:
     """Return whether a source stands for several files."""
-    return not Path(source).exists() and (JOINT in source or glob.has_magic(source))
+    return names_several(source) and not Path(source).exists()
 
 
 def several_files(source: str, kind: str) -> list[Path]:
@@ -69,5 +67,7 @@ def _matches(part: str) -> list[Path]:
     path = Path(part)
     if path.exists() or not glob.has_magic(part):
         return [path] if path.exists() else []
-    root = next(parent for parent in path.parents if parent.is_dir() or parent == Path())
+    root = next((parent for parent in path.parents if parent.is_dir() or parent == Path()), None)
+    if root is None:  # a drive that is not there
+        return []
     return sorted(found for found in root.glob(str(path.relative_to(root))) if found.is_file())

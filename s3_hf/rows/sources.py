@@ -6,9 +6,10 @@ import contextlib
 import glob
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets.features.features import require_decoding
@@ -127,14 +128,23 @@ def _chained(where: str, parts: list[OpenSplit]) -> OpenSplit:
     """
     first = parts[0]
     for part in parts[1:]:
-        for column, feature in (part.features or {}).items():
-            names, others = (getattr(each, "names", None) for each in ((first.features or {}).get(column), feature))
+        for column in {**(first.features or {}), **(part.features or {})}:
+            names, others = (_label_names((each.features or {}).get(column)) for each in (first, part))
             if names != others:
                 raise TaskError(
                     f"{where} must declare one list of names for the column {column!r}, found {names} in "
                     f"{first.where} and {others} in {part.where}; write them alike"
                 )
     return OpenSplit(where, _joined(parts), first.features)
+
+
+def _label_names(feature: Any) -> Any:
+    """Return the label names that a feature declares, by the name of each column inside of it; None for no names."""
+    if isinstance(feature, Mapping):
+        return {name: found for name, each in feature.items() if (found := _label_names(each))} or None
+    if hasattr(feature, "feature"):
+        return _label_names(feature.feature)
+    return getattr(feature, "names", None)
 
 
 def source_files(source: str) -> list[Path]:

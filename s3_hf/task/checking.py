@@ -18,8 +18,8 @@ from s3_hf.rows.nested import lifted
 from s3_hf.rows.reading import LONGEST_CELL, OpenSplit, PlacedRow, shorten
 from s3_hf.rows.sources import open_split
 from s3_hf.rows.splitting import choose_part, text_key
-from s3_hf.task.labels import as_integer, class_names, is_number, label_name, parts_of, single
-from s3_hf.task.recipe import TaskConfig
+from s3_hf.task.labels import as_integer, class_names, is_number, joins, label_name, single
+from s3_hf.task.recipe import TaskConfig, is_divided
 from s3_hf.texts import digest_of, row_text
 
 GOLD = "gold data"
@@ -32,17 +32,16 @@ PREDICTED = "predicted_label"
 def read_gold(config: TaskConfig, split: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of `validation`, `test` or another split of a recipe, with all gold columns.
 
-    If validation and test are the same split of the source, it is divided (`splitting.choose_part`). Labels are
+    If validation and test are the same splits of the source, these are divided (`splitting.choose_part`). Labels are
     yielded as names: an integer becomes its name in the `ClassLabel` of the source, or its digits if there is none.
 
     Raises:
         TaskError: the source cannot be read, or a row has a fault; the message names the source, row and column.
     """
-    source_split = config.splits[split]
-    if split not in ("validation", TEST) or config.splits["validation"] != config.splits[TEST]:
-        yield from read_split(config, source_split)
+    if split not in ("validation", TEST) or not is_divided(config.splits):
+        yield from read_split(config, config.splits[split])
         return
-    rows = list(read_split(config, source_split))
+    rows = list(read_split(config, config.splits["validation"]))  # `test` may name them in another order
     labels = [row[config.label] if config.label else None for row in rows]
     keys = [[text_key(row[name]) for row in rows] for name in (config.context, config.text) if name]
     part = choose_part(labels, keys, config.test_share, config.split_seed)
@@ -174,7 +173,7 @@ class _RowChecker:
         name = label_name(value, self.names)
         if name is not None and name in self.config.labels:
             return name
-        if all(part in self.config.labels for part in parts_of(name)):
+        if name is not None and joins(name, self.config.labels):
             raise TaskError(f"{where} must have one label, found {shorten(name)}; {ONE_LABEL}")
         known = ", ".join((list(self.config.labels) or self.names or [])[:20])
         if self.names is not None or value == -1:

@@ -22,7 +22,7 @@ from s3_hf.rows.caching import cache_errors
 from s3_hf.rows.sources import divide_source, source_files
 from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import Prompts, TaskConfig, same_words
+from s3_hf.task.recipe import Prompts, TaskConfig, same_words, split_faults
 
 ENTRY_POINTS = "s3_hf.tasks"
 
@@ -127,6 +127,7 @@ def _faults(config: TaskConfig) -> Iterator[str]:
     for name in config.gold_features():
         if name in OWN_COLUMNS:
             yield f"its columns must not be named {', '.join(OWN_COLUMNS)}, found {name!r}; leave it out or rename it"
+    yield from split_faults(config.splits)
     yield from _label_faults(config)
     if config.prompts is None:
         yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"
@@ -212,6 +213,9 @@ def _checked_class(found: Any, where: str) -> type[TaskBuilder]:
 
 def _state(source: str) -> list[tuple[str, int, int]]:
     """Return name, size and time of each file of a local source, by which changes are noticed; empty for a Hub id."""
-    root = Path(source) if Path(source).exists() else Path()
+    several = not Path(source).exists()  # files of several folders, or drives, have no name relative to one
     found = ((path, path.stat()) for path in source_files(source))
-    return [(os.path.relpath(path, root), facts.st_size, facts.st_mtime_ns) for path, facts in found]
+    return [
+        (str(path.resolve()) if several else os.path.relpath(path, source), facts.st_size, facts.st_mtime_ns)
+        for path, facts in found
+    ]

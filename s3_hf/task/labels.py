@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Any
 
 from s3_hf.rows.nested import feature_of
@@ -31,24 +32,32 @@ def single(value: Any) -> Any:
 
 
 def several_labels(names: Iterable[str]) -> list[str]:
-    """Return the names that stand for several labels: they are lists, or joined of parts that all occur elsewhere.
+    """Return the names that stand for several labels: lists, and those that join at least two others.
 
-    `[a, b]` always is; `a|b` is beside `a` and `b`, and beside `a|c` and `b|c`; `arts, crafts` is one label beside
-    `music`.
+    `[a, b]` always is one, and `a|b` beside `a` and `b`. Where no name is a single label, `a|b` is one beside `a|c`
+    and `b|c`. `arts, crafts` is one label beside `music`, as are `A+` beside `A` and `1/5` beside `5/5`.
     """
-    parts = {name: parts_of(name) for name in names}
-    counts = Counter(part for each in parts.values() for part in set(each))
+    known = set(names)
+    parts = {name: _parts_of(name) for name in known}
+    counts = Counter(chain(*parts.values()))
+    combined = all(len(each) > 1 and all(counts[part] > 1 for part in each) for each in parts.values())
     return [
         name
-        for name, each in parts.items()
-        if len(each) > 1 and (_LIST.fullmatch(name) or all(counts[part] > 1 for part in each))
+        for name, each in sorted(parts.items())
+        if combined or (len(each) > 1 and _LIST.fullmatch(name)) or joins(name, known)
     ]
 
 
-def parts_of(name: str | None) -> list[str]:
+def joins(name: str, labels: Collection[str]) -> bool:
+    """Return whether a name joins at least two of the labels, such as `a|b`."""
+    return len(_parts_of(name).intersection(labels) - {name}) > 1
+
+
+def _parts_of(name: str) -> set[str]:
     """Return the labels that a name would hold if it were a list of them, the name alone if it is no list."""
-    inner = _LIST.fullmatch(name or "")
-    return [part.strip().strip("'\"") for part in _BETWEEN_LABELS.split(inner[1] if inner else name or "")]
+    inner = _LIST.fullmatch(name)
+    parts = _BETWEEN_LABELS.split(inner[1] if inner else name)
+    return {part.strip().strip("'\"") for part in parts} - {""}
 
 
 def as_integer(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,8 @@ class TaskConfig(datasets.BuilderConfig):
         other_prompts: named alternatives; one without `zerogen` uses `zerogen`, `names` and `shown` of `prompts`.
         source: Hub id, folder, or CSV, JSON (SQuAD's layout too), JSON lines or Parquet file of the gold data.
         source_config: configuration of a source that has several.
-        splits: the source's split names for `validation` and `test`. If they are the same split, it is divided.
+        splits: the source's split names for `validation` and `test`, several joined by `+`. If both name the same
+            splits, in any order, these are divided.
         test_share: share of a divided split that becomes the test.
         split_seed: seed of that division.
         features: all gold columns and their features, if there are more than those named here.
@@ -174,6 +175,33 @@ class TaskConfig(datasets.BuilderConfig):
             spans = {"text": datasets.List(datasets.Value("string"))}
             features[self.answers] = spans | {"answer_start": datasets.List(datasets.Value("int32"))}
         return datasets.Features(features)
+
+
+def is_divided(splits: Mapping[str, str]) -> bool:
+    """Return whether `validation` and `test` name the same splits of the source, whose rows are then divided."""
+    return set(splits["validation"].split("+")) == set(splits["test"].split("+"))
+
+
+def split_faults(splits: Mapping[str, str]) -> Iterator[str]:
+    """Yield a message where a role is missing or has a split twice, or both share only some of their splits."""
+    if not {"validation", "test"} <= splits.keys():
+        yield f"'splits' must name those for validation and test, found {', '.join(splits) or 'none'}; add the other"
+        return
+    named = {role: splits[role].split("+") for role in ("validation", "test")}
+    for role, names in named.items():
+        if len(set(names)) < len(names):
+            yield f"{role} must name each split once, found {splits[role]!r}; leave out the double"
+    shared = _in_common(named["validation"], named["test"]) | _in_common(named["test"], named["validation"])
+    if shared and not is_divided(splits):
+        yield (
+            "validation and test must name the same splits, which are then divided, or have none in common, found "
+            f"{splits['validation']!r} and {splits['test']!r}; leave {min(shared)!r} out of one"
+        )
+
+
+def _in_common(names: Sequence[str], others: Sequence[str]) -> set[str]:
+    """Return the names that are among the others, or of which one of them is a part, such as `train[:10%]`."""
+    return set(names) & {*others, *(name.partition("[")[0] for name in others)}
 
 
 def same_words(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -116,6 +116,11 @@ def test_a_language_that_is_not_clear_is_left_out(tmp_path):
         (["a", "b", "n/a"], None),
         (["Paris, France", "Paris"], None),
         (["input/output", "C++"], None),
+        (["A+", "A", "B+", "B"], None),
+        ([f"{stars}/5" for stars in range(1, 6)], None),
+        (["5", *(f"{stars}/5" for stars in range(1, 6))], None),
+        (["a", "b", "a|b|rare"], "found 1 of 3 values that look like several, such as 'a|b|rare'"),
+        (["input", "output", "input/output"], "such as 'input/output', "),
         (["['a']", "['b']"], None),
     ],
 )
