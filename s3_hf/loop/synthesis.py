@@ -22,7 +22,7 @@ from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import Judge, Judging
-from s3_hf.loop.llm_judging import asked_before, scores_by
+from s3_hf.loop.llm_judging import answers_by, asked_before
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import LABEL_P, Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
@@ -169,7 +169,7 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             synthesizer = _synthesizer(context, number, client.generate, tally)
             if judging.judge:
                 tally.usage += asked_before(context, number)
-                judging = replace(judging, ask=scores_by(context, Asker(client.generate, tally)))
+                judging = replace(judging, ask=answers_by(context, Asker(client.generate, tally)))
                 synthesizer.judge = judging.judgement
             synthesizer.embed = judging.vector if judging.encoder else None
             if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
