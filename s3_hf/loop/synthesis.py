@@ -15,7 +15,6 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
-from s3_hf.judging import gold_rows
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
@@ -262,9 +261,17 @@ def _added(context: RunContext, number: int) -> Iterator[Example]:
 
 def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
     test = context.task.row_digests(context.task.test_split)
-    return existing_examples(
-        context.task.config, sources, test, number, frozenset(gold_rows(context.task)["s3_id"][:])
-    )
+    same_gold = [source for source in sources if _is_of_same_gold(context, Path(source))]
+    return existing_examples(context.task.config, sources, test, number, same_gold)
+
+
+def _is_of_same_gold(context: RunContext, file: Path) -> bool:
+    """Return whether a file is of a round of a run that was made with the gold rows of this one."""
+    folder = file.resolve().parent.parent
+    if file.name != "data.parquet" or not (folder / "run.yaml").is_file():
+        return False
+    own, other = (run.facts.get("digests", {}).get("gold data") for run in (context.run, open_run(folder)))
+    return own is not None and own == other
 
 
 def _files(context: RunContext, source: str, number: int) -> list[str]:
