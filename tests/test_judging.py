@@ -160,7 +160,11 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
     before = run.round(0).data.read_bytes()
     for path in (run.round(0).facts, run.round(0).data):
         path.unlink()
+    leftovers = (run.judging.trial, run.judging.judged(0))  # of a process that was killed after its decision
+    for path in leftovers:
+        path.touch()
     loop.run(judged_config, tmp_path / "run")
+    assert not any(path.exists() for path in leftovers)
     assert run.round(0).data.read_bytes() == before
     assert facts.usage.requests == len(films_llm.requests)
 
