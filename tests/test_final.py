@@ -228,7 +228,7 @@ def test_arms_of_answers_have_equal_steps_by_windows(spans_recipe, tiny_student,
         config = changed(config, rounds=0, training={"max_length": 16, "epochs": 1})
         result = loop.run(config, tmp_path / "run")
         with loop.context.opened(config, tmp_path / "run", None, None, trains=True) as context:
-            material = final.material_of(context, result.best)
+            material = final.FullJobs(context, result.best).material
             total = arms.total_steps(context, material)
     assert material.inputs > len(material.synthetic)
     assert result.rounds[0].training.steps == -(-material.inputs // config.training.batch_size)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections import Counter
 
 import datasets
@@ -159,7 +160,11 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
     before = run.round(0).data.read_bytes()
     for path in (run.round(0).facts, run.round(0).data):
         path.unlink()
+    leftovers = (run.judging.trial, run.judging.judged(0))  # of a process that was killed after its decision
+    for path in leftovers:
+        path.touch()
     loop.run(judged_config, tmp_path / "run")
+    assert not any(path.exists() for path in leftovers)
     assert run.round(0).data.read_bytes() == before
     assert facts.usage.requests == len(films_llm.requests)
 
@@ -243,6 +248,24 @@ def test_rows_of_another_run_are_not_judged_by_students_of_their_gold_row(judged
         rows = context.run.round(1).rows()
         again = judge(context).judge(rows.to_list(), before)
         assert rows[LABEL_P][:] == pytest.approx([each.p for each in again], abs=1e-6)
+
+
+def test_rows_of_a_run_of_other_gold_data_have_no_parent(judged_config, tmp_path):
+    """The ids of gold rows are alike in all tasks."""
+    made = changed(judged_config, judge="none", rounds=1)
+    loop.run(made, tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "other")
+    proof = tmp_path / "other" / "run.yaml"
+    digest = open_run(tmp_path / "first").facts["digests"]["gold data"]
+    proof.write_text(proof.read_text().replace(digest, "0" * len(digest)))
+    for source, kept in (("first", True), ("other", False), ("other/round-1/data.parquet", False)):
+        given = changed(made, seed_data=str(tmp_path / "first"), add_data=str(tmp_path / source))
+        run = tmp_path / f"with-{source.replace('/', '-')}"
+        loop.synthesize(given, run)
+        with loop.context.opened(given, run, None, None, trains=False) as context:
+            added = list(loop.synthesis._added(context, 1))
+        assert added
+        assert all(bool(each.parent) == kept for each in added)
 
 
 def test_the_best_of_several_texts_is_kept(judged_config, films_llm, tmp_path):

@@ -9,16 +9,30 @@ import numpy as np
 import pytest
 
 from s3_hf import loop
-from s3_hf.errors import BudgetReached, ConfigError
+from s3_hf.config import LLMConfig
+from s3_hf.errors import BudgetReached, ConfigError, RequestError, SynthesisError
 from s3_hf.files import read_json
 from s3_hf.journal import Journal
-from s3_hf.judging import GoldJudge, LLMJudge, calibrated, cross_fitted, label_scores, log_probabilities, question
-from s3_hf.records import LABEL_P, Completion, Token, Usage
-from s3_hf.store import open_run
+from s3_hf.judging import (
+    GoldJudge,
+    LLMJudge,
+    assign_folds,
+    calibrated,
+    cross_fitted,
+    gold_rows,
+    label_scores,
+    log_probabilities,
+    question,
+)
+from s3_hf.llm import Client
+from s3_hf.llm.answers import lacks_logprobs, read_completion
+from s3_hf.loop.llm_judging import LLMJudgeFacts
+from s3_hf.records import LABEL_P, Completion, Request, Token, Usage
+from s3_hf.store import open_run, read_facts
 from s3_hf.task import load_task
 from tests.conftest import NEGATIVE, POSITIVE, erring_reply
 from tests.kinds import kind_reply
-from tests.llm_server import Fault, error, refusing
+from tests.llm_server import Fault, LLMServer, error, refusing
 from tests.test_judging import changed, right
 
 
@@ -65,17 +79,17 @@ def test_a_biased_llm_is_calibrated_and_combined_with_students():
     llm = truth * 1.5 + draw.normal(0, 1, (240, 3)) + np.array([0, 0, 8.0])  # it nearly always says the last label
     students = truth * 1.5 + draw.normal(0, 1, (240, 3))
     assert np.mean(llm.argmax(1) == labels) < 0.5
-    folds = (np.arange(240) % 3).tolist()
+    folds = np.arange(240) % 3
 
     def accuracy(*judges):
-        return np.mean(cross_fitted(np.stack(judges, axis=1), labels.tolist(), folds).argmax(1) == labels)
+        return np.mean(cross_fitted(np.stack(judges, axis=1), labels, folds).argmax(1) == labels)
 
     assert accuracy(llm) > 0.65
     assert accuracy(llm, students) > max(accuracy(llm), accuracy(students)) + 0.03
-    both = calibrated(np.stack([llm, students], axis=1), labels.tolist())
+    both = calibrated(np.stack([llm, students], axis=1), labels)
     assert both.slopes == pytest.approx((both.slopes[0], both.slopes[0]), rel=0.5)
-    judge = LLMJudge(both, GoldJudge((), {}, "label"))
-    found = judge.judgement({"label": 0}, llm[0], [np.array([0.0, 0.5, 0.5])])
+    judge = LLMJudge(("good", "bad", "odd"), both, None, GoldJudge((), {}, "label"))
+    found = judge.judgement({"label": 0}, answer("bad"), [np.array([0.0, 0.5, 0.5])])
     assert 0 <= found.p <= 1
     assert np.isfinite(log_probabilities(np.array([0.0, 1.0]))).all()
 
@@ -161,7 +175,7 @@ def test_students_and_the_llm_judge_together(llm_config, tmp_path):
     run = open_run(tmp_path / "run")
     assert "cross-fitted students and the LLM's log-probabilities together" in run.judging.decided().sentence
     assert run.judging.model(2).exists()
-    assert len(read_json(run.judging.llm)["calibration"]["slopes"]) == 2
+    assert len(read_json(run.judging.llm)["tokens"]["slopes"]) == 2
     assert all(right(run.union(len(result.rounds) - 1)))
 
 
@@ -186,6 +200,91 @@ def test_without_log_probabilities_its_answers_judge(llm_config, films_llm, tmp_
     run.round(0).facts.unlink()
     loop.run(changed(config, rounds=1), tmp_path / "run")
     assert sum("logprobs" in each.payload for each in films_llm.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "sent"),
+    [
+        ("top_logprobs must be between 0 and 5", [20, 5]),
+        ("Expected a value <= 8, but got 20 instead: top_logprobs", [20, 8]),
+        ("Requested sample logprobs of 20, which is greater than max allowed: 10", [20, 10]),
+        ("top_logprobs is too large", [20, 5]),
+        ("Logprobs is not enabled for this model", [20, None]),
+        ("[{'msg': 'unknown role', 'input': {'logprobs': True, 'top_logprobs': 20}}]", [20]),
+        ("this text speaks of logprobs", [20]),
+    ],
+)
+def test_what_a_refusal_says_of_log_probabilities(journal, message, sent):
+    asked = []
+
+    def fault(payload, _):
+        asked.append(payload.get("top_logprobs"))
+        return Fault(400, {}, error(message)) if len(asked) == 1 else None
+
+    request = Request("judge/x", ({"role": "user", "content": "?"},), 8, 0.0, 1.0, (), 0, 20)
+
+    async def ask(server):
+        async with Client(None, (server.url,), LLMConfig(concurrency=1), journal) as client:
+            return await client.generate(request)
+
+    with LLMServer(fault_for=fault) as server:
+        server.first_token = lambda _: {"good": 0.9, "bad": 0.1}
+        if len(sent) > 1:
+            assert len(asyncio.run(ask(server)).tokens) == (sent[1] is not None)
+        else:
+            with pytest.raises(RequestError):
+                asyncio.run(ask(server))
+    assert asked == sent
+
+
+def test_an_odd_answer_ends_its_tokens_only():
+    def place(token, top):
+        return {"token": token, "logprob": -0.1, "top_logprobs": [{"token": each, "logprob": -0.1} for each in top]}
+
+    request = Request("judge/x", (), 8, 0.0, 1.0, (), 0, 20)
+    bodies = {
+        kind: {"choices": [{"message": {"content": "card linking"}, "logprobs": logprobs}]}
+        for kind, logprobs in (
+            ("malformed place", {"content": [place("card", ["card", "pin"]), place(" linking", [])]}),
+            ("thoughts alone", {"content": [place("</think>", ["</think>"])]}),
+            ("lacking", None),
+        )
+    }
+    assert {kind: len(read_completion(body, request).tokens) for kind, body in bodies.items()} == {
+        "malformed place": 1, "thoughts alone": 0, "lacking": 0
+    }  # fmt: skip
+    assert [kind for kind, body in bodies.items() if lacks_logprobs(body)] == ["lacking"]
+
+
+def test_answers_without_log_probabilities_have_a_calibration_of_their_own(llm_config, films_llm, tmp_path):
+    """An endpoint that gives none from the first row on is judged by the labels that it names, as on gold rows."""
+    real = chances
+
+    def unsure(payload):
+        """Log-probabilities that are far from each other only a little, so that their slope is steep."""
+        return {word: 0.5 + 0.02 * (p - 0.5) for word, p in real(payload).items()}
+
+    films_llm.first_token = unsure
+    with pytest.raises(BudgetReached):
+        loop.run(changed(llm_config, endpoint={"max_requests": 91}), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    facts = read_facts(run.judging.llm, LLMJudgeFacts)
+    assert facts.tokens.slopes != facts.named.slopes
+    films_llm.first_token = None
+    loop.run(llm_config, tmp_path / "run")
+    rows = run.round(0).rows()
+    named = facts.named.probabilities(np.log([[[0.119, 0.881]], [[0.881, 0.119]]])).round(3)
+    assert all(right(rows))
+    assert {round(p, 2) for p in rows[LABEL_P]} <= {round(float(p), 2) for p in named.ravel()}
+
+
+def test_too_few_folds_with_answers_are_told(llm_config, films_llm, tmp_path):
+    task = load_task(llm_config.task)
+    folds = assign_folds(gold_rows(task), task.columns, llm_config.seed)
+    known = {row["text"] for row in task.mined if folds[row["s3_id"]] == 0}
+    films_llm._fault_for = lambda payload, _: Fault(400, {}, "no") if shown(payload) not in known else None
+    with pytest.raises(SynthesisError, match="found 30 of 90 answered, in 1 folds"):
+        loop.run(llm_config, tmp_path / "run")
 
 
 def test_a_budget_holds_for_questions_too(llm_config, films_llm, tmp_path):

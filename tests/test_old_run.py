@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import datasets
 import pytest
 
-from s3_hf.files import read_json
+from s3_hf import loop
+from s3_hf.files import read_json, write_json
 from s3_hf.store import open_run
 
 
@@ -53,3 +55,19 @@ def test_it_is_shown_published_and_continued(old_run, typed, films_llm, name):
     assert sorted(new["scores"]) == ["mined", "selection", "test"]
     assert Path(name, "round-0/data.parquet").read_bytes() == before
     assert typed("push", name, "--to", "hub")[0] == 0
+
+
+def test_a_run_on_skewed_labels_keeps_the_metric_of_its_first_round(films_config, recipe, gold_folder, tmp_path):
+    """An earlier version chose the epoch by accuracy where no metric was set; now it is macro F1."""
+    skewed = datasets.load_dataset(str(gold_folder), split="validation")
+    skewed = skewed.select([n for n in range(40) if n % 2 == 0 or n % 8 == 1])  # 20 negative, 5 positive
+    for split in ("validation", "test"):
+        skewed.to_parquet(str(tmp_path / "skewed" / "data" / f"{split}-00000-of-00001.parquet"))
+    (tmp_path / "films.py").write_text(recipe.read_text().replace(str(gold_folder), str(tmp_path / "skewed")))
+    config = films_config.model_copy(update={"task": str(tmp_path / "films.py"), "rounds": 1})
+    loop.run(config.model_copy(update={"rounds": 0}), tmp_path / "run")
+    facts = open_run(tmp_path / "run").round(0).model / "training.json"
+    assert read_json(facts)["metric"] == "macro_f1"
+    write_json(facts, {**read_json(facts), "metric": "accuracy"})
+    loop.run(config, tmp_path / "run")
+    assert open_run(tmp_path / "run").round(1).training().metric == "accuracy"

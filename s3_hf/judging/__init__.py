@@ -4,7 +4,7 @@ The station knows neither HTTP nor `Trainer`: students are callables that return
 is a question and its answer.
 """
 
-from s3_hf.judging.asking import label_scores, question
+from s3_hf.judging.asking import LLMJudge, label_scores, question, without_tokens
 from s3_hf.judging.calibrating import JudgeCalibration, calibrated, cross_fitted, log_probabilities
 from s3_hf.judging.checking import LLM_JUDGES, check_judge
 from s3_hf.judging.finding import (
@@ -19,7 +19,7 @@ from s3_hf.judging.finding import (
     too_weak,
 )
 from s3_hf.judging.folds import FOLDS, assign_folds, fold_count, gold_rows, inside_fold, outside_fold, sample_by_label
-from s3_hf.judging.judge import GoldJudge, Judged, LLMJudge, Row, applied, loss_weight
+from s3_hf.judging.judge import GoldJudge, Judged, Row, applied, loss_weight
 from s3_hf.judging.reliability import Gain, Reliability, gain, reliability, row_scores
 
 __all__ = [
@@ -58,4 +58,5 @@ __all__ = [
     "sample_by_label",
     "too_few",
     "too_weak",
+    "without_tokens",
 ]

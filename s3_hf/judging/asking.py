@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s3_hf.judging.judge import Row
-from s3_hf.records import Completion, Request
+from s3_hf.judging.calibrating import JudgeCalibration, log_probabilities
+from s3_hf.judging.judge import GoldJudge, Row
+from s3_hf.records import Completion, Judgement, Request
 from s3_hf.rows.nested import last_part
 from s3_hf.task import Task
 
@@ -27,6 +29,30 @@ LONGEST_TEXT = 4_000
 FEWEST_TOKENS, MOST_TOKENS = 4, 32
 """Tokens of an answer: enough for the longest label."""
 _JUNK = " \t\n\r\"'`*“”‘’"
+
+
+@dataclass(frozen=True)
+class LLMJudge:
+    """The LLM's answers as probabilities of the labels, calibrated on gold rows, alone or with the students'.
+
+    Attributes:
+        words: the word of each label.
+        named: calibration of the labels that answers name, of the LLM alone, or of the students and then the LLM.
+        tokens: such a calibration of the log-probabilities of answers; None if too few gold rows had them.
+        students: the students, whose action and label column are the judge's; there may be none of them.
+    """
+
+    words: Sequence[str]
+    named: JudgeCalibration
+    tokens: JudgeCalibration | None
+    students: GoldJudge
+
+    def judgement(self, row: Row, answer: Completion, values: Sequence[np.ndarray] = ()) -> Judgement:
+        """Return the judgement of a row from the LLM's answer to `question`, and the students' values."""
+        calibration = self.tokens if answer.tokens and self.tokens else self.named
+        scores = label_scores(answer if calibration is self.tokens else without_tokens(answer), self.words)
+        judges = [*map(log_probabilities, values), scores]
+        return self.students.judgement(row, calibration.probabilities(np.stack(judges)[None])[0])
 
 
 def question(task: Task, row: Row, slot: str, more_tokens: int = 0) -> Request:
@@ -66,6 +92,11 @@ def label_scores(completion: Completion, words: Sequence[str]) -> NDArray[np.flo
             scores[label] = MARGIN
     normal: NDArray[np.float64] = scores - np.logaddexp.reduce(scores)
     return normal
+
+
+def without_tokens(answer: Completion) -> Completion:
+    """Return the answer as an endpoint gives it that has no log-probabilities."""
+    return replace(answer, tokens=())
 
 
 def _from_tokens(completion: Completion, words: Sequence[str]) -> NDArray[np.float64] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +41,7 @@ class JudgeCalibration:
         return normal
 
 
-def calibrated(scores: Scores, labels: Sequence[int]) -> JudgeCalibration:
+def calibrated(scores: Scores, labels: NDArray[np.int_]) -> JudgeCalibration:
     """Return the calibration that gold rows give: is this label of this row right, by the judges' log-odds?
 
     Args:
@@ -55,20 +54,22 @@ def calibrated(scores: Scores, labels: Sequence[int]) -> JudgeCalibration:
     centres = np.round(scores.mean(axis=0), 6)
     evidence = _log_odds(scores - centres).transpose(0, 2, 1).reshape(rows * count, judges)
     inputs = np.hstack([evidence, np.tile(np.eye(count), (rows, 1))])
-    right = (np.arange(count) == np.asarray(labels)[:, None]).ravel()
+    right = (np.arange(count) == labels[:, None]).ravel()
     model = LogisticRegression(fit_intercept=False, max_iter=1_000).fit(inputs, right)
     weights = [round(float(each), 6) for each in model.coef_[0]]
     means = tuple(tuple(map(float, line)) for line in centres)
     return JudgeCalibration(tuple(weights[:judges]), means, tuple(weights[judges:]))
 
 
-def cross_fitted(scores: Scores, labels: Sequence[int], folds: Sequence[int]) -> NDArray[np.float64]:
-    """Return the probability of each label of gold rows, calibrated on the rows of the other folds: rows x labels."""
+def cross_fitted(scores: Scores, labels: NDArray[np.int_], folds: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Return the probability of each label of gold rows, calibrated on the rows of the other folds: rows x labels.
+
+    The rows must be of two folds or more.
+    """
     found = np.zeros((len(labels), scores.shape[2]))
-    known, fold_of = np.asarray(labels), np.asarray(folds)
-    for fold in sorted(set(folds)):
-        inside = fold_of == fold
-        found[inside] = calibrated(scores[~inside], known[~inside].tolist()).probabilities(scores[inside])
+    for fold in np.unique(folds):
+        inside = folds == fold
+        found[inside] = calibrated(scores[~inside], labels[~inside]).probabilities(scores[inside])
     return found
 
 

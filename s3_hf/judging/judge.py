@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from s3_hf.judging.calibrating import DIGITS, JudgeCalibration, log_probabilities
+from s3_hf.judging.calibrating import DIGITS
 from s3_hf.records import Judgement
 
 Row = Mapping[str, Any]
@@ -89,24 +89,6 @@ class GoldJudge:
         unseen = Counter(self.folds[name] for name in shown if name in self.folds)
         most = max(unseen.values(), default=0)
         return [fold for fold in range(len(self.students)) if unseen[fold] == most]
-
-
-@dataclass(frozen=True)
-class LLMJudge:
-    """The LLM's log-probabilities of the labels, calibrated on gold rows, alone or with the students' probabilities.
-
-    Attributes:
-        calibration: that of the LLM alone, or of the students and then the LLM.
-        students: the students, whose action and label column are the judge's; there may be none of them.
-    """
-
-    calibration: JudgeCalibration
-    students: GoldJudge
-
-    def judgement(self, row: Row, scores: np.ndarray, values: Sequence[np.ndarray] = ()) -> Judgement:
-        """Return the judgement of a row from the LLM's log-probability of each label, and the students' values."""
-        judges = [*map(log_probabilities, values), scores]
-        return self.students.judgement(row, self.calibration.probabilities(np.stack(judges)[None])[0])
 
 
 def applied(

@@ -110,7 +110,7 @@ def read_completion(body: Any, request: Request) -> Completion:
 
 
 def _tokens(content: Any, most: int) -> tuple[Token, ...]:
-    """Return the first tokens after the thoughts with up to `most` choices each; none where a place is malformed."""
+    """Return the first tokens after the thoughts with up to `most` choices each; they end before a malformed place."""
     places = content if isinstance(content, list) else []
     thoughts = [number for number, place in enumerate(places) if "</think>" in _plain(_get(place, "token"))]
     tokens: list[Token] = []
@@ -118,7 +118,7 @@ def _tokens(content: Any, most: int) -> tuple[Token, ...]:
         listed = _get(place, "top_logprobs")
         choices = dict(filter(None, map(_choice, listed[:most] if isinstance(listed, list) else ())))
         if (own := _choice(place)) is None or not choices:
-            return ()
+            break
         tokens.append(Token(own[0], tuple((choices | {own[0]: own[1]}).items())))
     return tuple(tokens)
 
@@ -129,6 +129,11 @@ def _choice(place: Any) -> tuple[str, float] | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return None
     return _plain(_get(place, "token"))[:LONGEST_TOKEN], float(value)
+
+
+def lacks_logprobs(body: Any) -> bool:
+    """Return whether the choice of an answer has no log-probabilities at all, not even of no token."""
+    return _get(_first(_get(body, "choices")), "logprobs") is None
 
 
 def reports_usage(body: Any) -> bool:

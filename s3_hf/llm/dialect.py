@@ -12,6 +12,7 @@ import httpx2
 
 from s3_hf.config import LLMConfig
 from s3_hf.journal import Journal
+from s3_hf.llm.failures import error_message
 from s3_hf.records import Request
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ RENAMED = {"max_tokens": "max_completion_tokens"}
 
 LOGPROBS = ("logprobs", "top_logprobs")
 """Fields of a request that go together: where the endpoint refuses or ignores one, both are left out."""
+
+FEWER_LOGPROBS = 5
+"""`top_logprobs` where an endpoint refuses more and does not say how many it takes: the least that common servers do.
+"""
 
 REFUSING = frozenset({400, 404, 415, 422, 501})
 """Statuses whose body may name a field."""
@@ -39,6 +44,9 @@ _VALUE = re.compile(
     r"too (?:large|long|many|big|high|low)|context|exceed|at most|maximum|less than|greater", re.IGNORECASE
 )
 _LOGPROBS = re.compile(r"log[ _-]?prob", re.IGNORECASE)
+_ECHO = re.compile(r"""["'](?:top_)?logprobs["']\s*:\s*(?:true|[0-9]+)""", re.IGNORECASE)
+_REFUSED_LOGPROBS = re.compile(rf"{_REFUSED.pattern}|\bnot\b|n['’]t\b|cannot|disabled|invalid", re.IGNORECASE)
+_RANGE = re.compile(rf"{_VALUE.pattern}|between|range|[<≤]|above|must be|should be", re.IGNORECASE)
 _BOTH = re.compile(r"both|only (?:use |specify )?one|together", re.IGNORECASE)
 
 
@@ -55,6 +63,7 @@ class Dialect:
         self._extra, self._omit, self._journal = settings.extra_body, omitted, journal
         self._learned = journal.dialect()
         self._inherited = frozenset(self._learned)
+        self._most_logprobs: int | None = None
 
     def body(self, request: Request, model: str | None) -> dict[str, Any]:
         """Return the JSON body of a request."""
@@ -63,6 +72,8 @@ class Dialect:
             name = "" if field in self._omit else self._learned.get(field, field)
             if name and value is not None:
                 body[name] = value
+        if self._most_logprobs is not None and "top_logprobs" in body:
+            body["top_logprobs"] = min(body["top_logprobs"], self._most_logprobs)
         return {**body, "stream": False, **self._extra}
 
     def learn(self, response: httpx2.Response, sent: Mapping[str, Any]) -> bool:
@@ -74,8 +85,7 @@ class Dialect:
         """
         if response.status_code not in REFUSING:
             return False
-        if "logprobs" in sent and "logprobs" not in self._extra and _LOGPROBS.search(response.text):
-            self.lacks_logprobs()
+        if "logprobs" in sent and not {*LOGPROBS} & self._extra.keys() and self._learn_logprobs(response, sent):
             return True
         names = {self._learned.get(field) or field: field for field in OPTIONAL}
         names |= {field: field for field in OPTIONAL} | {RENAMED[field]: field for field in RENAMED}
@@ -94,6 +104,21 @@ class Dialect:
         self._learned[field] = renamed
         self._journal.keep_dialect(field, renamed)
         logger.warning("the endpoint refuses the field %r: from now on it is %s", field, _sent_as(renamed))
+        return True
+
+    def _learn_logprobs(self, response: httpx2.Response, sent: Mapping[str, Any]) -> bool:
+        """Return whether a refusal is of log-probabilities: fewer of them are asked for from now on, or none."""
+        message = _ECHO.sub("", error_message(response))
+        named = not {*LOGPROBS}.isdisjoint(_structured(_parsed(response.text)))
+        if not named and not _LOGPROBS.search(message):
+            return False
+        if _RANGE.search(message):
+            if fewer := _fewer(message, sent.get("top_logprobs", 0)):
+                self._most_logprobs = min(fewer, self._most_logprobs or fewer)
+                return True
+        elif not named and not _REFUSED_LOGPROBS.search(message):
+            return False
+        self.lacks_logprobs()
         return True
 
     def lacks_logprobs(self) -> None:
@@ -126,11 +151,7 @@ def refused_field(body: str, names: list[str]) -> str | None:
 
     A refusal of a value, such as a prompt that is too long, is none.
     """
-    try:
-        error = json.loads(body)
-    except (ValueError, RecursionError):
-        error = None
-    for name in _structured(error):
+    for name in _structured(_parsed(body)):
         if name in names:
             return name
     if not _REFUSED.search(body) or _VALUE.search(body):
@@ -139,6 +160,19 @@ def refused_field(body: str, names: list[str]) -> str | None:
     if {"temperature", "top_p"} <= {*named} and _BOTH.search(body):
         return "top_p"
     return named[0] if named else None
+
+
+def _parsed(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _fewer(message: str, sent: int) -> int:
+    """Return the most log-probabilities that a refusal of `sent` of them allows; 0 if it allows none."""
+    named = [number for number in map(int, re.findall(r"(?<![\w.])[0-9]{1,3}(?![\w])", message)) if 0 < number < sent]
+    return max(named, default=FEWER_LOGPROBS if sent > FEWER_LOGPROBS else 0)
 
 
 def _structured(error: Any) -> list[str]:

@@ -104,7 +104,7 @@ def _refusal(response: httpx2.Response, address: Address) -> Failure:
         advice = "give the address it redirects to as llm"
         return Failure(FailureKind.FATAL, f"answered HTTP {status} and redirects to {target!r}", advice)
     body = _json(response)
-    reason = f"answered HTTP {status} {redacted(_message(body, response), address)!r}"
+    reason = f"answered HTTP {status} {redacted(error_message(response), address)!r}"
     if (fatal := _fatal_advice(status, body, address)) is not None:
         return Failure(FailureKind.FATAL, reason, fatal)
     wait = retry_after(response.headers, math.inf)
@@ -141,7 +141,7 @@ def _loading(body: Any, response: httpx2.Response) -> float:
     seconds = body.get("estimated_time") if isinstance(body, dict) else None
     if isinstance(seconds, int | float) and 0 < seconds < math.inf:
         return max(1.0, min(float(min(seconds, 10**6)), LONGEST_WAIT))
-    return LOADING_WAIT if re.search(r"\bloading\b", _message(body, response)[:1000], re.IGNORECASE) else 0.0
+    return LOADING_WAIT if re.search(r"\bloading\b", error_message(response)[:1000], re.IGNORECASE) else 0.0
 
 
 def _untrusted(error: Exception) -> Failure | None:
@@ -190,8 +190,9 @@ def _codes(body: Any) -> list[str]:
     return [str(each.get(name)) for each in (body, error) if isinstance(each, dict) for name in ("code", "type")]
 
 
-def _message(body: Any, response: httpx2.Response) -> str:
+def error_message(response: httpx2.Response) -> str:
     """Return the server's error message: OpenAI's `error.message`, other servers' plain fields, or the body."""
+    body = _json(response)
     if body is None:
         return response.text
     for field in ("error", "message", "detail"):

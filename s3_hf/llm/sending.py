@@ -14,7 +14,7 @@ from s3_hf.config import LLMConfig
 from s3_hf.errors import SynthesisError
 from s3_hf.journal import Journal
 from s3_hf.llm.access import Address, Pools, complete
-from s3_hf.llm.answers import read_answer, reports_usage
+from s3_hf.llm.answers import lacks_logprobs, read_answer, reports_usage
 from s3_hf.llm.dialect import Dialect
 from s3_hf.llm.failures import masked
 from s3_hf.llm.fruitless import Fruitless
@@ -68,7 +68,7 @@ class Sender:
                 raise
             self._fruitless.count(completion)
             self._note_estimate(answer)
-            if "logprobs" in body and request.top_logprobs and completion.text.strip() and not completion.tokens:
+            if "logprobs" in body and request.top_logprobs and completion.text.strip() and lacks_logprobs(answer):
                 self.dialect.lacks_logprobs()
             return replace(
                 completion,

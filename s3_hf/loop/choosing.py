@@ -17,7 +17,7 @@ import numpy as np
 
 from s3_hf.files import read_rows, storage_errors, write_json
 from s3_hf.judging import assign_folds, fold_count, gold_rows, inside_fold
-from s3_hf.loop.arms import TITLES, Material, job_of, total_steps, train
+from s3_hf.loop.arms import TITLES, Material, job_of, row_metric, total_steps, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.scoring import write_predictions
 from s3_hf.records import Prediction
@@ -147,9 +147,9 @@ def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:
     if not final.choice.exists():
         crossfit = CrossFit(context, best)
         if setting != "auto":
-            choice = ChoiceFacts(setting, best.number, "setting", context.metric)
+            choice = ChoiceFacts(setting, best.number, "setting", row_metric(context))
         elif not crossfit.possible:
-            choice = ChoiceFacts(AFTER, best.number, "too few gold rows to cross-fit", context.metric)
+            choice = ChoiceFacts(AFTER, best.number, "too few gold rows to cross-fit", row_metric(context))
         else:
             for fold in range(len(crossfit.folds)):
                 crossfit.run(ARMS, fold)
@@ -159,17 +159,17 @@ def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:
 
 
 def _chosen(context: RunContext, crossfit: CrossFit) -> ChoiceFacts:
-    from s3_hf.scoring import row_values, score
+    from s3_hf.scoring import row_values
 
-    columns, metric = context.task.columns, context.metric
+    metric = row_metric(context)
     scores: dict[str, tuple[float, ...]] = {}
     values: dict[str, NDArray[np.float64]] = {}
-    references = [crossfit.gold.select(places)[columns.target][:] for places in crossfit.folds]
+    references = [crossfit.gold.select(places)[context.task.columns.target][:] for places in crossfit.folds]
     for arm in ARMS:
         found = [[each.value for each in crossfit.predictions(arm, fold)] for fold in range(len(crossfit.folds))]
-        pairs = list(zip(found, references, strict=True))
-        scores[arm] = tuple(score(columns, *pair).metrics[metric] for pair in pairs)
-        values[arm] = np.concatenate([row_values(metric, *pair) for pair in pairs])
+        folds = [row_values(metric, *pair) for pair in zip(found, references, strict=True)]
+        scores[arm] = tuple(float(each.mean()) for each in folds)
+        values[arm] = np.concatenate(folds)
     arm, errors = best_arm(scores, values)
     return ChoiceFacts(arm, crossfit.best.number, "cross-fitting", metric, scores, errors, len(crossfit.gold))
 

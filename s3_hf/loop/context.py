@@ -171,6 +171,8 @@ def opened(
         }
     with launch.opening(path):
         run = create_run(path, config, facts)
+        if run.round(0).model.exists():  # the earlier version that trained it may have taken another metric
+            config = config.model_copy(update={"metric": run.round(0).training().metric})
         if launch.first and trains and config.metric is None and _skewed(task):
             logger.warning("%s", _skew_sentence(task))
         shown = (observer or Observer()) if launch.first else Observer()

@@ -72,6 +72,9 @@ def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
     if not _makes_rows(context, folder.number):
         return None
     decided = context.run.judging.decided() or _decide(context, folder)
+    if context.launch.first:  # what a process left that was killed after its decision, too
+        for path in (context.run.judging.trial, *context.run.judging.path.glob("judged-*.json")):
+            path.unlink(missing_ok=True)
     if decided is None or not decided.acts:
         return None
     if context.config.judge in LLM_JUDGES:
@@ -101,8 +104,6 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
         facts = _measured(context, folder, trained_judge(context, folder.number))
     if facts is not None:
         context.launch.alone(lambda: write_json(judging.decision, asdict(facts)), judging.decision)
-    for path in (judging.trial, *map(judging.judged, range(folds))) if context.launch.first else ():
-        path.unlink(missing_ok=True)
     if facts is None:
         return None
     context.observer.judging(facts.sentence)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,15 +75,23 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def material_of(context: RunContext, best: RoundResult) -> Material:
-    """Return all that the final student may learn: the rows and the student of the best round, and the gold rows."""
-    return Material.of(context, context.run.union(best.number), gold_rows(context.task), best.model_dir)
+@dataclass(frozen=True)
+class FullJobs:
+    """The trainings of arms on all their rows: those of the best round, and the gold rows."""
 
+    context: RunContext
+    best: RoundResult
 
-def full_job(context: RunContext, arm: str, best: RoundResult, steps: int | None = None) -> TrainingJob:
-    """Return the training of an arm on all its rows; gold rows alone and mixed rows take `steps`."""
-    material = material_of(context, best)
-    return job_of(context, arm, material, total_steps(context, material) if steps is None else steps)
+    @cached_property
+    def material(self) -> Material:
+        """The rows and the student of the best round, and the gold rows; counted once, where they are needed."""
+        union, gold = self.context.run.union(self.best.number), gold_rows(self.context.task)
+        return Material.of(self.context, union, gold, self.best.model_dir)
+
+    def of(self, arm: str, steps: int | None = None) -> TrainingJob:
+        """Return the training of an arm; gold rows alone and mixed rows take `steps`."""
+        steps = total_steps(self.context, self.material) if steps is None else steps
+        return job_of(self.context, arm, self.material, steps)
 
 
 def predict_test(context: RunContext, model: Path, target: Path) -> list[Prediction]:
@@ -113,7 +122,7 @@ def _train(context: RunContext, best: RoundResult, choice: ChoiceFacts, crossfit
         crossfit.run([arm], 0)
     with context.launch.replacing(model) as target:
         if arm != SYNTHETIC:
-            fit_into(context, full_job(context, arm, best), target, TITLES[arm])
+            fit_into(context, FullJobs(context, best).of(arm), target, TITLES[arm])
         elif context.launch.first:
             shutil.copytree(best.model_dir, target)
         if context.launch.first and (temperature := _temperature(choice, crossfit)[0]) != 1:

@@ -31,7 +31,7 @@ from s3_hf.judging import (
     sample_by_label,
 )
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.records import Columns, Example, Judgement
+from s3_hf.records import Columns, Completion, Example, Judgement
 from s3_hf.store import Stage
 from s3_hf.synthesis import WRONG_LABEL, Tally, gather_all
 
@@ -48,7 +48,7 @@ GOLD_STEPS = 100
 GOLD_ROWS = 2_000
 """Most gold rows that such a student is trained on, and most of its fold that it is measured on."""
 AT_ONCE = 64
-"""Existing rows judged at once."""
+"""Fewest existing rows judged at once; four for each request in progress, since the slowest answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,15 @@ class Judging:
         judge: judges labels; None judges none.
         encoder: the pretrained student, whose vectors compare several texts; None where one is asked for.
         thread: one thread.
-        ask: asks the LLM which label the row of a slot has; None where it does not judge.
+        at_once: existing rows judged at once.
+        ask: asks the LLM which label the row of a slot has, and returns its answer; None where it does not judge.
     """
 
     judge: Judge | None
     encoder: LoadedStudent | None
     thread: ThreadPoolExecutor
-    ask: Callable[[Row, str], Awaitable[np.ndarray]] | None = None
+    at_once: int
+    ask: Callable[[Row, str], Awaitable[Completion]] | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -79,7 +81,7 @@ class Judging:
                 training_job(context.config, context.task, context.addresses, context.task.mined)
             )
         with ThreadPoolExecutor(1, "s3-hf judge") as thread:
-            yield cls(judge, encoder, thread)
+            yield cls(judge, encoder, thread, max(AT_ONCE, 4 * context.config.endpoint.concurrency))
 
     async def judgement(
         self, row: Mapping[str, Any], slot: str, parent: str | None, shown: Sequence[str] = ()
@@ -95,9 +97,9 @@ class Judging:
             (judgement,) = await self._in_thread(self.judge.judge, [row], [parent], [shown])
             return judgement
         assert self.ask is not None
-        scores, students = await self.ask(row, slot), self.judge.students
+        answer, students = await self.ask(row, slot), self.judge.students
         values = await self._in_thread(students.values, [row], [parent], [shown]) if students.students else ()
-        return self.judge.judgement(row, scores, values)
+        return self.judge.judgement(row, answer, values)
 
     async def vector(self, text: str) -> np.ndarray:
         """Return the vector of a text."""
@@ -110,7 +112,7 @@ class Judging:
         So are rows about which the endpoint refuses to answer.
         """
         remaining = iter(examples)
-        while part := list(islice(remaining, AT_ONCE)):
+        while part := list(islice(remaining, self.at_once)):
             if self.judge is None:
                 for example in part:
                     yield example

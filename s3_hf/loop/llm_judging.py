@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from s3_hf.judging import (
     question,
     reliability,
     sample_by_label,
+    without_tokens,
 )
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
@@ -35,6 +36,7 @@ from s3_hf.loop.judging import loaded_judge, trained_judge
 from s3_hf.records import Completion, Usage
 from s3_hf.store import Stage, read_facts
 from s3_hf.synthesis import Asker, Tally, gather_answered
+from s3_hf.task import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,14 +51,16 @@ class LLMJudgeFacts:
 
     Attributes:
         gold: how reliable it is on gold rows, in `both` with the students, once calibrated on other gold rows.
-        calibration: what turns its answers into probabilities.
+        named: what turns the labels that its answers name into probabilities.
+        tokens: what turns the log-probabilities of its answers into probabilities; None where too few have them.
         logprobs: gold rows whose answers have log-probabilities.
         round: the round whose requests those about gold rows are counted with.
         usage: requests about gold rows, and what they cost.
     """
 
     gold: Reliability
-    calibration: JudgeCalibration
+    named: JudgeCalibration
+    tokens: JudgeCalibration | None
     logprobs: int
     round: int
     usage: Usage
@@ -80,7 +84,8 @@ def asked_judge(context: RunContext, number: int) -> LLMJudgeFacts:
 
 def llm_judge(context: RunContext, number: int) -> LLMJudge:
     """Return the judge of the run, the LLM alone or with the students."""
-    return LLMJudge(asked_judge(context, number).calibration, _students(context))
+    asked = asked_judge(context, number)
+    return LLMJudge(context.task.label_words, asked.named, asked.tokens, _students(context))
 
 
 def asked_before(context: RunContext, number: int) -> Usage:
@@ -90,13 +95,9 @@ def asked_before(context: RunContext, number: int) -> Usage:
     return facts.usage if facts and facts.round == number else Usage()
 
 
-def scores_by(context: RunContext, asker: Asker) -> Callable[[Row, str], Awaitable[np.ndarray]]:
-    """Return a function that asks the LLM which label a row of a slot has, and returns its log-probabilities."""
-    return functools.partial(_scores, context, asker)
-
-
-async def _scores(context: RunContext, asker: Asker, row: Row, slot: str) -> np.ndarray:
-    return label_scores(await _ask(context, asker, row, slot), context.task.label_words)
+def answers_by(context: RunContext, asker: Asker) -> Callable[[Row, str], Awaitable[Completion]]:
+    """Return a function that asks the LLM which label a row of a slot has, and returns its answer."""
+    return functools.partial(_ask, context, asker)
 
 
 async def _ask(context: RunContext, asker: Asker, row: Row, slot: str) -> Completion:
@@ -118,26 +119,42 @@ def _calibrated(context: RunContext, number: int) -> LLMJudgeFacts:
     context.observer.stage(number, Stage.JUDGE)
     answers, usage = run_coroutine(_answers(context, gold.select(places)))
     asked: list[Row] = [row for row in gold.select(places) if row["s3_id"] in answers]
-    if 2 * len(asked) < len(places):
-        raise SynthesisError(
-            f"judge: {context.config.judge} needs answers about gold rows, found {len(asked)} of {len(places)} "
-            "answered; see the log for the reasons, or use judge gold"
-        )
-    names = [row["s3_id"] for row in asked]
-    told = [label_scores(answers[name], task.label_words) for name in names]
-    judges = [np.stack(told)]
-    if context.config.judge == "both":
-        judges.insert(0, log_probabilities(np.stack(_students(context).values(asked, names))))
-    scores, labels = np.stack(judges, axis=1), [int(row[label]) for row in asked]
     fold_of = assign_folds(gold, task.columns, seed)
-    found = cross_fitted(scores, labels, [fold_of[name] for name in names])
+    folds = np.array([fold_of[row["s3_id"]] for row in asked])
+    if 2 * len(asked) < len(places) or len({*folds}) < 2:
+        raise SynthesisError(
+            f"judge: {context.config.judge} needs answers about gold rows in 2 folds of them, found {len(asked)} of "
+            f"{len(places)} answered, in {len({*folds})} folds; see the log for the reasons, or use judge gold"
+        )
+    told, labels = [answers[row["s3_id"]] for row in asked], np.array([int(row[label]) for row in asked])
+    students = _values_of_students(context, asked)
+    named = _scores(task, map(without_tokens, told), students)
+    found, with_tokens = cross_fitted(named, labels, folds), np.array([bool(each.tokens) for each in told])
+    tokens = None
+    if 2 * with_tokens.sum() >= len(asked) and len({*folds[with_tokens]}) > 1:
+        scores, known = _scores(task, told, students)[with_tokens], labels[with_tokens]
+        found[with_tokens] = cross_fitted(scores, known, folds[with_tokens])
+        tokens = calibrated(scores, known)
     return LLMJudgeFacts(
         gold=reliability(asked, found.tolist(), label),
-        calibration=calibrated(scores, labels),
-        logprobs=sum(bool(each.tokens) for each in answers.values()),
+        named=calibrated(named, labels),
+        tokens=tokens,
+        logprobs=int(with_tokens.sum()),
         round=number,
         usage=usage,
     )
+
+
+def _values_of_students(context: RunContext, rows: list[Row]) -> list[np.ndarray]:
+    """Return the students' log-probabilities, rows x labels, with `judge: both`; else there are none."""
+    if context.config.judge != "both":
+        return []
+    return [log_probabilities(np.stack(_students(context).values(rows, [row["s3_id"] for row in rows])))]
+
+
+def _scores(task: Task, answers: Iterable[Completion], students: list[np.ndarray]) -> np.ndarray:
+    """Return the log-probabilities of labels by the students, if any, and by the LLM: rows x judges x labels."""
+    return np.stack([*students, np.stack([label_scores(each, task.label_words) for each in answers])], axis=1)
 
 
 async def _answers(context: RunContext, rows: Dataset) -> tuple[dict[str, Completion], Usage]:

@@ -15,14 +15,13 @@ from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error, SynthesisError, TaskError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
-from s3_hf.judging import gold_rows
 from s3_hf.llm import ClientStatus
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import Judge, Judging
-from s3_hf.loop.llm_judging import asked_before, scores_by
+from s3_hf.loop.llm_judging import answers_by, asked_before
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import LABEL_P, Example, Feedback
 from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
@@ -169,7 +168,7 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             synthesizer = _synthesizer(context, number, client.generate, tally)
             if judging.judge:
                 tally.usage += asked_before(context, number)
-                judging = replace(judging, ask=scores_by(context, Asker(client.generate, tally)))
+                judging = replace(judging, ask=answers_by(context, Asker(client.generate, tally)))
                 synthesizer.judge = judging.judgement
             synthesizer.embed = judging.vector if judging.encoder else None
             if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
@@ -262,9 +261,17 @@ def _added(context: RunContext, number: int) -> Iterator[Example]:
 
 def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
     test = context.task.row_digests(context.task.test_split)
-    return existing_examples(
-        context.task.config, sources, test, number, frozenset(gold_rows(context.task)["s3_id"][:])
-    )
+    same_gold = [source for source in sources if _is_of_same_gold(context, Path(source))]
+    return existing_examples(context.task.config, sources, test, number, same_gold)
+
+
+def _is_of_same_gold(context: RunContext, file: Path) -> bool:
+    """Return whether a file is of a round of a run that was made with the gold rows of this one."""
+    folder = file.resolve().parent.parent
+    if file.name != "data.parquet" or not (folder / "run.yaml").is_file():
+        return False
+    own, other = (run.facts.get("digests", {}).get("gold data") for run in (context.run, open_run(folder)))
+    return own is not None and own == other
 
 
 def _files(context: RunContext, source: str, number: int) -> list[str]:

@@ -12,9 +12,9 @@ import numpy as np
 from s3_hf.analysis import Measured, verdict_of
 from s3_hf.files import read_rows, write_json
 from s3_hf.judging import gold_rows
-from s3_hf.loop.arms import TITLES, train
+from s3_hf.loop.arms import TITLES, row_metric, train
 from s3_hf.loop.context import RunContext
-from s3_hf.loop.final import full_job, predict_test, steps_of_arm
+from s3_hf.loop.final import FullJobs, predict_test, steps_of_arm
 from s3_hf.loop.seeds import seed_predictions, seeded
 from s3_hf.records import Usage
 from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, best_round, damaged
@@ -35,13 +35,14 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
         return
     best = best_round(results)
     rounds = [_round(context, results, each) for each in results]
-    others = [arm] if (arm := _with_both(context, best)) else []
+    jobs = FullJobs(context, best)
+    others = [arm] if (arm := _with_both(jobs)) else []
     judged = others[0] if others else rounds[best.number]
-    gold = _arm(context, GOLD, best, judged.steps)
+    gold = _arm(jobs, GOLD, judged.steps)
     told = verdict_of(
         [gold, *rounds, *others],
         judged.name,
-        _metric(context),
+        row_metric(context),
         equal_steps=judged.steps is None or (gold.steps or 0) >= judged.steps,
     )
     context.launch.alone(lambda: write_json(final.verdict, asdict(told)), final.verdict)
@@ -51,35 +52,31 @@ def _names(results: Sequence[RoundResult]) -> set[str]:
     return {f"round-{each.number}" for each in results}
 
 
-def _metric(context: RunContext) -> str:
-    """Return the metric of the verdict, which must be a mean over rows."""
-    return "balanced_accuracy" if context.metric == "macro_f1" else context.metric
-
-
-def _with_both(context: RunContext, best: RoundResult) -> Measured | None:
+def _with_both(jobs: FullJobs) -> Measured | None:
     """Return the final student, or where it learned gold rows alone, the best arm with synthetic rows by the choice.
 
     None without a gold stage, and where that arm is the best round's student.
     """
-    result = context.run.final.result()
+    result = jobs.context.run.final.result()
     if result is None:
         return None
     scores, arm = result.choice.scores, result.choice.arm
     if arm == GOLD:
         arm = max((each for each in scores if each != GOLD), key=lambda each: sum(scores[each]))
-    return None if arm == SYNTHETIC else _arm(context, arm, best)
+    return None if arm == SYNTHETIC else _arm(jobs, arm)
 
 
-def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = None) -> Measured:
+def _arm(jobs: FullJobs, arm: str, steps: int | None = None) -> Measured:
     """Return an arm with its values on test; the final student if it is this arm, else one that is trained now."""
+    context, best = jobs.context, jobs.best
     final, n = context.run.final, len(gold_rows(context.task))
     result = final.result()
     if result is not None and result.choice.arm == arm:
         usage = Usage() if arm == GOLD else _usage(context, best.number)
         facts = result.facts
-        values = _of_seeds(context, arm, best, final, None)
+        values = _of_seeds(jobs, arm, final, None)
         return Measured(arm, facts.rows, facts.gold_rows, facts.steps, usage, values)
-    folder, job = final.arm(arm), full_job(context, arm, best, steps)
+    folder, job = final.arm(arm), jobs.of(arm, steps)
     if folder.model.exists() and folder.training().settings.get("epochs") != job.settings.epochs:
         context.launch.together(lambda: context.launch.remove(folder.path))  # of fewer rounds, with other steps
     if not folder.predictions.exists():
@@ -90,16 +87,15 @@ def _arm(context: RunContext, arm: str, best: RoundResult, steps: int | None = N
         file.unlink()
     rows, usage = (0, Usage()) if arm == GOLD else (best.rows, _usage(context, best.number))
     taken = steps_of_arm(arm, best, folder.training().steps)
-    return Measured(arm, rows, n, taken, usage, _of_seeds(context, arm, best, folder, steps))
+    return Measured(arm, rows, n, taken, usage, _of_seeds(jobs, arm, folder, steps))
 
 
-def _of_seeds(
-    context: RunContext, arm: str, best: RoundResult, folder: StudentDir, steps: int | None
-) -> NDArray[np.float64]:
+def _of_seeds(jobs: FullJobs, arm: str, folder: StudentDir, steps: int | None) -> NDArray[np.float64]:
     """Return the values of an arm on test: seeds x rows; the student in the folder has the first seed."""
+    context = jobs.context
     values = [_values(context, folder.predictions)]
     for number in range(1, context.config.training.seeds):
-        job = full_job(context, arm, best, steps)
+        job = jobs.of(arm, steps)
         context.observer.final(f"{TITLES[arm]}, seed {number + 1} of {context.config.training.seeds}")
         student = seeded(context, job, folder.path, number, {TEST: context.task.test})
         context.launch.remove(student.model)
@@ -130,4 +126,4 @@ def _values(context: RunContext, path: Path) -> NDArray[np.float64]:
     found = rows.select(places)
     if found["id"][:] != test["s3_id"][:]:
         raise damaged(path, "it is of other test rows")
-    return row_values(_metric(context), found["value"][:], test[context.task.columns.target][:])
+    return row_values(row_metric(context), found["value"][:], test[context.task.columns.target][:])

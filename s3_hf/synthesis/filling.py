@@ -67,7 +67,7 @@ class SlotFiller:
                 if not begun:
                     break
                 plan, attempt = begun[0]
-                if not attempt.done():
+                if attempt in self._running:  # it may be done, but is not noted yet: `_end` sets `stopped`
                     self._ended.clear()
                     await self._ended.wait()
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ def existing_examples(
     sources: Sequence[str],
     test_rows: frozenset[int],
     round: int = 0,  # noqa: A002 - the field's word
-    parents: frozenset[str] = frozenset(),
+    same_gold: Collection[str] = (),
 ) -> Iterator[Example]:
     """Yield the rows of existing datasets as examples, in order; their origin is `seed` in round 0, else `given`.
 
@@ -33,17 +33,20 @@ def existing_examples(
         sources: files, folders or Hub ids (`rows.sources.open_split`); the split `train` or the only one is read.
         test_rows: digests of the rows of the test split (`Task.row_digests`), none of which may occur.
         round: the round that the examples belong to.
-        parents: ids of gold rows; a row of another run whose `s3_parent` is one of them keeps it, so that it is judged
-            by no student that learned its gold row.
+        same_gold: sources that were written like the task's own gold rows; their rows keep their `s3_parent`, so that
+            they are judged by no student that learned it. Elsewhere the same ids are those of other gold rows.
 
     Raises:
         TaskError: a source cannot be read, lacks a column, or has an unknown label or a row of the test split.
     """
     origin = "given" if round else "seed"
-    rows = (row for source in sources for row in _with_parents(config, _open(source), test_rows))
+    rows = (
+        (columns, parent if source in same_gold and isinstance(parent, str) else None)
+        for source in sources
+        for columns, parent in _with_parents(config, _open(source), test_rows)
+    )
     for number, (columns, parent) in enumerate(rows):
-        kept = parent if isinstance(parent, str) and parent in parents else None
-        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round, kept)
+        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round, parent)
 
 
 def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:

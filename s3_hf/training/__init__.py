@@ -6,10 +6,10 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.averaging import average
 from s3_hf.training.calibration import calibrate, softened, temperature_of
-from s3_hf.training.fit import count_inputs, fit
+from s3_hf.training.fit import fit
 from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
-from s3_hf.training.loading import check_student, head_of, load_student
+from s3_hf.training.loading import check_student, count_inputs, head_of, load_student
 from s3_hf.training.memory import with_smaller_batches
 from s3_hf.training.predict import predict, predict_with
 from s3_hf.training.tuning import check_tuning, tune

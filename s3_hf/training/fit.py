@@ -16,7 +16,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, set_se
 from s3_hf.files import storage_errors, write_json
 from s3_hf.training.arguments import precision
 from s3_hf.training.job import OnStep, TrainingJob
-from s3_hf.training.loading import fresh_student, head_of
+from s3_hf.training.loading import fresh_student
 from s3_hf.training.memory import with_smaller_batches
 from s3_hf.training.trainer import trainer_of
 from s3_hf.training.watching import Watch
@@ -62,18 +62,6 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
         trainer.model.save_pretrained(out)
         tokenizer.save_pretrained(out)
         write_json(out / "training.json", report)
-
-
-def count_inputs(job: TrainingJob) -> int:
-    """Return the inputs of the model that the rows of a job become: windows of long contexts, else one for each row.
-
-    Raises:
-        StudentError: the student cannot be loaded.
-    """
-    if not job.columns.answers or not len(job.rows):
-        return len(job.rows)
-    head = head_of(*fresh_student(job), job.columns)
-    return len(head.encode(job.rows, targets=False).inputs)
 
 
 class _Progress(TrainerCallback):

@@ -94,6 +94,26 @@ def fresh_student(job: TrainingJob) -> tuple[PreTrainedModel, PreTrainedTokenize
     return model, tokenizer
 
 
+def count_inputs(job: TrainingJob) -> int:
+    """Return the inputs of the model that the rows of a job become: windows of long contexts, else one for each row.
+
+    No weights are loaded.
+
+    Raises:
+        StudentError: the student's config or tokenizer cannot be loaded.
+    """
+    if not job.columns.answers or not len(job.rows):
+        return len(job.rows)
+    with student_errors(job.student):
+        folder, _ = checked_folder(job.student)
+        tokenizer = _tokenizer(job.student, folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            shape = SpanHead.auto_model.from_config(config)
+    tokenizer.model_max_length = min(job.max_length, _input_limit(shape, tokenizer))
+    return SpanHead(job.columns, tokenizer, job.stride).count(job.rows)
+
+
 def load_student(name: str, columns: Columns | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return a trained student and its tokenizer, from a folder or the Hub.
 

@@ -123,6 +123,10 @@ class SpanHead:
             )
         return int((self.tokenizer.model_max_length - special) // 3)
 
+    def count(self, rows: Dataset) -> int:
+        """Return the windows of all rows together."""
+        return sum(len(self._tokenized(piece)["input_ids"]) for piece in pieces(rows))
+
     def encode(self, rows: Dataset, *, targets: bool) -> EncodedSpans:
         """Return the windows of each row, row after row; the target of a window without the whole answer is (0, 0)."""
         inputs: list[Dataset] = []
@@ -139,16 +143,7 @@ class SpanHead:
 
     def _piece(self, rows: Dataset, targets: bool) -> tuple[Dataset, list[Window], list[np.ndarray]]:
         stride = self.overlap
-        self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"  # places are counted from the left
-        encoded = self.tokenizer(
-            self._short_questions(rows[self.columns.text][:]),
-            rows[self.columns.context][:],
-            truncation="only_second",
-            max_length=self.tokenizer.model_max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-        )
+        encoded = self._tokenized(rows, offsets=True)
         windows, offsets = _windows(encoded, stride)
         columns = model_inputs(encoded, self.tokenizer.model_input_names)
         if targets:
@@ -160,6 +155,19 @@ class SpanHead:
             columns["start_positions"] = [start for start, _ in places]
             columns["end_positions"] = [end for _, end in places]
         return type(rows).from_dict(columns), windows, offsets
+
+    def _tokenized(self, rows: Dataset, *, offsets: bool = False) -> Any:
+        """Return the tokenizer's output for the windows of each row."""
+        self.tokenizer.padding_side = self.tokenizer.truncation_side = "right"  # places are counted from the left
+        return self.tokenizer(
+            self._short_questions(rows[self.columns.text][:]),
+            rows[self.columns.context][:],
+            truncation="only_second",
+            max_length=self.tokenizer.model_max_length,
+            stride=self.overlap,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=offsets,
+        )
 
     def _short_questions(self, questions: list[str]) -> list[str]:
         kept, limit = list(questions), self.third

@@ -194,6 +194,7 @@ def test_rows_encoded_in_pieces_are_as_at_once(tokenizer, monkeypatch, learned):
     spans, labels = (head.encode(rows, targets=learned) for head in heads)
     assert [one.inputs[:] for one in whole] == [spans.inputs[:], labels.inputs[:]]
     assert spans.windows == whole[0].windows
+    assert heads[0].count(rows) == len(spans.windows)
     assert [each.tolist() for each in spans.offsets] == [each.tolist() for each in whole[0].offsets]
 
 
