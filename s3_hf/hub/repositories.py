@@ -198,7 +198,7 @@ class RunRepositories:
         facts, final = run_facts(run, last, run.union(last), self.license), self._final()
         models = [final] if final else [model for model in [self._model(last)] if model]
         folder.mkdir(parents=True)
-        (folder / "index.html").write_text(self.page, encoding="utf-8")
+        (folder / "index.html").write_text(self.page, encoding="utf-8", newline="\n")
         card = space_card(facts, self.names.page().id, self.names.dataset(last).id, [each.id for each in models])
         write_texts(folder, card, provenance(run, last), self.secrets)
 
