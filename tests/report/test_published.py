@@ -78,6 +78,22 @@ def test_gold_texts_are_found_within_others():
     assert gold.held_by(texts).tolist() == [True, False, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("gold", "text", "held"),
+    [
+        ("这部电影的配乐让人想起了很久以前的夏天。", "有人说，配乐让人想起了很久以前，我不同意。", True),
+        ("这部电影的配乐让人想起了很久以前的夏天。", "这部电影我很喜欢，因为配乐让我想起了家。", False),
+        ("この映画の音楽はとても静かで美しい。", "友だちは「映画の音楽はとても静か」と言った。", True),
+        ("หนังเรื่องนี้มีเพลงประกอบที่ไพเราะมาก", "เขาบอกว่าเพลงประกอบที่ไพเราะมากทำให้ร้องไห้", True),
+        ("หนังเรื่องนี้มีเพลงประกอบที่ไพเราะมาก", "ฉันไม่ชอบหนังเรื่องนั้น", False),
+        ("音乐很静", "大家都说音乐很静，也很美。", True),
+        ("音乐很静", "音乐很美，也很静。", False),
+    ],
+)
+def test_parts_of_gold_texts_are_found_where_a_script_has_no_spaces(gold, text, held):
+    assert GoldTexts([normalise(gold)]).held_by([normalise(text)]).tolist() == [held]
+
+
 def test_configurations_are_loaded_from_the_hub(films_run, hub, tmp_path):
     published = push_run(open_run(films_run), options=OPTIONS, **hub.login)
     data = published[2]
