@@ -42,7 +42,7 @@ class SharedRuns:
         return len(self.longest_run(text))
 
     def longest_run(self, text: str) -> list[str]:
-        """Return the words of the longest run that the text shares with the texts of the index; none if it shares none.
+        """Return the words of the longest run that the text shares with texts of the index; none without one.
 
         A run that continues in another text counts as one.
         """

@@ -113,8 +113,8 @@ def row_values(metric: str, predicted: Sequence[int | str], references: Sequence
     """Return for each row a value whose mean over the rows is the metric.
 
     It is whether the row is right, or for `f1` its word F1 score. Macro F1 is no mean over rows: for `macro_f1` and
-    `balanced_accuracy`, a right row counts more, the rarer its label, so that the mean is the mean recall of the labels
-    that occur.
+    `balanced_accuracy`, a right row counts more, the rarer its label, so that the mean is the mean recall of the
+    labels that occur.
     """
     if metric in ("accuracy", "macro_f1", "balanced_accuracy"):
         right = np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)

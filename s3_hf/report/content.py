@@ -81,13 +81,14 @@ class RunContent:
         return tables | ({"map": self.map.points, "coverage": self.map.coverage} if self.map else {})
 
 
-def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
+def content_of(run: RunDir, encoder: str, name: str, *, steady: bool = False) -> RunContent:
     """Return the tables of a run.
 
     Args:
         run: an open run with a complete round.
         encoder: see `analysis.encoding.encode`.
         name: name of the run on the page.
+        steady: see `diversity.map_of`.
 
     Raises:
         S3Error: a file of the run is damaged, or the encoder cannot be loaded.
@@ -127,7 +128,7 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
         examples=examples,
         final=run.final.result(),
         verdict=run.final.outcome(),
-        map=_map(datasets, encoder),
+        map=_map(datasets, encoder, steady=steady),
         quality=quality_of_pairs(pairs, encoder) if len(pairs) else {},
         words={name: words_of(list(each["text"])) for name, each in datasets.items()},
     )
@@ -159,11 +160,12 @@ def _datasets(gold: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]
     return found | {str(origin): each for origin, each in rows.groupby("origin", sort=False)}
 
 
-def _map(datasets: dict[str, pd.DataFrame], encoder: str) -> Map | None:
+def _map(datasets: dict[str, pd.DataFrame], encoder: str, *, steady: bool) -> Map | None:
     large = {name: each for name, each in datasets.items() if len(each) >= FEWEST_DRAWN}
     if "gold" not in large or len(large) < 2:
         return None
-    return map_of({name: each[["id", "text", "label"]] for name, each in large.items()}, encoder)
+    shown = {name: each[["id", "text", "label"]] for name, each in large.items()}
+    return map_of(shown, encoder, steady=steady)
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

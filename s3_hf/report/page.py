@@ -99,7 +99,13 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "count": _count, "figure": _figure, "scientific": "{:.2e}".format}
+    environment.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "figure": _figure,
+        "scientific": "{:.2e}".format,
+        "indented": _indented,
+    }
     environment.globals["longest"] = LONGEST_SHOWN
     return environment
 
@@ -242,6 +248,10 @@ def _write_tables(contents: Sequence[RunContent], folder: Path) -> None:
                 table.to_parquet(place / f"{name}.parquet")
             figures = {"quality": content.quality, "words": content.words, "rejected": content.rejected}
             (place / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
