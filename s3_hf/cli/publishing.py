@@ -64,6 +64,11 @@ def push(
 
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
+    if dry_run and onnx:
+        raise ConfigError(
+            "--dry-run must change nothing, found --onnx, too, which writes ONNX files into the run; write them first "
+            "by `s3-hf export RUN`, or leave out one of the two"
+        )
     opened = open_run(run_dir)
     how = PushOptions(
         license=license_id,

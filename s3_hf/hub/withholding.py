@@ -38,7 +38,8 @@ class Withheld:
         if not texts:
             return np.zeros(0, dtype=bool)
         private = np.fromiter(map(self._secrets.holds, texts), bool, len(texts))
-        return self._gold.held_by([normalise(text) for text in texts]) | private
+        held: Bools = self._gold.held_by([normalise(text) for text in texts]) | private
+        return held
 
     def check_page(self, page: str) -> None:
         """Return if a page for publication has no secret or home path, and shares no run of words with a gold text.

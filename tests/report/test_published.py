@@ -172,10 +172,7 @@ def test_a_page_with_gold_text_is_not_published(films_run, tmp_path):
 
 def test_gold_texts_are_found_in_the_data_of_charts():
     gold = GoldTexts([normalise("It's a café that nobody's aunt would leave 🎬 before noon")])
-    for shown in (
-        "It's a café that nobody's aunt would leave",
-        'aunt would "leave" 🎬 before\nnoon, a café: nobody\'s',
-    ):
+    for shown in ("It's a café that nobody's aunt would leave", 'aunt "would" leave? a café!'):
         page = environment().from_string('<script type="application/json">{{ charts|tojson }}</script>')
         found = shared_run(page.render(charts={"map": [{"text": shown}, {"text": "the second"}]}), gold)
         assert found == (normalise(shown).split() if shown.startswith("It") else [])
