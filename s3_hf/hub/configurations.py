@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.files import read_json, read_rows
+from s3_hf.hub.facts import round_reports
 from s3_hf.hub.withholding import Withheld
 from s3_hf.store import RunDir
 from s3_hf.store.earlier import PREDICTED_ROLES
@@ -72,10 +73,9 @@ def _features(run: RunDir, name: str) -> Features:
 
 
 def _rationales(run: RunDir, number: int) -> list[tuple[Any, ...]]:
-    made = [run.round(each).synthesis() for each in range(number + 1)]
     return [
         (each.round, label, reason)
-        for each in made
+        for each in round_reports(run, number)
         for label, reasons in each.rationales.items()
         for reason in reasons
     ]

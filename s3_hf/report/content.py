@@ -138,7 +138,7 @@ def shown_mistakes(content: RunContent) -> list[dict[str, Any]]:
     """Return up to `MOST_MISTAKES` mistakes as records, those with written rows first, then the later rounds."""
     chosen = content.mistakes.assign(bare=content.mistakes["written"].map(len) == 0)
     chosen = chosen.sort_values(["bare", "round"], ascending=[True, False], kind="stable")
-    return [_plain(each) for each in chosen.drop(columns="bare").head(MOST_MISTAKES).to_dict("records")]
+    return [plain(each) for each in chosen.drop(columns="bare").head(MOST_MISTAKES).to_dict("records")]
 
 
 def shown_moves(content: RunContent) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def shown_moves(content: RunContent) -> list[dict[str, Any]]:
     texts = content.gold.drop_duplicates(["role", "id"])[["role", "id", "text"]]
     chosen = content.moves[content.moves["role"].isin([MINED, TEST])].merge(texts, how="left", on=["role", "id"])
     chosen = chosen.groupby(["round", "role", "move"], sort=False).head(MOST_MOVES)
-    return [_plain(each) for each in chosen.to_dict("records")]
+    return [plain(each) for each in chosen.to_dict("records")]
 
 
 def paper_quality(content: RunContent) -> tuple[float, ...] | None:
@@ -168,6 +168,8 @@ def _map(datasets: dict[str, pd.DataFrame], encoder: str, *, steady: bool) -> Ma
     return map_of(shown, encoder, steady=steady)
 
 
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
+def plain(record: dict[str, Any]) -> dict[str, Any]:
     """Return the record with None for missing values, which pandas holds as NaN."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in record.items()}
+    return {
+        str(name): None if isinstance(value, float) and value != value else value for name, value in record.items()
+    }
