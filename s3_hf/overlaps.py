@@ -1,6 +1,6 @@
 """Runs of words that texts share with gold texts, found by hashes without comparing every pair.
 
-All texts are normalised (`texts.normalise`).
+All texts are normalised (`texts.normalise`), their words are those of `texts.split_words`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
+
+from s3_hf.texts import split_words
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -29,28 +31,34 @@ class SharedRuns:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._numbers: dict[str, int] = {}
-        split = [text.split() for text in texts]
+        split = [split_words(text) for text in texts]
         sizes = np.fromiter((len(words) for words in split), np.int64, len(split))
         numbers = (self._numbers.setdefault(word, len(self._numbers)) for word in chain.from_iterable(split))
         hashes, _ = run_hashes(np.fromiter(numbers, np.uint64, int(sizes.sum())), sizes, SHARED_RUN)
         self._hashes = np.unique(hashes)
 
     def longest(self, text: str) -> int:
-        """Return the words of the longest run that the text shares with the texts of the index; 0 if it shares none.
+        """Return the number of words of `longest_run`."""
+        return len(self.longest_run(text))
+
+    def longest_run(self, text: str) -> list[str]:
+        """Return the words of the longest run that the text shares with texts of the index; none without one.
 
         A run that continues in another text counts as one.
         """
-        numbers = [self._numbers.get(word, -1) for word in text.split()]
+        words = split_words(text)
+        numbers = [self._numbers.get(word, -1) for word in words]
         if len(numbers) < SHARED_RUN or not len(self._hashes):
-            return 0
+            return []
         known = np.asarray(numbers, np.int64).astype(np.uint64)  # an unknown word is a number that no text has
         hashes, _ = run_hashes(known, np.asarray([len(numbers)], np.int64), SHARED_RUN)
         places = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        longest = streak = 0
-        for shared in (self._hashes[places] == hashes).tolist():
+        longest = streak = end = 0
+        for place, shared in enumerate((self._hashes[places] == hashes).tolist()):
             streak = streak + 1 if shared else 0
-            longest = max(longest, streak)
-        return longest + SHARED_RUN - 1 if longest else 0
+            if streak > longest:
+                longest, end = streak, place
+        return words[end - longest + 1 : end + SHARED_RUN] if longest else []
 
 
 def run_hashes(words: Hashes, sizes: Ints, run: int) -> tuple[Hashes, Ints]:
@@ -72,5 +80,5 @@ def run_hashes(words: Hashes, sizes: Ints, run: int) -> tuple[Hashes, Ints]:
 
 def contains(text: str, other: str) -> bool:
     """Return whether one of the texts contains the other one, or nearly so (`CONTAINED`)."""
-    words = min(text.count(" "), other.count(" ")) + 1
+    words = min(len(split_words(text)), len(split_words(other)))
     return words >= CONTAINED_WORDS and fuzz.partial_ratio(text, other, score_cutoff=CONTAINED) > 0

@@ -26,6 +26,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?%?")
 
 
+_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17DF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF),
+            (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF))  # fmt: skip
+"""Code points of Thai and Lao, Burmese, Khmer, kana and Chinese characters, which are written without spaces."""
+_LETTERS = "".join(f"{chr(first)}-{chr(last)}" for first, last in _SCRIPTS)
+_MARKS = "".join(chr(code) for code in range(0xE00, 0x17E0) if unicodedata.category(chr(code))[0] == "M")
+_UNSPACED = re.compile(f"[{_LETTERS}]")
+_PARTS = re.compile(rf"[{_LETTERS}][{_MARKS}]*|[^\s{_LETTERS}]+")
+
+
 class _Kept(dict[int, str]):
     """For `str.translate`: keeps letters, marks and digits, makes symbols single words, and the rest spaces."""
 
@@ -48,6 +57,11 @@ def normalise(text: str) -> str:
     Letters with accents are composed (NFC).
     """
     return " ".join(unicodedata.normalize("NFC", text).casefold().translate(_KEPT).split())
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a normalised text; where a script has no spaces, each letter with its marks is one."""
+    return _PARTS.findall(text) if _UNSPACED.search(text) else text.split()
 
 
 def digests(texts: Iterable[str]) -> frozenset[int]:

@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -153,7 +152,7 @@ def test_another_process_is_refused_until_the_first_is_killed_and_nothing_is_los
         assert holder.stdout.readline() == "ready\n"
         with pytest.raises(RunDirError, match=f"process '{holder.pid}' has it open"):
             Journal(path)
-        holder.send_signal(signal.SIGKILL)
+        holder.kill()
         holder.wait()
     with Journal(path) as journal:
         assert journal.get("r0/seed/1", SHA).text == "Kept."

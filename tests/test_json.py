@@ -6,8 +6,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 import yaml
 
+from s3_hf.cli import app
 from s3_hf.cli.outputs import OUTPUTS
 from tests.outputs import json_page, schema_of
 
@@ -55,6 +57,7 @@ def test_a_run_from_its_task_to_a_prediction(printed, films_config, tmp_path):
     printed("study diversity", run)
     assert len(printed("push --dry-run", run, "--dry-run", "--to", tmp_path / "dry")) == 5
     model = next(one for one in printed("push", run, "--to", tmp_path / "hub") if one["kind"] == "model")
+    assert len(printed("export", model["url"], "--out", tmp_path / "onnx")["files"]) == 2
     assert printed("predict", model["url"], "the film was great to watch")[0].keys() == {"text", "label", "score"}
 
 
@@ -81,6 +84,17 @@ def test_a_bench(printed, films_config, tmp_path):
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert {one["state"] for one in printed("bench --plan", file, "--plan", *folder)} == {"new"}
     assert len(printed("bench", file, *folder)["cells"]) == 2
+
+
+def test_every_command_with_json_has_a_schema():
+    def commands(group, *above):
+        for name, one in group.commands.items():
+            if hasattr(one, "commands"):
+                yield from commands(one, *above, name)
+            if any("--json" in each.opts for each in one.params):
+                yield " ".join((*above, name))
+
+    assert {*commands(typer.main.get_command(app))} == {name.split(" --")[0] for name in OUTPUTS}
 
 
 def test_every_command_is_checked():

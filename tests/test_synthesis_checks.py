@@ -210,6 +210,13 @@ def test_copies_of_parts_of_gold_rows_are_rejected(text, is_copy):
     assert outcome == (Rejected("slot", "copy of part of a gold row", text) if is_copy else text)
 
 
+def test_copies_of_parts_are_rejected_where_a_script_has_no_spaces():
+    gold, text = "这部电影的配乐让人想起了很久以前的夏天。", "配乐让人想起了很久以前的夏天、我说。"
+    parts, other = SharedRuns([normalise(gold)]), "我喜欢夏天、也喜欢很久以前的音乐。"
+    assert checked(text, parts=parts, off={"too short"}).reason == "copy of part of a gold row"
+    assert checked(other, parts=parts, off={"too short"}) == other
+
+
 def test_a_part_of_the_source_with_a_letter_changed_is_a_copy():
     text = "a joy to watch for his two leads, and a bore"
     assert checked(text) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -45,10 +46,23 @@ def create(call: Call) -> Response:
     call.check_namespace(owner)
     repo = repos.new_repo(kind, owner, name, bool(_private(body)))
     url = call.url(repo.prefix)
-    if repos.find(call.hub.registry, kind, owner, name) or not call.hub.create_repo(repo, call.user().name):
+    if repos.find(call.hub.registry, kind, owner, name) or not call.hub.create_repo(
+        repo, call.user().name, _template(repo, body)
+    ):
         message = f"You already created this {kind[:-1]} repo: {repo.full_name}"
         raise HTTPError(409, message, body={"url": url, "name": repo.full_name})
     return JSONResponse({"url": url, "name": repo.full_name, "id": repo.id})
+
+
+def _template(repo: RepoRow, body: dict[str, Any]) -> dict[str, bytes]:
+    """Return the files by which the Hub makes a new static Space a page; none for other repositories."""
+    if repo.kind != "spaces" or body.get("sdk") != "static":
+        return {}
+    return {
+        "README.md": f"---\ntitle: {json.dumps(repo.name)}\nsdk: static\npinned: false\n---\n".encode(),
+        "index.html": b'<!doctype html>\n<link rel="stylesheet" href="style.css">\n<h1>A static Space</h1>\n',
+        "style.css": b"body { font-family: sans-serif; }\n",
+    }
 
 
 def _own(call: Call, kind: str, owner: str, name: str) -> RepoRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,16 +77,19 @@ class Hub:
             self._open.move_to_end(repo.id)
             return self._open[repo.id]
 
-    def create_repo(self, repo: RepoRow, author: str) -> bool:
-        """Create the repository with its first commit; return False when the name is taken.
+    def create_repo(self, repo: RepoRow, author: str, template: Mapping[str, bytes] | None = None) -> bool:
+        """Create the repository with its first commit, which has the files of `template`, too.
+
+        Returns False when the name is taken.
 
         The folder is complete before the registry names it, so a crash leaves at most a folder without a name.
         """
         git = GitRepo.create(self.path(repo))
         with writing(git) as writer:
-            editor, blob = TreeEditor(git.get, None), NewBlob.of(GITATTRIBUTES)
-            editor.apply({".gitattributes": (FILE_MODE, blob.oid)})
-            first = writer.store_commit(editor, [blob], Authorship(author, "initial commit"), [])
+            files = {".gitattributes": GITATTRIBUTES, **(template or {})}
+            editor, blobs = TreeEditor(git.get, None), {name: NewBlob.of(data) for name, data in files.items()}
+            editor.apply({name: (FILE_MODE, blob.oid) for name, blob in blobs.items()})
+            first = writer.store_commit(editor, blobs.values(), Authorship(author, "initial commit"), [])
             writer.set_ref(MAIN.decode(), first, None)
         git.close()
         sync_dir(self.data / "repos")

@@ -44,7 +44,7 @@ class Map:
     near_duplicates: Mapping[str, float]
 
 
-def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0) -> Map:
+def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0, *, steady: bool = False) -> Map:
     """Return the map of datasets, of which one is called `gold` (appendix C.1).
 
     An equal number of texts of each is drawn, at most `SAMPLE`. Coverage is measured on the drawn points, also of the
@@ -55,6 +55,7 @@ def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0) ->
         datasets: name -> rows with a column `text`.
         encoder: see `encoding.encode`.
         seed: seed of the samples and of t-SNE.
+        steady: lay the map out like `gold_plane`, so that equal texts have equal places.
     """
     import pandas as pd
 
@@ -64,7 +65,8 @@ def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0) ->
         ignore_index=True,
     )
     encoded = encode(list(drawn["text"]), encoder)
-    method, places = _projected(encoded, seed)
+    is_gold = (drawn["dataset"] == "gold").to_numpy()
+    method, places = ("PCA", _on_plane(encoded[is_gold], encoded)) if steady else _projected(encoded, seed)
     drawn = drawn.assign(x=places[:, 0], y=places[:, 1])
     near = {
         name: near_duplicates(encoded[(drawn["dataset"] == name).to_numpy()])
@@ -85,16 +87,22 @@ def gold_plane(groups: Mapping[str, Sequence[str]], encoder: str, size: int) -> 
         size: most texts of each group.
     """
     import pandas as pd
-    from sklearn.decomposition import PCA
 
     draws = {name: np.random.default_rng(0).permutation(len(texts))[:size] for name, texts in groups.items()}
     encoded = {name: encode([groups[name][place] for place in draw], encoder) for name, draw in draws.items()}
-    plane = PCA(2, svd_solver="full").fit(encoded["gold"])
     parts = []
     for name, each in encoded.items():
-        places = plane.transform(each).round(3) + 0.0  # which has no negative zero
+        places = _on_plane(encoded["gold"], each)
         parts.append(pd.DataFrame({"dataset": name, "x": places[:, 0], "y": places[:, 1]}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _on_plane(gold: Encodings, encoded: Encodings) -> Encodings:
+    """Return the places on the two principal components of `gold`, with three decimals."""
+    from sklearn.decomposition import PCA
+
+    places: Encodings = PCA(2, svd_solver="full").fit(gold).transform(encoded).astype(np.float64).round(3)
+    return places + 0.0  # which has no negative zero
 
 
 def _projected(encoded: Encodings, seed: int) -> tuple[str, Encodings]:

@@ -10,6 +10,7 @@ from typing import Any
 from s3_hf.bench import CellResult
 from s3_hf.hub import Published, PushPreview
 from s3_hf.loop import PromptPreview
+from s3_hf.predicting.exporting import Exported
 from s3_hf.records import Columns, Usage
 from s3_hf.store import FinalResult, JudgingFacts, RoundResult, SynthesisFacts, Verdict
 from s3_hf.synthesis import Calibration
@@ -201,6 +202,7 @@ OUTPUTS: dict[str, Any] = {
     "study cost": list[Figures],
     "push": list[Published],
     "push --dry-run": list[PushPreview],
+    "export": Exported,
     "predict": list[PredictedText],
     "tasks": dict[str, str],
     "tasks show": TaskOutput,

@@ -11,7 +11,7 @@ from s3_hf.cli import options
 from s3_hf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s3_hf.hub import PushPreview
+    from s3_hf.hub import PushPreview, Withheld
     from s3_hf.store import RunDir
 
 
@@ -64,9 +64,21 @@ def push(
 
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
+    if dry_run and onnx:
+        raise ConfigError(
+            "--dry-run must change nothing, found --onnx, too, which writes ONNX files into the run; write them first "
+            "by `s3-hf export RUN`, or leave out one of the two"
+        )
     opened = open_run(run_dir)
     how = PushOptions(
-        license_id, private, create_pr, max_copies, name, replace, card_figures, _page if space else None
+        license=license_id,
+        private=private,
+        create_pr=create_pr,
+        max_copies=max_copies,
+        name=name,
+        replace=replace,
+        figures=card_figures,
+        page=_page if space else None,
     )
     if onnx:
         from s3_hf.predicting.exporting import export_run
@@ -113,12 +125,12 @@ def export(
         display.show_text(f"{file}  {size:.1f} MB, probabilities within {apart:.1g} of the student's on a few texts")
 
 
-def _page(run: RunDir) -> str:
+def _page(run: RunDir, withheld: Withheld) -> str:
     """Return the page for publication, drawn with the pretrained student of the run."""
     from s3_hf.report import public_page
     from s3_hf.starting.reporting import encoder_of
 
-    return public_page(run, encoder_of([run]))
+    return public_page(run, encoder_of([run]), withheld)
 
 
 def _preview_text(preview: PushPreview) -> str:

@@ -6,25 +6,23 @@ returns what it would change.
 """
 
 from s3_hf.hub.account import check_access
-from s3_hf.hub.configurations import gold_texts
-from s3_hf.hub.copies import GoldTexts
 from s3_hf.hub.facts import public_facts
 from s3_hf.hub.folders import Published, write_folders
 from s3_hf.hub.names import Repository
 from s3_hf.hub.preview import PushPreview, preview_push
 from s3_hf.hub.push import check_push, push_run
 from s3_hf.hub.repositories import Figures, PushOptions
+from s3_hf.hub.withholding import Withheld
 
 __all__ = [
     "Figures",
-    "GoldTexts",
     "Published",
     "PushOptions",
     "PushPreview",
     "Repository",
+    "Withheld",
     "check_access",
     "check_push",
-    "gold_texts",
     "preview_push",
     "public_facts",
     "push_run",

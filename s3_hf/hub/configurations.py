@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from html import unescape
 from typing import TYPE_CHECKING, Any
 
-from s3_hf.errors import HubError, TaskError
 from s3_hf.files import read_json, read_rows
-from s3_hf.hub.copies import GoldTexts
-from s3_hf.hub.secrets import Secrets
+from s3_hf.hub.facts import round_reports
+from s3_hf.hub.withholding import Withheld
 from s3_hf.store import RunDir
 from s3_hf.store.earlier import PREDICTED_ROLES
-from s3_hf.texts import normalise
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
-
-
-_SCRIPT = re.compile(r"<script>.*?</script>|<style>.*?</style>", re.DOTALL)
-"""Code in a page; the data of charts is JSON, in a `script` with a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +24,7 @@ class RejectedAnswer:
     text: str
 
 
-def gold_texts(run: RunDir) -> GoldTexts:
-    """Return all texts and contexts of the whole validation and test splits.
-
-    Raises:
-        HubError: the gold data cannot be read.
-    """
-    from s3_hf.task import task_of
-
-    try:
-        task = task_of(run.located)
-        splits = (task.validation_split, task.test_split)
-    except TaskError as error:
-        raise HubError(f"what is published must be compared with the gold data, but {error}") from error
-    names = [name for name in (task.columns.text, task.columns.context) if name]
-    return GoldTexts(normalise(text) for split in splits for name in names for text in split[name][:])
-
-
-def check_page(page: str, run: RunDir) -> None:
-    """Return if a page for publication shares no run of words with a gold text.
-
-    Raises:
-        HubError: it does, or the gold data cannot be read.
-    """
-    shared = gold_texts(run).longest_run(normalise(unescape(_SCRIPT.sub(" ", page))))
-    if shared:
-        raise HubError(
-            f"a page must hold no gold text to be published, found {shared} consecutive words of one; push without "
-            "--space"
-        )
-
-
-def rejected_answers(run: RunDir, secrets: Secrets) -> tuple[RejectedAnswer, ...]:
+def rejected_answers(run: RunDir, withheld: Withheld) -> tuple[RejectedAnswer, ...]:
     """Return the answers that the run kept of those rejected, but those with gold text, a secret or a home path.
 
     Many answers are rejected because they copy gold text.
@@ -77,12 +38,9 @@ def rejected_answers(run: RunDir, secrets: Secrets) -> tuple[RejectedAnswer, ...
         if folder.rejected.exists()
         for reason, answers in read_json(folder.rejected).items()
         for answer in answers
-        if not secrets.holds(answer)
     ]
-    if not kept:
-        return ()
-    held = gold_texts(run).held_by([normalise(each.text) for each in kept])
-    return tuple(each for each, copied in zip(kept, held, strict=True) if not copied)
+    held = withheld.held_by([each.text for each in kept])
+    return tuple(each for each, private in zip(kept, held, strict=True) if not private)
 
 
 def configurations(run: RunDir, number: int, rejected: tuple[RejectedAnswer, ...]) -> dict[str, Dataset]:
@@ -115,10 +73,9 @@ def _features(run: RunDir, name: str) -> Features:
 
 
 def _rationales(run: RunDir, number: int) -> list[tuple[Any, ...]]:
-    made = [run.round(each).synthesis() for each in range(number + 1)]
     return [
         (each.round, label, reason)
-        for each in made
+        for each in round_reports(run, number)
         for label, reasons in each.rationales.items()
         for reason in reasons
     ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from s3_hf.overlaps import SHARED_RUN, Hashes, Ints, SharedRuns, contains, run_hashes
-from s3_hf.texts import COPY_RATIO
+from s3_hf.texts import COPY_RATIO, split_words
 
 Bools = NDArray[np.bool_]
 
@@ -60,7 +60,8 @@ class GoldTexts:
         """Index normalised texts."""
         self._texts = list(dict.fromkeys(texts))
         self._runs = SharedRuns(self._texts)
-        self._short = {text for text in self._texts if SHORTEST <= text.count(" ") + 1 < SHARED_RUN}
+        split = map(split_words, self._texts)
+        self._short = {" ".join(words) for words in split if SHORTEST <= len(words) < SHARED_RUN}
 
     def held_by(self, texts: Sequence[str]) -> Bools:
         """Return for each normalised text whether it copies a gold text, shares a run of words with one or holds one.
@@ -72,12 +73,12 @@ class GoldTexts:
             found[place] |= self._runs.longest(text) > 0 or self._holds_short(text)
         return found
 
-    def longest_run(self, text: str) -> int:
-        """Return the words of the longest run that the normalised text shares with a gold text; 0 without one."""
-        return self._runs.longest(text)
+    def longest_run(self, text: str) -> list[str]:
+        """Return the words of the longest run that the normalised text shares with a gold text; none without one."""
+        return self._runs.longest_run(text)
 
     def _holds_short(self, text: str) -> bool:
-        words = text.split()
+        words = split_words(text)
         sizes = range(SHORTEST, SHARED_RUN)
         runs = (" ".join(words[start : start + size]) for size in sizes for start in range(len(words) - size + 1))
         return bool(self._short) and any(run in self._short for run in runs)

@@ -17,8 +17,8 @@ from s3_hf.store import RunDir
 class Published:
     """A published repository: `url` is its address or its folder, `commit` its head on a Hub.
 
-    `round` is None for the final student. Where the push is a pull request, `commit` is the pull request's head and
-    `pull_request` its address.
+    `round` is None for the final student and the Space; `kind` tells them apart. Where the push is a pull
+    request, `commit` is the pull request's head and `pull_request` its address.
     """
 
     kind: RepoType
@@ -40,7 +40,7 @@ def write_folders(
     namespace: str = "local",
     options: PushOptions | None = None,
 ) -> list[Published]:
-    """Write all repositories of a run as `to/datasets/NAMESPACE/NAME` and `to/models/NAMESPACE/NAME`.
+    """Write all repositories of a run as `to/datasets/NAMESPACE/NAME`, `to/models/…` and `to/spaces/…`.
 
     `load_dataset(FOLDER)` and `from_pretrained(FOLDER)` read them. Each folder appears whole, in place of
     an earlier one.

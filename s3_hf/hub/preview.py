@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 class PushPreview:
     """What a push would change in one repository; `new` is true if the Hub does not have it yet.
 
-    `round` is None for the final student.
-
+    `round` is None for the final student and the Space; `kind` tells them apart.
     `new` and `changes` are None where there was no token to compare with the Hub.
     """
 
@@ -50,7 +49,7 @@ def preview_push(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> list[PushPreview]:
-    """Write the repositories as `to/datasets/…` and `to/models/…`, and return how the Hub's differ from them.
+    """Write the repositories as `to/datasets/…`, `to/models/…` and `to/spaces/…`, and return how the Hub's differ.
 
     Takes and raises the same as `push_run`, but without a token the folders are written and not compared. A model's
     card names the commit of its dataset, which is not known before the dataset is pushed: where that changes, the card

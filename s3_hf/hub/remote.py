@@ -24,6 +24,8 @@ _GENERATED = re.compile(
     r"model(-\d{5}-of-\d{5})?\.safetensors|onnx/model(_quantized)?\.onnx|figures/(scores|confusion|map)\.png"
 )
 """Names of rows, weights and figures that a push writes; it removes no other file."""
+_TEMPLATE = frozenset({".gitattributes", CARD, "index.html", "style.css"})
+"""Files of a new static Space."""
 LARGEST_TEXT = 20_000_000
 """Most bytes of a card or record that are read."""
 
@@ -103,8 +105,17 @@ class Remote:
         return next((each for each in own if each.status in ("open", "draft")), None)
 
     def _present(self, head: str | None) -> dict[str, RepoFile]:
+        """Return the files by name; none of a Space that is as the Hub made it."""
         tree = self.api.list_repo_tree(self.repo, recursive=True, repo_type=self.kind, revision=head)
-        return {each.path: each for each in tree if isinstance(each, RepoFile)}
+        present = {each.path: each for each in tree if isinstance(each, RepoFile)}
+        return {} if self.kind == "space" and self._untouched(head, present) else present
+
+    def _untouched(self, head: str | None, present: dict[str, RepoFile]) -> bool:
+        """Return whether nobody has committed to a new Space, which the Hub fills with a page of its own."""
+        if not present.keys() <= _TEMPLATE:
+            return False
+        commits = self.api.list_repo_commits(self.repo, repo_type=self.kind, revision=head)
+        return [each.title for each in commits] == ["initial commit"]
 
     def _check_owner(self, head: str | None, present: dict[str, RepoFile], files: Iterable[str]) -> None:
         """Return if a push may replace these files.

@@ -13,13 +13,14 @@ from huggingface_hub import get_token
 from s3_hf.cards import Figure, dataset_card, model_card, space_card
 from s3_hf.errors import HubError
 from s3_hf.hub.audit import MAX_COPIES, Audit, audit
-from s3_hf.hub.configurations import RejectedAnswer, check_page, configurations, rejected_answers
+from s3_hf.hub.configurations import RejectedAnswer, configurations, rejected_answers
 from s3_hf.hub.contents import check_weights, copy_model, stray_files, write_figures, write_rows, write_texts
 from s3_hf.hub.facts import dataset_facts, model_facts, provenance, round_reports, run_facts, training_facts
 from s3_hf.hub.names import Part, Repository, RunNames
 from s3_hf.hub.privacy import without_paths
 from s3_hf.hub.secrets import Secrets
 from s3_hf.hub.telling import doing
+from s3_hf.hub.withholding import Withheld
 from s3_hf.store import NO_WEIGHTS, RunDir, Stage, has_onnx, has_weights
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class PushOptions:
     repositories; `create_pr` opens pull requests; `max_copies` is the share of the rows that may copy gold
     validation text. The names of the repositories begin with `name`, None for STRATEGY-TASK; `replace` writes over
     those of another run. `figures` returns what draws the figures of a run's cards; without it the cards have none.
-    `page` returns the HTML of a run's page, which is published as a static Space; without it there is no Space.
+    `page` returns the HTML of a run's page, without the texts that are withheld, which is published as a static Space;
+    without it there is no Space.
     """
 
     license: str | None = None
@@ -55,7 +57,7 @@ class PushOptions:
     name: str | None = None
     replace: bool = False
     figures: Callable[[RunDir], Figures] | None = None
-    page: Callable[[RunDir], str] | None = None
+    page: Callable[[RunDir, Withheld], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,12 @@ class RunRepositories:
             )
         secrets = secrets or Secrets.of(run.config, get_token())
         figures = options.figures(run) if options.figures else no_figures
-        rejected, page = rejected_answers(run, secrets), None
+        withheld = Withheld(run, secrets)
+        rejected, page = rejected_answers(run, withheld), None
         if options.page:
             with doing("writing the page for publication"):
-                page = options.page(run)
-                check_page(page, run)
+                page = options.page(run, withheld)
+                withheld.check_page(page)
         return cls(run, names, options.license, audited, secrets, rejected, figures, page)
 
     def parts(self) -> list[Part]:
@@ -198,7 +201,7 @@ class RunRepositories:
         facts, final = run_facts(run, last, run.union(last), self.license), self._final()
         models = [final] if final else [model for model in [self._model(last)] if model]
         folder.mkdir(parents=True)
-        (folder / "index.html").write_text(self.page, encoding="utf-8")
+        (folder / "index.html").write_text(self.page, encoding="utf-8", newline="\n")
         card = space_card(facts, self.names.page().id, self.names.dataset(last).id, [each.id for each in models])
         write_texts(folder, card, provenance(run, last), self.secrets)
 

@@ -76,7 +76,7 @@ class Secrets:
                     f"{name!r} must be {wanted} to be published, found something else, such as a pickle or a damaged "
                     "file; restore it in the run's model folder, or delete that folder to have the round trained again"
                 ) from error
-            self._check_text(repr(name), text)
+            self.check_text(repr(name), text)
 
     def check_rows(self, table: pa.Table) -> None:
         """Return if no text in the rows holds a secret or a home path.
@@ -92,18 +92,18 @@ class Secrets:
                     rows = enumerate(column.to_pylist())
                     row = next(row for row, value in rows if any(map(self._pattern().search, _texts(value))))
                     found = next(text for text in _texts(column[row].as_py()) if self._pattern().search(text))
-                    self._check_text(f"column {name!r} of row {row} of the rows", found)
+                    self.check_text(f"column {name!r} of row {row} of the rows", found)
 
     def holds(self, text: str) -> bool:
         """Return whether the text holds a secret or a home path."""
         return bool(self._pattern().search(text))
 
-    def _pattern(self) -> re.Pattern[str]:
-        own = str(Path.home())
-        home = [re.escape(own) + "/"] if len(own) > 1 else []
-        return re.compile("|".join([*map(re.escape, sorted(self.values)), _TOKEN, _HOMES, *home]))
+    def check_text(self, where: str, text: str) -> None:
+        """Return if the text holds no secret and no home path.
 
-    def _check_text(self, where: str, text: str) -> None:
+        Raises:
+            HubError: it holds one; the message says `where`.
+        """
         match = self._pattern().search(text)
         if match is None:
             return
@@ -116,6 +116,11 @@ class Secrets:
         raise HubError(
             f"nothing private may be published, found {what} in {where}; remove it from the run, then push again"
         )
+
+    def _pattern(self) -> re.Pattern[str]:
+        own = str(Path.home())
+        home = [re.escape(own) + "/"] if len(own) > 1 else []
+        return re.compile("|".join([*map(re.escape, sorted(self.values)), _TOKEN, _HOMES, *home]))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -22,7 +22,7 @@ from s3_hf.predicting.student import model_folder
 from s3_hf.store import ONNX_FILES, RunDir, has_onnx
 from s3_hf.training import load_student, softened
 
-PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+PACKAGES = ("onnx", "onnx_ir", "onnxruntime", "onnxscript")
 OPSET = 18
 """ONNX operator set, which all versions of transformers.js from 3 on read."""
 TOLERANCE = 1e-3

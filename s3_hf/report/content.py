@@ -81,13 +81,14 @@ class RunContent:
         return tables | ({"map": self.map.points, "coverage": self.map.coverage} if self.map else {})
 
 
-def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
+def content_of(run: RunDir, encoder: str, name: str, *, steady: bool = False) -> RunContent:
     """Return the tables of a run.
 
     Args:
         run: an open run with a complete round.
         encoder: see `analysis.encoding.encode`.
         name: name of the run on the page.
+        steady: see `diversity.map_of`.
 
     Raises:
         S3Error: a file of the run is damaged, or the encoder cannot be loaded.
@@ -127,7 +128,7 @@ def content_of(run: RunDir, encoder: str, name: str) -> RunContent:
         examples=examples,
         final=run.final.result(),
         verdict=run.final.outcome(),
-        map=_map(datasets, encoder),
+        map=_map(datasets, encoder, steady=steady),
         quality=quality_of_pairs(pairs, encoder) if len(pairs) else {},
         words={name: words_of(list(each["text"])) for name, each in datasets.items()},
     )
@@ -137,7 +138,7 @@ def shown_mistakes(content: RunContent) -> list[dict[str, Any]]:
     """Return up to `MOST_MISTAKES` mistakes as records, those with written rows first, then the later rounds."""
     chosen = content.mistakes.assign(bare=content.mistakes["written"].map(len) == 0)
     chosen = chosen.sort_values(["bare", "round"], ascending=[True, False], kind="stable")
-    return [_plain(each) for each in chosen.drop(columns="bare").head(MOST_MISTAKES).to_dict("records")]
+    return [plain(each) for each in chosen.drop(columns="bare").head(MOST_MISTAKES).to_dict("records")]
 
 
 def shown_moves(content: RunContent) -> list[dict[str, Any]]:
@@ -145,7 +146,7 @@ def shown_moves(content: RunContent) -> list[dict[str, Any]]:
     texts = content.gold.drop_duplicates(["role", "id"])[["role", "id", "text"]]
     chosen = content.moves[content.moves["role"].isin([MINED, TEST])].merge(texts, how="left", on=["role", "id"])
     chosen = chosen.groupby(["round", "role", "move"], sort=False).head(MOST_MOVES)
-    return [_plain(each) for each in chosen.to_dict("records")]
+    return [plain(each) for each in chosen.to_dict("records")]
 
 
 def paper_quality(content: RunContent) -> tuple[float, ...] | None:
@@ -159,13 +160,16 @@ def _datasets(gold: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.DataFrame]
     return found | {str(origin): each for origin, each in rows.groupby("origin", sort=False)}
 
 
-def _map(datasets: dict[str, pd.DataFrame], encoder: str) -> Map | None:
+def _map(datasets: dict[str, pd.DataFrame], encoder: str, *, steady: bool) -> Map | None:
     large = {name: each for name, each in datasets.items() if len(each) >= FEWEST_DRAWN}
     if "gold" not in large or len(large) < 2:
         return None
-    return map_of({name: each[["id", "text", "label"]] for name, each in large.items()}, encoder)
+    shown = {name: each[["id", "text", "label"]] for name, each in large.items()}
+    return map_of(shown, encoder, steady=steady)
 
 
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
+def plain(record: dict[str, Any]) -> dict[str, Any]:
     """Return the record with None for missing values, which pandas holds as NaN."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in record.items()}
+    return {
+        str(name): None if isinstance(value, float) and value != value else value for name, value in record.items()
+    }

@@ -18,6 +18,7 @@ from s3_hf.cards.shared import metric_title
 from s3_hf.errors import LocalError, S3Error
 from s3_hf.hub import Figures, Repository
 from s3_hf.records import HUMAN
+from s3_hf.report.content import FEWEST_DRAWN
 from s3_hf.report.page import check_packages
 from s3_hf.store import MINED, RunDir, has_weights
 
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-MOST_LABELS = 20
+MOST_LABELS_ON_CARD = 20
 """Labels of a confusion matrix that can be read at the width of a card."""
 DRAWN = 200
 """Texts of each dataset on the map."""
-FEWEST_DRAWN = 8
-"""Texts of each dataset from which a map says anything."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class _Drawn:
             return None  # answers are gold texts
         table = self._confused if number is not None else confusion_table(final_predictions(self._run))
         table = table if number is None else table[table["round"] == number]
-        if table.empty or table["label"].nunique() > MOST_LABELS:
+        if table.empty or table["label"].nunique() > MOST_LABELS_ON_CARD:
             return None
         caption = "Share of the test rows of each gold label (line) that is predicted as which label (column)"
         return _figure("confusion", caption, charts.confusion_chart(table), charts.confusion_width(table))

@@ -14,7 +14,7 @@ import jinja2.filters
 from s3_hf.cards.final import arm_title
 from s3_hf.errors import LocalError, RunDirError, installing
 from s3_hf.files import replacing, write_text
-from s3_hf.report.content import RunContent, content_of, paper_quality, shown_mistakes, shown_moves
+from s3_hf.report.content import RunContent, content_of, paper_quality, plain, shown_mistakes, shown_moves
 from s3_hf.store import RunDir
 
 if TYPE_CHECKING:
@@ -99,14 +99,20 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "count": _count, "figure": _figure, "scientific": "{:.2e}".format}
+    environment.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "figure": _figure,
+        "scientific": "{:.2e}".format,
+        "indented": _indented,
+    }
     environment.globals["longest"] = LONGEST_SHOWN
     return environment
 
 
 def _view(content: RunContent, number: int) -> dict[str, Any]:
     """Return what the template shows of one run."""
-    rounds = [_without_nan(each) for each in content.rounds.to_dict("records")]
+    rounds = [plain(each) for each in content.rounds.to_dict("records")]
     metric = str(content.scores["metric"].iloc[0]) if len(content.scores) else ""
     return {
         "key": f"run{number}",
@@ -175,7 +181,7 @@ def _comparison(contents: Sequence[RunContent]) -> list[dict[str, Any]]:
                 "gold": (content.facts.get("task") or {}).get("splits", {}).get("validation"),
                 "rows": int(content.rounds["rows"].iloc[-1]),
                 "verdict": content.verdict.sentence if content.verdict else "",
-                "test": _without_nan(test.iloc[-1].to_dict()) if len(test) else None,
+                "test": plain(test.iloc[-1].to_dict()) if len(test) else None,
                 "requests": int(content.rounds["requests"].sum()),
                 "cost": float(content.rounds["cost"].sum()),
             }
@@ -244,6 +250,10 @@ def _write_tables(contents: Sequence[RunContent], folder: Path) -> None:
             (place / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+
+
 def _percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None or value != value else f"{100 * value:.{digits}f} %"
 
@@ -254,9 +264,3 @@ def _count(value: float | None) -> str:
 
 def _figure(value: float | None, digits: int = 2) -> str:
     return "–" if value is None or value != value else f"{value:,.{digits}f}"
-
-
-def _without_nan(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        str(name): None if isinstance(value, float) and value != value else value for name, value in record.items()
-    }

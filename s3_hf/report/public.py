@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from s3_hf.hub import GoldTexts, gold_texts, public_facts
+from s3_hf.hub import Withheld, public_facts
 from s3_hf.report.content import RunContent, content_of
 from s3_hf.report.page import check_packages, render
 from s3_hf.store import RunDir
-from s3_hf.texts import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,23 +17,26 @@ if TYPE_CHECKING:
 NOTE = "this page is for publication and shows their ids; written texts with a part of one are left out, too"
 
 
-def public_page(run: RunDir, encoder: str) -> str:
-    """Return the HTML of the run's page without gold texts, keys of the endpoint and paths of this machine.
+def public_page(run: RunDir, encoder: str, withheld: Withheld) -> str:
+    """Return the HTML of the run's page without the texts that are withheld and paths of this machine.
+
+    It is the same whenever the facts are the same, so that a push of the same run changes nothing.
 
     Raises:
         LocalError: altair or vl-convert is not installed.
         S3Error: the run is damaged, the gold data cannot be read, or the encoder cannot be loaded.
     """
     check_packages()
-    return render([public_content(content_of(run, encoder, run.path.resolve().name), run, gold_texts(run))])
+    content = content_of(run, encoder, run.path.resolve().name, steady=True)
+    return render([public_content(content, run, withheld)])
 
 
-def public_content(content: RunContent, run: RunDir, gold: GoldTexts) -> RunContent:
-    """Return the content without gold texts: `gold` tells which texts hold one."""
+def public_content(content: RunContent, run: RunDir, withheld: Withheld) -> RunContent:
+    """Return the content without gold texts and the texts that are withheld."""
     answers = not run.facts["task"]["columns"]["label"]  # an answer is a part of a gold text
-    found, rows = content.map, content.rows.assign(text=_without(gold, content.rows["text"]), context="")
+    found, rows = content.map, content.rows.assign(text=_without(withheld, content.rows["text"]), context="")
     if found is not None:
-        points = found.points.assign(text=_without(gold, found.points["text"]))
+        points = found.points.assign(text=_without(withheld, found.points["text"]))
         points.loc[points["dataset"] == "gold", "text"] = ""
         found = replace(found, points=_nameless(points) if answers else points)
     texts = dict(zip(rows["id"], rows["text"], strict=True))
@@ -47,17 +49,17 @@ def public_content(content: RunContent, run: RunDir, gold: GoldTexts) -> RunCont
         without_gold=NOTE,
         predictions=content.predictions[["round"]],
         examples={
-            reason: [text for text in _without(gold, each) if text] for reason, each in content.examples.items()
+            reason: [text for text in _without(withheld, each) if text] for reason, each in content.examples.items()
         },
         map=found,
         **{name: _nameless(table) if answers else table for name, table in tables.items()},
     )
 
 
-def _without(gold: GoldTexts, texts: Sequence[str]) -> list[str]:
-    """Return the texts, with an empty one in the place of each that holds gold text."""
-    held = gold.held_by([normalise(text) for text in texts])
-    return ["" if copied else text for text, copied in zip(texts, held, strict=True)]
+def _without(withheld: Withheld, texts: Iterable[str]) -> list[str]:
+    """Return the texts, with an empty one in the place of each that is withheld."""
+    given = list(texts)
+    return ["" if private else text for text, private in zip(given, withheld.held_by(given), strict=True)]
 
 
 def _nameless(table: pd.DataFrame) -> pd.DataFrame:

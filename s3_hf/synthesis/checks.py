@@ -12,7 +12,7 @@ from s3_hf.synthesis.membership import Membership
 from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan
 from s3_hf.synthesis.stripping import NOUNS, PREAMBLE, cut_back, question_in, strip_wrapping, until_end
-from s3_hf.texts import copies, covers, digest_of, normalise, row_text
+from s3_hf.texts import copies, covers, digest_of, normalise, row_text, split_words
 
 REFUSAL = re.compile(
     r"\b(?:can ?not|can['’]?t|won['’]?t|(?:am|['’]m) (?:unable|not able|not going) to|(?:un)?comfortable) "
@@ -165,7 +165,7 @@ class Checks:
         if source is not None and contains(row, normalise(source)):
             return True
         shared = self.parts.longest(row) if self.parts else 0
-        return shared >= min(COPIED_RUN, max(SHARED_RUN, (row.count(" ") + 2) // 2))
+        return shared >= min(COPIED_RUN, max(SHARED_RUN, (len(split_words(row)) + 1) // 2))
 
     def _talks_about_the_task(self, text: str, context: Context | None) -> bool:
         if not self.english:

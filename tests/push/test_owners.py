@@ -165,3 +165,23 @@ def test_a_name_of_three_hundred_characters_can_be_pushed(tmp_path, hub):
     add_model(run, 0)
     names = [each.repo.removeprefix(f"{hub.name}/") for each in push_run(run, **hub.login)]
     assert all(len(name) <= 96 for name in names)
+
+
+def test_a_space_is_filled_unless_somebody_wrote_to_it(ours, hub):
+    with_page = PushOptions(page=lambda run, withheld: "<!doctype html>\n<p>The report.</p>\n")
+    repo = f"{hub.name}/s3-snippets-report"
+    hub.api.create_repo(repo, repo_type="space", space_sdk="static")  # as a push that was killed here
+    assert "style.css" in hub.text(repo, "index.html", "space")
+    space = push_run(ours, options=with_page, **hub.login)[0]
+    assert (space.repo, space.changed) == (repo, True)
+    assert "The report." in hub.text(repo, "index.html", "space")
+    assert not push_run(ours, options=with_page, **hub.login)[0].changed
+
+    hub.api.delete_repo(repo, repo_type="space")
+    hub.api.create_repo(repo, repo_type="space", space_sdk="static")
+    hub.api.upload_file(path_or_fileobj=b"<p>mine</p>", path_in_repo="index.html", repo_id=repo, repo_type="space")
+    with pytest.raises(
+        HubError, match=rf"'{repo}' must be new or published by this run .* the files \['index.html'\]"
+    ):
+        push_run(ours, options=with_page, **hub.login)
+    assert hub.text(repo, "index.html", "space") == "<p>mine</p>"

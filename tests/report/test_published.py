@@ -4,6 +4,8 @@ import dataclasses
 import importlib.util
 import io
 import json
+import shutil
+from html import escape
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,10 +14,12 @@ from huggingface_hub import DatasetCard, ModelCard, RepoCard
 from PIL import Image
 
 from s3_hf.errors import HubError
-from s3_hf.files import read_json
+from s3_hf.files import read_json, write_json
 from s3_hf.hub import PushOptions, preview_push, push_run, write_folders
 from s3_hf.hub.copies import GoldTexts
+from s3_hf.hub.withholding import shared_run
 from s3_hf.report import card_figures, public_page
+from s3_hf.report.page import environment
 from s3_hf.store import open_run
 from s3_hf.texts import normalise
 from tests.report.conftest import GOLD, opened
@@ -78,6 +82,22 @@ def test_gold_texts_are_found_within_others():
     assert gold.held_by(texts).tolist() == [True, False, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("gold", "text", "held"),
+    [
+        ("这部电影的配乐让人想起了很久以前的夏天。", "有人说、配乐让人想起了很久以前、我不同意。", True),
+        ("这部电影的配乐让人想起了很久以前的夏天。", "这部电影我很喜欢、因为配乐让我想起了家。", False),
+        ("この映画の音楽はとても静かで美しい。", "友だちは「映画の音楽はとても静か」と言った。", True),
+        ("หนังเรื่องนี้มีเพลงประกอบที่ไพเราะมาก", "เขาบอกว่าเพลงประกอบที่ไพเราะมากทำให้ร้องไห้", True),
+        ("หนังเรื่องนี้มีเพลงประกอบที่ไพเราะมาก", "ฉันไม่ชอบหนังเรื่องนั้น", False),
+        ("音乐很静", "大家都说音乐很静、也很美。", True),
+        ("音乐很静", "音乐很美、也很静。", False),
+    ],
+)
+def test_parts_of_gold_texts_are_found_where_a_script_has_no_spaces(gold, text, held):
+    assert GoldTexts([normalise(gold)]).held_by([normalise(text)]).tolist() == [held]
+
+
 def test_configurations_are_loaded_from_the_hub(films_run, hub, tmp_path):
     published = push_run(open_run(films_run), options=OPTIONS, **hub.login)
     data = published[2]
@@ -120,7 +140,7 @@ def test_without_the_packages_there_are_no_figures_and_a_line_says_so(films_run,
 
 
 def test_the_report_is_a_static_space_without_gold_texts(films_run, tiny_student, hub, tmp_path):
-    with_page = dataclasses.replace(OPTIONS, page=lambda run: public_page(run, str(tiny_student)))
+    with_page = dataclasses.replace(OPTIONS, page=lambda run, withheld: public_page(run, str(tiny_student), withheld))
     space = push_run(open_run(films_run), options=with_page, **hub.login)[0]
     assert (space.kind, space.repo) == ("space", f"{hub.name}/s3-films-report")
     assert space.url.endswith(f"/spaces/{space.repo}")
@@ -144,8 +164,40 @@ def test_the_report_is_a_static_space_without_gold_texts(films_run, tiny_student
 
 
 def test_a_page_with_gold_text_is_not_published(films_run, tmp_path):
-    options = dataclasses.replace(OPTIONS, page=lambda run: f"<html><p>it says: {GOLD[3]}</p></html>")
+    options = dataclasses.replace(OPTIONS, page=lambda run, withheld: f"<html><p>it says: {GOLD[3]}</p></html>")
     with pytest.raises(HubError, match="a page must hold no gold text to be published, found 8 consecutive words"):
+        write_folders(open_run(films_run), tmp_path / "out", options=options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_gold_texts_are_found_in_the_data_of_charts():
+    gold = GoldTexts([normalise("It's a café that nobody's aunt would leave 🎬 before noon")])
+    for shown in ("It's a café that nobody's aunt would leave", 'aunt "would" leave? a café!'):
+        page = environment().from_string('<script type="application/json">{{ charts|tojson }}</script>')
+        found = shared_run(page.render(charts={"map": [{"text": shown}, {"text": "the second"}]}), gold)
+        assert found == (normalise(shown).split() if shown.startswith("It") else [])
+    shown = 'he said "a café that nobody\'s aunt\nwould leave 🎬 before"'
+    assert len(shared_run(page.render(charts={"map": [{"text": shown}]}), gold)) == 10
+    assert shared_run("<script>" + shown + "</script>", gold) == []
+    assert len(shared_run(f"<p>{escape(shown)}</p>", gold)) == 10
+
+
+def test_a_rejected_answer_with_a_secret_is_left_out(films_run, tiny_student, tmp_path):
+    copied = shutil.copytree(films_run, tmp_path / "run")
+    run = open_run(copied)
+    bad = ["It stands in /home/ann/films/notes.txt for all to see", "Take hf_" + "a1" * 15 + " and log in"]
+    kept = read_json(run.round(0).rejected)
+    write_json(run.round(0).rejected, {**kept, "refusal": [*kept.get("refusal", []), *bad, "A plain bad answer"]})
+    with_page = dataclasses.replace(OPTIONS, page=lambda run, withheld: public_page(run, str(tiny_student), withheld))
+    space, *_ = write_folders(run, tmp_path / "out", options=with_page)
+    page = (Path(space.url) / "index.html").read_text(encoding="utf-8")
+    assert "A plain bad answer" in page
+    assert not [text for text in bad if text in page]
+
+
+def test_a_page_with_a_secret_stops_the_push_before_anything_is_written(films_run, tmp_path):
+    options = dataclasses.replace(OPTIONS, page=lambda run, withheld: "<p>/home/ann/films/notes.txt</p>")
+    with pytest.raises(HubError, match="found the home path '/home/ann/' in the page"):
         write_folders(open_run(films_run), tmp_path / "out", options=options)
     assert not (tmp_path / "out").exists()
 
