@@ -187,7 +187,7 @@ def test_columns_inside_of_others(tmp_path, kind):
     assert {task.mined[0]["data.text"][:6]} == {"a text"}
     assert "one text of about" in task.prompts.seed
     asked = question(task, task.mined[0], "judge/x").messages[0]["content"]
-    assert asked.startswith("text: a text")
+    assert "\n\ntext: a text" in asked
     assert "Is this text x or y?" in asked
 
 
@@ -196,7 +196,7 @@ def test_the_judge_is_shown_two_columns_of_one_name_by_their_whole_names(tmp_pat
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     task = load_task(str(written(tmp_path, tmp_path / "a.jsonl", Columns("b.text", "label", "a.text")).path))
     asked = question(task, task.mined[0], "judge/x").messages[0]["content"]
-    assert asked.startswith("a.text: a claim")
+    assert "\n\na.text: a claim" in asked
     assert "Is this b.text x or y?" in asked
 
 
