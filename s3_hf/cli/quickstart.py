@@ -24,7 +24,7 @@ SETTINGS = {
     "synthesis": {"rationales_per_example": 2},
 }
 USER = "quickstart"
-TEXTS = ("An utterly charming film with a cast to match.", "Two hours of my life that I will never get back.")
+TEXTS = ("An utterly charming film with a cast to match.", "I have rarely been so bored.")
 READ_BACK = "from datasets import load_dataset; import sys; print(load_dataset(sys.argv[1], split='train'))"
 
 
