@@ -17,8 +17,8 @@ FOLDERS |= {"hf_localhub": ROOT / "localhub" / "hf_localhub"}
 RANKS = [
     {"errors"},
     {"schema", "keys", "proxies"},
-    {"records", "config", "files", "locking", "retrying", "texts", "overlaps", "templates"},
-    {"rows"},
+    {"records", "config", "files", "locking", "retrying", "texts", "templates"},
+    {"overlaps", "rows"},
     {"task", "journal", "store"},
     {"llm", "scoring", "influence", "cards"},
     {"synthesis", "judging", "training", "hub"},
