@@ -240,11 +240,10 @@ def run_and_show(
     else:
         display.show_results(result.rounds, f"{result.path}")
         display.show_seeds(result.rounds)
-        published = push_to is not None and result.push_error is None
-        display.show_text(
-            f"published under {push_to}" if published else f"publish it: s3-hf push {shlex.quote(str(result.path))}"
-        )
         display.show_verdict(result.final, result.verdict, settings.strategy)
+        published, path = push_to is not None and result.push_error is None, shlex.quote(str(result.path))
+        display.show_text(f"look at it: s3-hf report {path}")
+        display.show_text(f"published under {push_to}" if published else f"publish it: s3-hf push {path}")
     if result.push_error is not None:
         result.push_error.add_note(
             f"the run is complete, only its push failed: s3-hf push {shlex.quote(str(result.path))}"
