@@ -97,7 +97,8 @@ class RunConfig(Settings):
     new student on all rows together, `none` ends as in the paper. `auto` chooses by cross-fitting on the gold rows
     among gold rows alone, synthetic rows alone, `after` and `mixed`."""
     verdict: bool = True
-    """Compare the student with one trained on the gold rows alone for as many steps, which is one more training."""
+    """Compare the student with one trained on the gold rows alone for at least as many steps, which is one more
+    training."""
     seed: Natural = 0
     """Seed of every random choice."""
     sample_seed: Natural | None = None

@@ -39,8 +39,8 @@ class PromptTrial:
     def advice(self) -> str:
         """Return a sentence that recommends one kind of prompt."""
         found = (
-            f"{self.without} of {self.slots} answers are texts of the task where no gold rows are shown, and "
-            f"{self.shown} where {self.shots} are"
+            f"{self.without} of {self.slots} answers pass the checks where no gold rows are shown, and {self.shown} "
+            f"where {self.shots} are (read them: no check knows what a text means)"
         )
         if self.better:
             return f"{found}: use --set synthesis.shots={self.shots}"

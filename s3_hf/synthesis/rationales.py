@@ -87,7 +87,7 @@ class RationaleSearch:
             raise SynthesisError(
                 f"the LLM was asked for {wanted} rationales for {word!r} as a numbered list, found {count} that tell "
                 "it from the other labels; use an LLM that follows instructions, edit the recipe's prompt "
-                "'rationales', or switch rationales off"
+                "'rationales', or add --no-rationales"
             )
         logger.warning(
             "%d of %d rationales for %r are left after %d lists: prompts draw from these",

@@ -20,7 +20,7 @@ def test_the_final_student_is_published_and_the_rounds_lead_to_it(run, hub):
         assert ModelCard(hub.text(each.repo, kind="model")).data.new_version == final.repo
     card = ModelCard(hub.text(final.repo, kind="model"))
     assert "new_version" not in card.data.to_dict()
-    assert card.data.datasets == [f"{hub.name}/s3-snippets-round1"]
+    assert card.data.datasets == [f"{hub.name}/s3-snippets-round1", "someone/snippets"]
     assert published[2].commit in card.text
     assert "**Synthetic rows add +10.0 points" in card.text
     assert "6 synthetic rows, then 600 human-labelled gold rows" in card.text
