@@ -96,7 +96,7 @@ def test_a_missing_package_is_named(typed, students, monkeypatch):
     monkeypatch.setattr(exporting, "PACKAGES", ("no_such_package",))
     code, _, err = typed("export", students["labels"])
     assert code == 2
-    assert "the export needs `no_such_package`, which is not installed; install the extra 'onnx'" in err
+    assert "the export needs `no_such_package`, which is not installed; `pip install 's3-hf[onnx]'`" in err
 
 
 def test_a_push_publishes_the_files_and_says_so(typed, hub, monkeypatch, tmp_path, caplog):  # noqa: F811

@@ -45,7 +45,8 @@ def test_every_round_becomes_a_dataset_and_a_model(run, tmp_path):
         ("dataset", 1, "me/s3-snippets-round1"),
         ("model", 1, "me/s3-snippets-round1-tiny-bert"),
     ]
-    assert files(Path(published[2].url)) == ["README.md", "data/train-00000-of-00001.parquet", "s3/run.json"]
+    parts = [f"{name}/train-00000-of-00001.parquet" for name in ("data", "rationales")]
+    assert files(Path(published[2].url)) == ["README.md", *parts, "s3/run.json"]
     assert files(Path(published[3].url)) == [
         "README.md",
         "config.json",
@@ -107,7 +108,7 @@ def test_cards_are_linked(run, tmp_path):
     assert "me/s3-snippets-round1-tiny-bert" in cards[2].read_text()
     data = DatasetCard(cards[2].read_text()).data
     assert data.source_datasets == ["someone/snippets"]
-    assert data.dataset_info["splits"][0]["num_examples"] == 6
+    assert data.dataset_info[0]["splits"][0]["num_examples"] == 6
 
 
 def test_the_record_has_what_the_run_was(run, tmp_path):

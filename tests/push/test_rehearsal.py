@@ -30,7 +30,8 @@ def test_a_dry_run_tells_what_is_new_and_makes_nothing(half, hub, tmp_path):
         (f"{hub.name}/{DATASET}", True, True),
         (f"{hub.name}/{MODEL}", True, True),
     ]
-    assert found[0].changes.added == ("README.md", "data/train-00000-of-00001.parquet", "s3/run.json")
+    parts = [f"{name}/train-00000-of-00001.parquet" for name in ("data", "rationales")]
+    assert found[0].changes.added == ("README.md", *parts, "s3/run.json")
     assert all((Path(found[0].folder) / name).is_file() for name in found[0].changes.added)
     assert not list(hub.api.list_datasets(author=hub.name))
     assert not list(hub.api.list_models(author=hub.name))
