@@ -100,7 +100,8 @@ def test_hostile_texts_are_text(tiny_student, tmp_path, recipe):
         if "numbered list" in prompt:
             return film_reply(payload)
         number = next(replies)
-        return f"{HOSTILE[number % 5]} number {number} was {'awful' if 'negative' in prompt else 'great'} to watch"
+        beginning = HOSTILE[number % 5][:16]  # the whole text would be a copy of a gold row
+        return f"{beginning} number {number} was {'awful' if 'negative' in prompt else 'great'} to watch"
 
     with LLMServer(reply=reply) as llm:
         loop.run(settings(recipe, tiny_student, llm, gold=str(tmp_path / "gold")), tmp_path / "run")
