@@ -155,7 +155,7 @@ def test_prompts_are_tried_with_and_without_shots(recipe):
         trial = try_prompts(settings_of(recipe, server))
     assert (trial.slots, trial.shots, trial.without, trial.better) == (SLOTS, SHOTS, 0, SHOTS)
     assert trial.shown >= SLOTS - 1
-    assert trial.advice().endswith(f"are: use --set synthesis.shots={SHOTS}")
+    assert trial.advice().endswith(f": use --set synthesis.shots={SHOTS}")
 
 
 def test_an_llm_that_needs_no_examples_is_told_so(recipe, strong_llm):

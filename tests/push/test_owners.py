@@ -155,7 +155,9 @@ def test_a_cache_that_cannot_be_written_is_not_needed(ours, hub, tmp_path):
         assert ran.returncode == 0, ran.stderr
         assert "Traceback" not in ran.stderr
     assert ran.stdout.count("unchanged") == 2
-    assert f"pushing the model {hub.name}/s3-snippets-round0-tiny-bert: 7 files, " in ran.stderr  # a figure of the confusion, too
+    assert (
+        f"pushing the model {hub.name}/s3-snippets-round0-tiny-bert: 7 files, " in ran.stderr
+    )  # a figure of the confusion, too
 
 
 def test_a_name_of_three_hundred_characters_can_be_pushed(tmp_path, hub):
