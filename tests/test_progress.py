@@ -10,7 +10,7 @@ import pytest
 
 import s3_hf
 from s3_hf.llm import Client, ClientStatus
-from s3_hf.loop import synthesis
+from s3_hf.loop import asking
 from s3_hf.starting import Progress, progress
 from s3_hf.store import Stage
 from tests.conftest import film_reply
@@ -97,7 +97,7 @@ def test_rows_are_counted_in_any_order_after_what_is_asked_for_first(recipe, arg
         def rows(self, done, total, status):
             seen.append(("rows", done, total))
 
-    monkeypatch.setattr(synthesis, "Client", Held)
+    monkeypatch.setattr(asking, "Client", Held)
     monkeypatch.setattr("s3_hf.starting.running.Progress", Watching)
     with LLMServer(reply=film_reply) as server:
         s3_hf.run(recipe, run_dir=tmp_path / "run", llm=server.url, endpoint={"concurrency": 2}, **arguments)
