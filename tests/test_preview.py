@@ -58,6 +58,8 @@ def test_what_is_shown_is_what_a_run_sends(named_recipe, films_llm, tmp_path, st
 def test_without_rationales_the_plain_prompt_is_shown(films_llm):
     settings = {"task": "movie_snippets", "llm": films_llm.url, "synthesis": {"rationales": False}}
     assert [one.slot for one in preview(parse_config(settings), 1)] == ["r0/seed/00000", "r0/gold/val-00000/0"]
+    shown = CliRunner().invoke(app, ["tasks", "preview", "movie_snippets", "--n", "1", "--no-rationales", "--json"])
+    assert [one["slot"] for one in json.loads(shown.stdout)["prompts"]] == ["r0/seed/00000", "r0/gold/val-00000/0"]
 
 
 def test_names_stand_for_themselves_where_no_llm_is_asked(named_recipe):

@@ -153,6 +153,7 @@ def preview(
     strategy: str = options.STRATEGY,
     gold: list[str] = options.GOLD,
     prompts: str = options.PROMPTS,
+    no_rationales: bool = options.NO_RATIONALES,
     seed: int = typer.Option(None, help="Seed of every random choice. [default: 0]"),
     assignments: list[str] = options.SET,
     as_json: bool = options.JSON,
@@ -170,6 +171,7 @@ def preview(
 
     flags = {"task": task, "strategy": strategy, "gold": options.joined(gold), "prompts": prompts, "seed": seed}
     flags |= {"llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    flags["synthesis.rationales"] = False if no_rationales else None
     settings = options.settings(None, flags, assignments)
     with starting.services(settings, trains=False, asks=bool(llm)) as services:
         shown = preview_run(settings, n, services, ask=bool(llm))
