@@ -29,7 +29,7 @@ from s3_hf.llm.answers import lacks_logprobs, read_completion
 from s3_hf.loop.llm_judging import LLMJudgeFacts
 from s3_hf.records import LABEL_P, Completion, Request, Token, Usage
 from s3_hf.store import open_run, read_facts
-from s3_hf.task import load_task
+from s3_hf.task import load_task, task_of
 from tests.conftest import NEGATIVE, POSITIVE, erring_reply
 from tests.kinds import kind_reply
 from tests.llm_server import Fault, LLMServer, error, refusing
@@ -279,12 +279,13 @@ def test_answers_without_log_probabilities_have_a_calibration_of_their_own(llm_c
 
 
 def test_too_few_folds_with_answers_are_told(llm_config, films_llm, tmp_path):
-    task = load_task(llm_config.task)
+    task = task_of(llm_config)
     folds = assign_folds(gold_rows(task), task.columns, llm_config.seed)
     known = {row["text"] for row in task.mined if folds[row["s3_id"]] == 0}
-    films_llm._fault_for = lambda payload, _: Fault(400, {}, "no") if shown(payload) not in known else None
+    films_llm._fault_for = lambda payload, _: None if shown(payload) in known else Fault(400, {}, "no")
+    at_once = changed(llm_config, endpoint={"concurrency": 90})  # else refusals in a row make the client wait
     with pytest.raises(SynthesisError, match="found 30 of 90 answered, in 1 folds"):
-        loop.run(llm_config, tmp_path / "run")
+        loop.run(at_once, tmp_path / "run")
 
 
 def test_a_budget_holds_for_questions_too(llm_config, films_llm, tmp_path):
