@@ -37,10 +37,10 @@ type-windows: install  ## check types as on Windows, where parts of `os` and `si
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/windows
 
 test: install  ## run the tests (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: install  ## run the long tests too
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 dist: install  ## build and check both distributions in dist/
 	$(BIN)/python -m build --outdir dist localhub
