@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_hf.files import read_rows
 from s3_hf.store import SELECTION, TEST, RunDir, Stage
-from s3_hf.store.earlier import PREDICTED_ROLES
+from s3_hf.store.earlier import roles_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,8 +111,10 @@ def _predicted(run: RunDir, files: Mapping[int, Path]) -> pd.DataFrame:
     lines = []
     names = list((run.facts["task"] or {}).get("labels", {}))
     for number, file in files.items():
-        for row in read_rows(file) if file.exists() else ():
-            role = row["role"] if "role" in row else PREDICTED_ROLES[row["split"]]
+        if not file.exists():
+            continue
+        rows = read_rows(file)
+        for role, row in zip(roles_of(rows), rows, strict=True):
             label, value = row["label"], row["value"]
             probability = max(row["scores"], default=math.nan)
             if isinstance(label, list):

@@ -9,7 +9,7 @@ from s3_hf.files import read_json, read_rows
 from s3_hf.hub.facts import round_reports
 from s3_hf.hub.withholding import Withheld
 from s3_hf.store import RunDir
-from s3_hf.store.earlier import PREDICTED_ROLES
+from s3_hf.store.earlier import roles_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -88,8 +88,10 @@ def _predictions(run: RunDir, number: int) -> list[tuple[Any, ...]]:
     names = list(run.facts["task"]["labels"])
     lines: list[tuple[Any, ...]] = []
     for folder in map(run.round, range(number + 1)):
-        for row in read_rows(folder.predictions) if folder.predictions.exists() else ():
-            split = row["role"] if "role" in row else PREDICTED_ROLES[row["split"]]
+        if not folder.predictions.exists():
+            continue
+        rows = read_rows(folder.predictions)
+        for split, row in zip(roles_of(rows), rows, strict=True):
             label, value = row["label"], row["value"]
             if isinstance(label, list):
                 lines.append((folder.number, split, row["id"], exact_match(value, label), row["scores"]))

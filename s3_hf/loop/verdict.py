@@ -18,6 +18,7 @@ from s3_hf.loop.final import FullJobs, predict_test, steps_of_arm
 from s3_hf.loop.seeds import seed_predictions, seeded
 from s3_hf.records import Usage
 from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, best_round, damaged
+from s3_hf.store.earlier import roles_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,8 +122,7 @@ def _values(context: RunContext, path: Path) -> NDArray[np.float64]:
     from s3_hf.scoring import row_values
 
     test, rows = context.task.test, read_rows(path)
-    name = "role" if "role" in rows.column_names else "split"
-    places = [place for place, role in enumerate(rows[name]) if role == TEST]
+    places = [place for place, role in enumerate(roles_of(rows)) if role == TEST]
     found = rows.select(places)
     if found["id"][:] != test["s3_id"][:]:
         raise damaged(path, "it is of other test rows")

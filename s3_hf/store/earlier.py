@@ -7,11 +7,14 @@ Without `holdout` these were the same rows. With it, `validation` in `metrics.js
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3_hf.store.facts import MINED, SELECTION, TEST
 
-PREDICTED_ROLES = {"validation": MINED, "selection": SELECTION, "test": TEST}
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_ROLES = {"validation": MINED, "selection": SELECTION, "test": TEST}
 """Values of the column `split`, which is now called `role`."""
 
 
@@ -24,3 +27,10 @@ def current_scoring(values: Mapping[str, Any], *, holdout: bool) -> dict[str, An
     }  # fmt: skip
     role = SELECTION if holdout else MINED
     return {"scores": {role: parts["validation"], TEST: parts["test"]}, "mistakes": values["mistakes"]}
+
+
+def roles_of(predictions: Dataset) -> list[str]:
+    """Return the role of each row of predictions, as these versions or today's wrote them."""
+    if "role" in predictions.column_names:
+        return list(predictions["role"])
+    return [_ROLES.get(split, split) for split in predictions["split"]]

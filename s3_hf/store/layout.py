@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from s3_hf.config import RunConfig
 from s3_hf.files import read_json, read_rows, write_json
 from s3_hf.records import Prediction
-from s3_hf.store.earlier import PREDICTED_ROLES, current_scoring
+from s3_hf.store.earlier import current_scoring, roles_of
 from s3_hf.store.facts import (
     MINED,
     SELECTION,
@@ -176,8 +176,7 @@ class RoundDir:
         rows = read_rows(self.predictions)
         if missing := {"id", "value", "scores"} - {*rows.column_names}:
             raise damaged(self.predictions, f"it has no column {min(missing)!r}")
-        roles = rows["role"] if "role" in rows.column_names else map(PREDICTED_ROLES.get, rows["split"])
-        mined = rows.select([place for place, role in enumerate(roles) if role == MINED])
+        mined = rows.select([place for place, role in enumerate(roles_of(rows)) if role == MINED])
         return tuple(Prediction(row["id"], row["value"], tuple(row["scores"])) for row in mined)
 
 
