@@ -105,3 +105,12 @@ def installing(extra: str) -> str:
     """Return the advice to install an extra of the package, from an index or from its checkout."""
     folder = "./localhub " if extra == "local" else ""
     return f"`pip install 's3-hf[{extra}]'`, or in a checkout `pip install {folder}'.[{extra}]'`"
+
+
+def check_installed(needs: str, extra: str, *packages: str) -> None:
+    """Raise LocalError, which begins with `needs`, if one of the packages of an extra is not installed."""
+    import importlib.util
+
+    missing = next((name for name in packages if importlib.util.find_spec(name) is None), None)
+    if missing:
+        raise LocalError(f"{needs} `{missing}`, which is not installed; {installing(extra)}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import json
 import os
 import signal
@@ -25,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from s3_hf.errors import LocalError, installing
+from s3_hf.errors import LocalError, check_installed
 from s3_hf.local.assets import default_gguf
 
 
@@ -139,8 +138,7 @@ def _running(
             f"the embedded LLM needs Unix sockets, found that Python has none on {sys.platform!r}; name an endpoint "
             "by --llm, such as that of Ollama or llama.cpp's server on this machine"
         )
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise LocalError(f"the embedded LLM needs `xllamacpp`, which is not installed; {installing('local')}")
+    check_installed("the embedded LLM needs", "local", "xllamacpp")
     gguf = gguf or default_gguf()
     count = available_cores() if processes is None else processes
     if not gguf.is_file() or count < 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
 import warnings
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from s3_hf.errors import ConfigError, LocalError, StudentError, installing, one_line
+from s3_hf.errors import ConfigError, StudentError, check_installed, one_line
 from s3_hf.files import replacing
 from s3_hf.predicting.student import model_folder
 from s3_hf.store import ONNX_FILES, RunDir, has_onnx
@@ -52,9 +51,7 @@ class Exported:
 
 def check_packages() -> None:
     """Raise LocalError if the packages that export are not installed."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise LocalError(f"the export needs `{missing[0]}`, which is not installed; {installing('onnx')}")
+    check_installed("the export needs", "onnx", *PACKAGES)
 
 
 def export(name: str, out: Path | None = None) -> Exported:

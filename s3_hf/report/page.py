@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import jinja2
 import jinja2.filters
 
 from s3_hf.cards.final import arm_title
-from s3_hf.errors import LocalError, RunDirError, installing
+from s3_hf.errors import RunDirError, check_installed
 from s3_hf.files import replacing, write_text
 from s3_hf.report.content import RunContent, content_of, paper_quality, plain, shown_mistakes, shown_moves
 from s3_hf.store import RunDir
@@ -29,9 +28,7 @@ LONGEST_SHOWN = 600
 
 def check_packages() -> None:
     """Raise LocalError if the packages that draw charts are not installed."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise LocalError(f"the report draws with `{missing[0]}`, which is not installed; {installing('report')}")
+    check_installed("the report draws with", "report", *PACKAGES)
 
 
 def write_report(runs: Sequence[RunDir], out: Path, encoder: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from s3_hf.errors import LocalError, TaskError, installing
+from s3_hf.errors import TaskError, check_installed
 from s3_hf.records import Answer, Context
 
 LONGEST = 4
@@ -21,12 +21,9 @@ def with_phrases(contexts: Sequence[Context], task: str) -> tuple[Context, ...]:
         LocalError: YAKE is not installed.
         TaskError: no context holds a phrase.
     """
-    try:
-        import yake
-    except ImportError as error:
-        raise LocalError(
-            f"synthesis.answers 'phrases' needs `yake`, which is not installed; {installing('phrases')}"
-        ) from error
+    check_installed("synthesis.answers 'phrases' needs", "phrases", "yake")
+    import yake
+
     extractor = yake.KeywordExtractor(n=LONGEST, top=PER_CONTEXT)
     contexts_with_answers = tuple(
         replace(context, answer=answer)

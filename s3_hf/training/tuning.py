@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
 from s3_hf.config import TrainingConfig
-from s3_hf.errors import LocalError, StudentError, installing
+from s3_hf.errors import StudentError, check_installed
 from s3_hf.locking import first_process
 from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import fresh_student
@@ -34,8 +33,8 @@ TOO_LARGE = "too large"
 
 def check_tuning(settings: TrainingConfig) -> None:
     """Raise LocalError if the settings need Optuna and it is not installed."""
-    if settings.trials and importlib.util.find_spec("optuna") is None:
-        raise LocalError(f"training.trials needs `optuna`, which is not installed; {installing('tune')}")
+    if settings.trials:
+        check_installed("training.trials needs", "tune", "optuna")
 
 
 def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None) -> dict[str, Any]:
