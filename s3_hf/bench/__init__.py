@@ -6,7 +6,7 @@ See docs/bench.md for the bench file, and docs/decisions/0005-bench.md for the r
 from s3_hf.bench.grid import Cell, cells_of
 from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.page import write_page
-from s3_hf.bench.report import write_report
+from s3_hf.bench.report import all_lines, write_report
 from s3_hf.bench.running import BenchObserver, check_cells, kept_result, run_cells, spent
 from s3_hf.bench.spec import Bench, load_bench
 
@@ -15,6 +15,7 @@ __all__ = [
     "BenchObserver",
     "Cell",
     "CellResult",
+    "all_lines",
     "cells_of",
     "check_cells",
     "kept_result",

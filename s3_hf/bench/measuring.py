@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3_hf.analysis.cost import training_flops
-from s3_hf.bench.grid import Cell
+from s3_hf.bench.grid import Cell, cell_name
 from s3_hf.loop import RunResult
 from s3_hf.records import Scores, Usage
 from s3_hf.store import SYNTHETIC, TEST
@@ -53,6 +53,11 @@ class CellResult:
     synthesis_seconds: float
     training_seconds: float
     epochs: tuple[Mapping[str, int | float], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the cell's folder."""
+        return cell_name(self.task, self.arm, self.student, self.size, self.seed)
 
     @property
     def test(self) -> Mapping[str, float]:

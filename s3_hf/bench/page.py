@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_hf.analysis.rounds import interval
-from s3_hf.bench.grid import cell_name
 from s3_hf.bench.measuring import CellResult
-from s3_hf.bench.report import all_lines, block_title, blocks_of, notes_of, table_of
+from s3_hf.bench.report import block_title, blocks_of, notes_of, table_of
 from s3_hf.bench.spec import Bench
 from s3_hf.bench.statistics import Line
 from s3_hf.records import Usage
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
 CELL_HEADS = ("cell", "rows", "rounds", "test in %", "95 % interval", "LLM requests", "training s")
 
 
-def write_page(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage) -> Path:
-    """Write `report.html` to the folder of the bench, and return it.
+def write_page(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage, lines: Sequence[Line]) -> Path:
+    """Write `report.html` with the lines of all tables (`report.all_lines`) to the folder of the bench, and return it.
 
     Raises:
         LocalError: altair or vl-convert is not installed.
     """
-    lines = all_lines(bench, folder, results)
     sections = []
     for block in blocks_of(lines):
         heads, *rows = table_of(bench, block)
@@ -61,11 +59,10 @@ def _charts(bench: Bench, block: Sequence[Line]) -> dict[str, alt.TopLevelMixin]
 
 
 def _cell(one: CellResult) -> list[str]:
-    name = cell_name(one.task, one.arm, one.student, one.size, one.seed)
     score, n = next(iter(one.test.values())), one.scores[TEST].n
     low, high = interval(score, n)
     return [
-        name,
+        one.name,
         f"{one.rows:,}",
         str(one.rounds),
         f"{100 * score:.1f}",

@@ -10,7 +10,6 @@ from typing import Any
 
 from s3_hf.bench.averages import averages
 from s3_hf.bench.curves import has_curves, write_curves
-from s3_hf.bench.grid import cell_name
 from s3_hf.bench.intervals import CONFIDENCE, RESAMPLES
 from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.outcomes import Outcomes, read_outcomes
@@ -26,9 +25,23 @@ SHORT = 0.99
 """A cell with a smaller share of its wanted rows is named below the tables."""
 
 
-def write_report(bench: Bench, folder: Path, results: Sequence[CellResult], paid: Usage | None = None) -> str:
-    """Write the tables to the folder and return the Markdown; `paid` is the usage of all cells together."""
-    lines = all_lines(bench, folder, results)
+def write_report(
+    bench: Bench,
+    folder: Path,
+    results: Sequence[CellResult],
+    paid: Usage | None = None,
+    lines: Sequence[Line] | None = None,
+) -> str:
+    """Write the tables to the folder and return the Markdown.
+
+    Args:
+        bench: the bench file.
+        folder: folder of the bench.
+        results: the finished cells.
+        paid: the usage of all cells together.
+        lines: `all_lines` of the results; None computes them.
+    """
+    lines = all_lines(bench, folder, results) if lines is None else lines
     if has_curves(results):
         write_curves(folder, results)
     write_table(folder / "cells", [_cell_record(one) for one in results])
@@ -42,8 +55,7 @@ def all_lines(bench: Bench, folder: Path, results: Sequence[CellResult]) -> list
     """Return the lines of all tables, with what the cells in the folder predicted."""
 
     def outcomes_of(one: CellResult) -> Outcomes | None:
-        name = cell_name(one.task, one.arm, one.student, one.size, one.seed)
-        return read_outcomes(folder / "cells" / name, one.rounds)
+        return read_outcomes(folder / "cells" / one.name, one.rounds)
 
     return lines_of(bench, results, outcomes_of)
 

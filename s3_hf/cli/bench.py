@@ -35,7 +35,17 @@ def bench(
 ) -> None:
     """Run a grid of tasks, arms, students, sizes and seeds, and compare them; repeat the command to resume."""
     from s3_hf import starting
-    from s3_hf.bench import cells_of, check_cells, kept_result, load_bench, run_cells, spent, write_page, write_report
+    from s3_hf.bench import (
+        all_lines,
+        cells_of,
+        check_cells,
+        kept_result,
+        load_bench,
+        run_cells,
+        spent,
+        write_page,
+        write_report,
+    )
     from s3_hf.cli import display
     from s3_hf.cli.cells import BenchDisplay, plan_of, state_of
     from s3_hf.files import write_text
@@ -75,9 +85,10 @@ def bench(
         else:
             results = run_cells(cells, folder, services, observer, keep_models=loaded.keep_models)
     paid, files = spent(folder), "results.md, results.csv, results.parquet, cells.csv, cells.parquet"
-    text = write_report(loaded, folder, results, paid)
+    lines = all_lines(loaded, folder, results)
+    text = write_report(loaded, folder, results, paid, lines)
     with contextlib.suppress(LocalError):  # without the extra `report` there is no page
-        files = f"{files}, {write_page(loaded, folder, results, paid).name}"
+        files = f"{files}, {write_page(loaded, folder, results, paid, lines).name}"
     if as_json:
         from s3_hf.cli import outputs
 

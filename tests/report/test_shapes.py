@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from s3_hf import loop
-from s3_hf.bench import spent, write_page
+from s3_hf.bench import all_lines, spent, write_page
 from s3_hf.report import write_report
 from s3_hf.store import open_run
 from tests.conftest import film_reply
@@ -85,7 +85,9 @@ def test_a_bench_of_thirteen_arms_has_a_page(films):  # noqa: F811 - a fixture
         slow = {"training": {"learning_rate": number * 1.1e-5}}
         arms[f"an arm of a long name, rate {number}"] = {"strategy": "s3", "rounds": 0, "settings": slow}
     results = films.run(arms=arms, seeds=[0, 1], title="Thirteen arms")
-    page_file = write_page(films.bench(), films.folder, results, spent(films.folder))
+    page_file = write_page(
+        films.bench(), films.folder, results, spent(films.folder), all_lines(films.bench(), films.folder, results)
+    )
     with opened(page_file, 390) as (page, faults):
         assert page.locator("section").first.locator("tbody tr").count() == 13
         assert page.locator(".chart svg").count() == 4  # two of each metric
