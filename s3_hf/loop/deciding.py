@@ -78,8 +78,8 @@ def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
     if decided is None or not decided.acts:
         return None
     if context.config.judge in LLM_JUDGES:
-        asked_judge(context, folder.number)
-        return llm_judge(context, folder.number) if context.launch.first else None
+        asked = asked_judge(context, folder.number)
+        return llm_judge(context, asked) if context.launch.first else None
     trained_judge(context, folder.number)
     return loaded_judge(context) if context.launch.first else None
 

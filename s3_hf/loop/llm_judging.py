@@ -82,9 +82,8 @@ def asked_judge(context: RunContext, number: int) -> LLMJudgeFacts:
     return read_facts(path, LLMJudgeFacts)
 
 
-def llm_judge(context: RunContext, number: int) -> LLMJudge:
-    """Return the judge of the run, the LLM alone or with the students."""
-    asked = asked_judge(context, number)
+def llm_judge(context: RunContext, asked: LLMJudgeFacts) -> LLMJudge:
+    """Return the judge of the run, the LLM alone or with the students, from what `asked_judge` returned."""
     return LLMJudge(context.task.label_words, asked.named, asked.tokens, _students(context))
 
 
