@@ -11,7 +11,7 @@ from s3_hf.hub.folders import Published, write_folders
 from s3_hf.hub.names import Repository
 from s3_hf.hub.preview import PushPreview, preview_push
 from s3_hf.hub.push import check_push, push_run
-from s3_hf.hub.repositories import Figures, PushOptions
+from s3_hf.hub.repositories import Figures, PushOptions, no_figures
 from s3_hf.hub.withholding import Withheld
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Withheld",
     "check_access",
     "check_push",
+    "no_figures",
     "preview_push",
     "public_facts",
     "push_run",

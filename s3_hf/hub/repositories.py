@@ -158,8 +158,8 @@ class RunRepositories:
             write_figures(figures, folder)
             quality = self.audited.quality(len(rows))
             data = dataset_facts(facts, repository.id, rows, round_reports(run, number))
-            data = replace(data, structure=structure, model=model.id if model else None, quality=quality)
-            data = replace(data, figures=figures)
+            model_id = model.id if model else None
+            data = replace(data, structure=structure, model=model_id, quality=quality, figures=figures)
             record |= {"quality": asdict(quality)} if quality else {}
             write_texts(folder, dataset_card(data), record, self.secrets)
             return
@@ -184,8 +184,8 @@ class RunRepositories:
         write_figures(figures, folder)
         training: dict[str, Any] = without_paths(asdict(final.training))
         card = model_facts(run_facts(run, number, rows, self.license), self.names.final().id, dataset, rows, training)
-        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, figures=figures)
-        card = replace(card, onnx=has_onnx(final.model_dir))
+        onnx = has_onnx(final.model_dir)
+        card = replace(card, revision=dataset_commit, final=final, verdict=verdict, figures=figures, onnx=onnx)
         record = provenance(run, number) | {
             "dataset": {"repo": dataset, "revision": dataset_commit},
             "training": training,

@@ -16,7 +16,7 @@ from s3_hf.analysis.rows import gold_table, rows_table, task_with_gold
 from s3_hf.cards import Figure
 from s3_hf.cards.shared import metric_title
 from s3_hf.errors import LocalError, S3Error
-from s3_hf.hub import Figures, Repository
+from s3_hf.hub import Figures, Repository, no_figures
 from s3_hf.records import HUMAN
 from s3_hf.report.content import FEWEST_DRAWN
 from s3_hf.report.page import check_packages
@@ -40,7 +40,7 @@ def card_figures(run: RunDir) -> Figures:
         check_packages()
     except LocalError as error:
         logger.warning("the cards have no figures: %s", error)
-        return lambda _: ()
+        return no_figures
     return _Drawn(run)
 
 
