@@ -188,7 +188,7 @@ class PredictedText:
     answer: str | None = None
 
 
-Figures = dict[str, str | int | float | bool | None]
+TableLine = dict[str, str | int | float | bool | None]
 """A line of a table: name of the column to value."""
 
 OUTPUTS: dict[str, Any] = {
@@ -197,9 +197,9 @@ OUTPUTS: dict[str, Any] = {
     "status": StatusOutput,
     "bench": BenchOutput,
     "bench --plan": list[PlannedCell],
-    "study quality": list[Figures],
-    "study diversity": list[Figures],
-    "study cost": list[Figures],
+    "study quality": list[TableLine],
+    "study diversity": list[TableLine],
+    "study cost": list[TableLine],
     "push": list[Published],
     "push --dry-run": list[PushPreview],
     "export": Exported,

@@ -115,7 +115,7 @@ def trainer_of(
     student = model["model"] if "model" in model else model["model_init"]()
     head = head_of(student, tokenizer, job.columns)
     rows, chooses = head.encode(job.rows, targets=True).inputs, {}
-    if (weights := loss_weights(job)) is not None:
+    if (weights := normalised_weights(job)) is not None:
         rows = rows.add_column(WEIGHTS, weights)
     if job.selection is not None:
         chooses = _evaluation(job, head, job.selection)
@@ -132,7 +132,7 @@ def trainer_of(
     return trainer, head
 
 
-def loss_weights(job: TrainingJob) -> list[float] | None:
+def normalised_weights(job: TrainingJob) -> list[float] | None:
     """Return the weight of each row in the loss, with a mean of 1; None if all weigh the same.
 
     It is the row's own weight, with `class_weights: balanced` divided by the number of rows with its label.

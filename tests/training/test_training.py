@@ -20,7 +20,7 @@ from s3_hf.predicting.student import Student
 from s3_hf.records import Columns
 from s3_hf.store import open_run
 from s3_hf.training import TrainingJob, check_arguments, fit, precision, predict
-from s3_hf.training.trainer import loss_weights
+from s3_hf.training.trainer import normalised_weights
 from tests.conftest import film_rows, in_two_processes
 
 COLUMNS = Columns("text", label="label")
@@ -114,11 +114,11 @@ def test_rows_of_no_weight_teach_nothing(tiny_student, tmp_path):
 def test_the_labels_weigh_the_same(tiny_student, own):
     one = job(tiny_student, class_weights="balanced")
     rows = datasets.Dataset.from_dict({"text": ["a"] * 4, "label": [0, 0, 0, 1]}, features=one.rows.features)
-    found = loss_weights(replace(one, rows=rows, weights=own))
+    found = normalised_weights(replace(one, rows=rows, weights=own))
     assert sum(found) == pytest.approx(4)
     assert found[1:] == pytest.approx([found[1], found[1], 3 * found[1]])
     assert found[0] == pytest.approx(found[1] * (own or [1])[0])
-    assert loss_weights(job(tiny_student)) is None
+    assert normalised_weights(job(tiny_student)) is None
 
 
 def test_rare_labels_are_more_probable_where_labels_weigh_the_same(tiny_student, tmp_path):
