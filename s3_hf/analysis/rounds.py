@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from s3_hf.cards.shared import interval
 from s3_hf.files import read_rows
 from s3_hf.store import SELECTION, TEST, RunDir, Stage
 from s3_hf.store.earlier import roles_of
@@ -72,19 +73,6 @@ def scores_table(run: RunDir) -> pd.DataFrame:
             low, high = interval(score, scores.n)
             lines.append((result.number, role, metric, score, low, high, scores.n))
     return pd.DataFrame(lines, columns=["round", "role", "metric", "score", "low", "high", "n"])
-
-
-def interval(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share of `n` rows; (0, 1) without rows.
-
-    A mean F1 varies less than a share, so that the interval is too wide for it and never too narrow.
-    """
-    from scipy.stats import binomtest
-
-    if not n:
-        return 0.0, 1.0
-    bounds = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(bounds.low), float(bounds.high)
 
 
 def predictions_table(run: RunDir) -> pd.DataFrame:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_hf.analysis.rounds import interval
 from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.report import block_title, blocks_of, notes_of, table_of
 from s3_hf.bench.spec import Bench
 from s3_hf.bench.statistics import Line
+from s3_hf.cards.shared import interval
 from s3_hf.records import Usage
 from s3_hf.report import Section, write_tables
 from s3_hf.store import TEST

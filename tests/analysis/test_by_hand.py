@@ -9,8 +9,9 @@ import pytest
 from s3_hf.analysis import diversity
 from s3_hf.analysis.cost import paper_costs, training_flops
 from s3_hf.analysis.quality import quality_of_pairs
-from s3_hf.analysis.rounds import confusion_table, interval, moves_table
+from s3_hf.analysis.rounds import confusion_table, moves_table
 from s3_hf.analysis.rows import likeness, mistakes_table
+from s3_hf.cards.shared import interval
 
 
 def predictions(*lines):
