@@ -10,6 +10,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+# tqdm keeps its lock when a bar cannot be written, as on a full disk: the next test that loads rows would hang.
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 
 import hashlib

@@ -101,15 +101,6 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(recipe, films, monkeypat
         )
 
 
-@pytest.fixture
-def _no_bars():
-    """Standard error is a file in a test, and must not be what cannot be written."""
-    datasets.disable_progress_bars()
-    yield
-    datasets.enable_progress_bars()
-
-
-@pytest.mark.usefixtures("_no_bars")
 def test_a_full_cache_is_one_sentence(recipe, films, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     task = load_task(str(recipe))
