@@ -178,6 +178,11 @@ def exact_match(answer: str, answers: Sequence[str]) -> bool:
     return _words(answer) in [_words(gold) for gold in answers]
 
 
+def is_right(value: int | str, label: int | Sequence[str]) -> bool:
+    """Return whether a prediction is the label of its row, or one of the row's answers (`exact_match`)."""
+    return value == label if isinstance(label, int) else exact_match(str(value), label)
+
+
 def word_f1(answer: str, answers: Sequence[str]) -> float:
     """Return the highest F1 score of the answer's words with those of a gold answer; 0 if no word is shared."""
     words = _words(answer)

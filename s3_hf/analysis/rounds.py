@@ -93,7 +93,7 @@ def final_predictions(run: RunDir) -> pd.DataFrame:
 def _predicted(run: RunDir, files: Mapping[int, Path]) -> pd.DataFrame:
     import pandas as pd
 
-    from s3_hf.scoring import exact_match
+    from s3_hf.scoring import is_right
 
     columns = ["round", "role", "id", "label", "value", "right", "probability"]
     lines = []
@@ -104,11 +104,11 @@ def _predicted(run: RunDir, files: Mapping[int, Path]) -> pd.DataFrame:
         rows = read_rows(file)
         for role, row in zip(roles_of(rows), rows, strict=True):
             label, value = row["label"], row["value"]
-            probability = max(row["scores"], default=math.nan)
+            probability, correct = max(row["scores"], default=math.nan), is_right(value, label)
             if isinstance(label, list):
-                correct, label = exact_match(value, label), label[0] if label else ""
+                label = label[0] if label else ""
             else:
-                correct, label, value = label == value, names[label], names[value]
+                label, value = names[label], names[value]
             lines.append((number, role, row["id"], label, value, correct, probability))
     return pd.DataFrame(lines, columns=columns)
 
@@ -131,3 +131,35 @@ def moves_table(predictions: pd.DataFrame) -> pd.DataFrame:
     changed = ordered[before.notna() & (before != ordered["right"])]
     moved = changed["right"].map({True: "fixed", False: "broken"})
     return changed.assign(move=moved)[["round", "role", "id", "label", "move"]].reset_index(drop=True)
+
+
+def round_sentences(rounds: pd.DataFrame, predictions: pd.DataFrame) -> list[str]:
+    """Return a sentence on each scored round: what was added, and what that did on test rows.
+
+    A difference from the round before comes with its 95 % interval: rows that were fixed less rows that were broken,
+    as a share of the test rows (McNemar's normal approximation).
+
+    Args:
+        rounds: see `rounds_table`.
+        predictions: see `predictions_table`.
+    """
+    test = predictions[predictions["role"] == TEST].pivot_table(index="id", columns="round", values="right")
+    made = rounds.set_index("round")
+    sentences: list[str] = []
+    for number in test.columns:
+        right, rows = test[number], f"{len(test):,} test rows"
+        added = f"{made['added'][number]:,} rows"
+        if number - 1 not in test:
+            sentences.append(f"Round {number}: {added}; its student is right on {right.mean():.1%} of {rows}.")
+            continue
+        change = right - test[number - 1]
+        mean, error = 100 * change.mean(), 100 * change.std(ddof=0) / math.sqrt(len(change))
+        low, high = mean - 1.96 * error, mean + 1.96 * error
+        found = "better" if low > 0 else "worse" if high < 0 else "no difference that can be measured"
+        mistakes = made["mistakes"][number - 1]
+        sentences.append(
+            f"Round {number}: {added} after {mistakes:,.0f} mistakes on mined gold rows. Of {rows} its student fixes "
+            f"{(change > 0).sum():,} and breaks {(change < 0).sum():,}: {mean:+.1f} points "
+            f"({low:+.1f} to {high:+.1f}), {found}."
+        )
+    return sentences

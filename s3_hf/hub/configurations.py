@@ -83,7 +83,7 @@ def _rationales(run: RunDir, number: int) -> list[tuple[Any, ...]]:
 
 def _predictions(run: RunDir, number: int) -> list[tuple[Any, ...]]:
     """Return a line for each scored gold row of each round: the student's scores, and whether it is right."""
-    from s3_hf.scoring import exact_match
+    from s3_hf.scoring import is_right
 
     names = list(run.facts["task"]["labels"])
     lines: list[tuple[Any, ...]] = []
@@ -93,10 +93,8 @@ def _predictions(run: RunDir, number: int) -> list[tuple[Any, ...]]:
         rows = read_rows(folder.predictions)
         for split, row in zip(roles_of(rows), rows, strict=True):
             label, value = row["label"], row["value"]
-            if isinstance(label, list):
-                lines.append((folder.number, split, row["id"], exact_match(value, label), row["scores"]))
-            else:
-                lines.append((folder.number, split, row["id"], names[value], label == value, row["scores"]))
+            predicted = () if isinstance(label, list) else (names[value],)
+            lines.append((folder.number, split, row["id"], *predicted, is_right(value, label), row["scores"]))
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import jinja2.filters
 
+from s3_hf.analysis.rounds import round_sentences
 from s3_hf.cards.final import arm_title
 from s3_hf.errors import RunDirError, check_installed
 from s3_hf.files import replacing, write_text
@@ -111,12 +112,15 @@ def _view(content: RunContent, number: int) -> dict[str, Any]:
     """Return what the template shows of one run."""
     rounds = [plain(each) for each in content.rounds.to_dict("records")]
     metric = str(content.scores["metric"].iloc[0]) if len(content.scores) else ""
+    tested = [name for name in content.rounds if name.startswith("test_") and name != "test_n"]
     return {
         "key": f"run{number}",
         "content": content,
         "facts": content.facts,
         "rounds": rounds,
+        "sentences": round_sentences(content.rounds, content.predictions),
         "metric": metric,
+        "shown_metrics": [f"mined_{metric}", *tested] if metric else [],
         "confusion": _confusion(content.confusion) if _label_names(content) else [],
         "moves": shown_moves(content),
         "move_counts": _move_counts(content.moves),

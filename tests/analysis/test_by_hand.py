@@ -9,7 +9,7 @@ import pytest
 from s3_hf.analysis import diversity
 from s3_hf.analysis.cost import paper_costs, training_flops
 from s3_hf.analysis.quality import quality_of_pairs
-from s3_hf.analysis.rounds import confusion_table, moves_table
+from s3_hf.analysis.rounds import confusion_table, moves_table, round_sentences
 from s3_hf.analysis.rows import likeness, mistakes_table
 from s3_hf.cards.shared import interval
 
@@ -59,6 +59,31 @@ def test_what_moved_between_rounds():
         {"round": 1, "role": "mined", "id": "a", "label": "x", "move": "fixed"},
         {"round": 1, "role": "mined", "id": "b", "label": "y", "move": "broken"},
     ]
+
+
+def test_each_round_has_a_sentence():
+    """Of 100 test rows 60 are right at first; then 20 are fixed and 8 broken; then one is broken."""
+
+    def tested(number, right):
+        return [(number, "test", f"t{place}", "x", "x" if right(place) else "y") for place in range(100)]
+
+    scored = predictions(
+        *tested(0, lambda place: place < 60),
+        *tested(1, lambda place: 8 <= place < 80),
+        *tested(2, lambda place: 9 <= place < 80),
+    )
+    rounds = pd.DataFrame({"round": [0, 1, 2, 3], "added": [400, 1100, 90, 5], "mistakes": [1234, 20, 19, None]})
+    first, second, third = round_sentences(rounds, scored)
+    assert first == "Round 0: 400 rows; its student is right on 60.0% of 100 test rows."
+    assert second == (
+        "Round 1: 1,100 rows after 1,234 mistakes on mined gold rows. Of 100 test rows its student fixes 20 and "
+        "breaks 8: +12.0 points (+1.9 to +22.1), better."
+    )
+    assert third == (
+        "Round 2: 90 rows after 20 mistakes on mined gold rows. Of 100 test rows its student fixes 0 and "
+        "breaks 1: -1.0 points (-3.0 to +1.0), no difference that can be measured."
+    )
+    assert round_sentences(rounds, predictions()) == []
 
 
 def test_a_mistake_stands_beside_what_was_written_for_it():
