@@ -82,7 +82,7 @@ def new(
     name: str = typer.Argument(help="Name of the task, its recipe, runs and repositories.", show_default=False),
     data: list[str] = typer.Option(
         help="CSV, TSV, JSON lines, JSON (SQuAD too) or Parquet file, folder or Hub id; several files are a pattern, "
-        "or repeat it. [required]",
+        "or repeat it.",
         show_default=False,
     ),
     text: str = typer.Option(help="Column that the LLM writes; one inside of another is OUTER.INNER."),
