@@ -150,7 +150,7 @@ def round_sentences(rounds: pd.DataFrame, predictions: pd.DataFrame) -> list[str
         right, rows = test[number], f"{len(test):,} test rows"
         added = f"{made['added'][number]:,} rows"
         if number - 1 not in test:
-            sentences.append(f"Round {number}: {added}; its student is right on {right.mean():.1%} of {rows}.")
+            sentences.append(f"Round {number}: {added}; its student is right on {100 * right.mean():.1f} % of {rows}.")
             continue
         change = right - test[number - 1]
         mean, error = 100 * change.mean(), 100 * change.std(ddof=0) / math.sqrt(len(change))

@@ -74,7 +74,7 @@ def test_each_round_has_a_sentence():
     )
     rounds = pd.DataFrame({"round": [0, 1, 2, 3], "added": [400, 1100, 90, 5], "mistakes": [1234, 20, 19, None]})
     first, second, third = round_sentences(rounds, scored)
-    assert first == "Round 0: 400 rows; its student is right on 60.0% of 100 test rows."
+    assert first == "Round 0: 400 rows; its student is right on 60.0 % of 100 test rows."
     assert second == (
         "Round 1: 1,100 rows after 1,234 mistakes on mined gold rows. Of 100 test rows its student fixes 20 and "
         "breaks 8: +12.0 points (+1.9 to +22.1), better."
