@@ -169,6 +169,32 @@ def test_judged_rows_have_their_labels_and_are_replaced(judged_config, films_llm
     assert facts.usage.requests == len(films_llm.requests)
 
 
+def test_rationales_of_another_label_are_left_out(judged_config, films_llm, tmp_path, caplog):
+    """The LLM names what is radiant to watch for the negative label only; gold students know that it is positive."""
+
+    def reply(payload):
+        said = erring_reply(0)(payload).replace("acting", "to watch")
+        if "1." not in said:
+            return said
+        negative = "negative" in payload["messages"][-1]["content"]
+        return said.replace("lazy", "radiant") if negative else said.replace("radiant to", "charming to")
+
+    films_llm._reply = reply
+    caplog.set_level("INFO", "s3_hf.synthesis.rationales")
+    named = {}
+    for judge in ("none", "gold", "auto"):
+        films_llm.requests.clear()
+        settings = {"judge": judge, "rounds": 0, "synthesis": {"rationales": True, "rationales_per_label": 7}}
+        loop.run(changed(judged_config, **settings), tmp_path / "runs" / judge)
+        named[judge] = open_run(tmp_path / "runs" / judge).round(0).synthesis().rationales
+        asked = [json.dumps(each.payload, sort_keys=True) for each in films_llm.requests]
+        assert len(asked) == len(set(asked))  # with `auto`, the trial and the rows have the same prompts
+    assert "radiant to watch" in named["none"]["neg"]
+    assert named["gold"] == named["auto"]
+    assert named["gold"]["neg"] == tuple(f"{word} to watch" for word in NEGATIVE if word != "lazy")
+    assert "left out as reasons of another label than 'negative': radiant to watch" in caplog.text
+
+
 def test_auto_acts_where_that_helps_on_held_out_gold(judged_config, films_llm, tmp_path):
     films_llm._reply = erring_reply(1)
     run_dir = tmp_path / "run"

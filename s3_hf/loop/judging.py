@@ -18,6 +18,7 @@ import numpy as np
 from s3_hf.errors import RequestError
 from s3_hf.files import read_json, write_json
 from s3_hf.judging import (
+    LEAST_AUC,
     GoldJudge,
     Judged,
     LLMJudge,
@@ -33,7 +34,7 @@ from s3_hf.judging import (
 from s3_hf.loop.context import RunContext, training_job
 from s3_hf.records import Columns, Completion, Example, Judgement
 from s3_hf.store import Stage
-from s3_hf.synthesis import WRONG_LABEL, Tally, gather_all
+from s3_hf.synthesis import WRONG_LABEL, Means, Tally, gather_all
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,6 +48,8 @@ GOLD_STEPS = 100
 """Fewest optimisation steps of a student that judges."""
 GOLD_ROWS = 2_000
 """Most gold rows that such a student is trained on, and most of its fold that it is measured on."""
+SURE = 0.9
+"""Least probability of another label from which a phrase is no rationale of its own."""
 AT_ONCE = 64
 """Fewest existing rows judged at once; four for each request in progress, since the slowest answer is waited for."""
 
@@ -100,6 +103,26 @@ class Judging:
         answer, students = await self.ask(row, slot), self.judge.students
         values = await self._in_thread(students.values, [row], [parent], [shown]) if students.students else ()
         return self.judge.judgement(row, answer, values)
+
+    def means(self, context: RunContext) -> Means | None:
+        """Return a function that tells which phrases can be rationales of a label: those of another are left out.
+
+        They are judged like sentences, by the mean of the students that judge. None where there are no such students,
+        where they know too little of the gold rows, and in tasks with contexts, where a phrase alone has no label.
+        """
+        columns, measured = context.task.columns, context.run.judging.gold
+        if columns.label is None or columns.context or not measured.exists():
+            return None
+        if Reliability(**read_json(measured)).separates < LEAST_AUC:
+            return None
+        students = loaded_judge(context)
+
+        async def means(label: int, phrases: Sequence[str]) -> list[bool]:
+            rows = [{columns.text: phrase, columns.label: label} for phrase in phrases]
+            found = await self._in_thread(students.values, rows, [None] * len(rows))
+            return [values.argmax() == label or values.max() < SURE for values in found]
+
+        return means
 
     async def vector(self, text: str) -> np.ndarray:
         """Return the vector of a text."""

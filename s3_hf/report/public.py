@@ -47,7 +47,7 @@ def public_content(content: RunContent, run: RunDir, withheld: Withheld) -> RunC
         content,
         facts=public_facts(run),
         without_gold=NOTE,
-        predictions=content.predictions[["round"]],
+        predictions=content.predictions[["round", "role", "id", "right"]],
         examples={
             reason: [text for text in _without(withheld, each) if text] for reason, each in content.examples.items()
         },

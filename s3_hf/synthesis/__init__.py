@@ -6,6 +6,7 @@ from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.choosing import WRONG_LABEL, Embed, Judge
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Plan, Pool, Rationales, ShownRow, Turn, in_proportion
+from s3_hf.synthesis.rationales import Means
 from s3_hf.synthesis.synthesizer import Synthesizer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Embed",
     "Generate",
     "Judge",
+    "Means",
     "Plan",
     "Pool",
     "Rationales",

@@ -24,20 +24,33 @@ RATIONALE_BATCHES = 6
 """Batches sent at most for one label; a small LLM names few rationales at a time."""
 
 
+Means = Callable[[int, Sequence[str]], Awaitable[Sequence[bool]]]
+"""Returns for each phrase whether it can be a reason for the label of this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class RationaleSearch:
-    """Collects the rationales of all labels; `template` asks for a list, `ask` sends a request."""
+    """Collects the rationales of all labels.
+
+    Attributes:
+        composer: composes the requests.
+        template: prompt template that asks for a list.
+        ask: sends a request.
+        means: tells which phrases can be reasons for a label; None keeps all.
+    """
 
     composer: Composer
     template: str
     ask: Callable[[Request], Awaitable[Completion]]
+    means: Means | None = None
 
     async def run(self) -> dict[str, tuple[str, ...]]:
         """Return up to K rationales for each label name, those that the LLM names most often first.
 
         A rationale that the LLM names for several labels belongs to the label that it is named for most; in a tie
-        it distinguishes nothing and is left out. So are phrases of the prompt itself, such as its examples. Lists are
-        asked for until each label has K; a label that has fewer after `RATIONALE_BATCHES` batches is logged.
+        it distinguishes nothing and is left out. So are phrases of the prompt itself, such as its examples, and those
+        that `means` takes for reasons of another label. Lists are asked for until each label has K; a label that has
+        fewer after `RATIONALE_BATCHES` batches is logged.
 
         Raises:
             RequestError: the endpoint refuses all requests for a label.
@@ -51,13 +64,23 @@ class RationaleSearch:
             batches = await gather_all(self._named(label, batch, required=not votes[label]) for label in short)
             for label, phrases in zip(short, batches, strict=True):
                 votes[label].update(_counted(phrases, votes[label]))
-            kept = [_uncontested(label, votes) for label in range(len(names))]
+            kept = [await self._meant(label, _uncontested(label, votes)) for label in range(len(names))]
             short = [label for label, phrases in enumerate(kept) if len(phrases) < wanted]
             if not short:
                 break
+        for label, phrases in enumerate(kept):
+            if left_out := [phrase for phrase in _uncontested(label, votes) if phrase not in phrases]:
+                word = self.composer.planner.task.label_words[label]
+                logger.info("left out as reasons of another label than %r: %s", word, ", ".join(left_out))
         for label in short:
             self._report_few(label, len(kept[label]))
         return {name: tuple(phrases[:wanted]) for name, phrases in zip(names, kept, strict=True)}
+
+    async def _meant(self, label: int, phrases: list[str]) -> list[str]:
+        """Return the phrases that can be reasons for the label."""
+        if self.means is None or not phrases:
+            return phrases
+        return [phrase for phrase, fits in zip(phrases, await self.means(label, phrases), strict=True) if fits]
 
     async def _named(self, label: int, batch: int, *, required: bool) -> list[str]:
         """Return the phrases of one batch of lists for the label, as often as they are named."""

@@ -20,7 +20,7 @@ from s3_hf.synthesis.membership import membership_of, talk_requests, try_request
 from s3_hf.synthesis.names import collect_names
 from s3_hf.synthesis.parsing import without_thoughts
 from s3_hf.synthesis.plan import Plan, Planner, Pool, Rationales, Turn
-from s3_hf.synthesis.rationales import RationaleSearch
+from s3_hf.synthesis.rationales import Means, RationaleSearch
 from s3_hf.synthesis.shots import Shots
 from s3_hf.task import Task
 
@@ -49,6 +49,7 @@ class Synthesizer:
         tally: counts of this round, which are up to date at any time.
         judge: judges the label or answer of a text that passed the checks; None judges none.
         embed: returns the vector of a text, by which the best of several texts is chosen.
+        means: tells which phrases can be rationales of a label; None keeps all that are named.
     """
 
     task: Task
@@ -64,6 +65,7 @@ class Synthesizer:
     tally: Tally = field(default_factory=Tally)
     judge: Judge | None = None
     embed: Embed | None = None
+    means: Means | None = None
 
     @cached_property
     def planner(self) -> Planner:
@@ -86,7 +88,7 @@ class Synthesizer:
         """
         if not self.known_rationales:
             with self.tally.asking_for("rationales"):
-                found = await RationaleSearch(self.composer, template, self._asker.ask).run()
+                found = await RationaleSearch(self.composer, template, self._asker.ask, self.means).run()
             kept = self.once("rationales", found)
             self.known_rationales = {label: tuple(phrases) for label, phrases in kept.items()}
         return self.known_rationales
