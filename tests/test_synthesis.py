@@ -170,6 +170,9 @@ def test_rationales_belong_to_the_label_that_names_them_most(tmp_path, recipe):
     assert synthesizer.known_rationales["pos"] == ("great cast", "great cast indeed", "great cast by far")
 
 
+DULL = ("dull cast", "dull music")
+
+
 def test_more_lists_are_asked_until_there_are_k_rationales_that_are_not_the_prompts_own(tmp_path, recipe):
     """Each list repeats the prompt's example and adds one phrase."""
 
@@ -189,6 +192,24 @@ def test_more_lists_are_asked_until_there_are_k_rationales_that_are_not_the_prom
     assert {len(phrases) for phrases in synthesizer.known_rationales.values()} == {7}
     assert lists == 2 * 2 * RATIONALE_LISTS
     assert not any("acting" in phrase for phrases in synthesizer.known_rationales.values() for phrase in phrases)
+
+
+@pytest.mark.parametrize(("per_example", "kept"), [(2, DULL), (3, ("dull plot", *DULL))])
+def test_reasons_of_another_label_are_left_out_where_enough_are_left(tmp_path, recipe, per_example, kept):
+    async def means(label, phrases):
+        return [label == 1 or phrase != "dull plot" for phrase in phrases]
+
+    def reply(payload):
+        word = "dull" if "negative" in payload["messages"][-1]["content"] else "great"
+        return f"1. {word} plot\n2. {word} cast\n3. {word} music"
+
+    def told(synthesizer):
+        synthesizer.means = means
+        return guided(synthesizer, 2)
+
+    with LLMServer(reply=reply) as server:
+        _, synthesizer = made(server, tmp_path, recipe, told, rationales_per_example=per_example)
+    assert synthesizer.known_rationales == {"neg": kept, "pos": ("great plot", "great cast", "great music")}
 
 
 def test_too_few_rationales_are_told(tmp_path, recipe, caplog):

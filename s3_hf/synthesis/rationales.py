@@ -68,10 +68,8 @@ class RationaleSearch:
             short = [label for label, phrases in enumerate(kept) if len(phrases) < wanted]
             if not short:
                 break
-        for label, phrases in enumerate(kept):
-            if left_out := [phrase for phrase in _uncontested(label, votes) if phrase not in phrases]:
-                word = self.composer.planner.task.label_words[label]
-                logger.info("left out as reasons of another label than %r: %s", word, ", ".join(left_out))
+        for label in range(len(names)):
+            kept[label] = self._enough(label, kept[label], _uncontested(label, votes))
         for label in short:
             self._report_few(label, len(kept[label]))
         return {name: tuple(phrases[:wanted]) for name, phrases in zip(names, kept, strict=True)}
@@ -97,6 +95,15 @@ class RationaleSearch:
         words = normalise(phrase)
         quoted = " " in words and f" {words} " in f" {normalise(self.template)} "
         return quoted or _same(phrase, parse_list(self.template)) is not None
+
+    def _enough(self, label: int, meant: list[str], named: list[str]) -> list[str]:
+        """Return the rationales that mean the label and log the others; all, if one example draws more than these."""
+        if len(meant) < self.composer.planner.settings.rationales_per_example:
+            return named
+        if left_out := [phrase for phrase in named if phrase not in meant]:
+            word = self.composer.planner.task.label_words[label]
+            logger.info("left out as reasons of another label than %r: %s", word, ", ".join(left_out))
+        return meant
 
     def _report_few(self, label: int, count: int) -> None:
         """Log that a label has `count` rationales, which are fewer than wanted.
