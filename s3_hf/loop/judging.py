@@ -115,7 +115,7 @@ class Judging:
             return None
         if Reliability(**read_json(measured)).separates < LEAST_AUC:
             return None
-        students = loaded_judge(context)
+        students = self.judge if isinstance(self.judge, GoldJudge) else loaded_judge(context)
 
         async def means(label: int, phrases: Sequence[str]) -> list[bool]:
             rows = [{columns.text: phrase, columns.label: label} for phrase in phrases]
