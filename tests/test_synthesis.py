@@ -195,7 +195,7 @@ def test_more_lists_are_asked_until_there_are_k_rationales_that_are_not_the_prom
 
 
 @pytest.mark.parametrize(("per_example", "kept"), [(2, DULL), (3, ("dull plot", *DULL))])
-def test_reasons_of_another_label_are_left_out_where_enough_are_left(tmp_path, recipe, per_example, kept):
+def test_reasons_of_another_label_are_left_out_where_enough_are_left(tmp_path, recipe, caplog, per_example, kept):
     async def means(label, phrases):
         return [label == 1 or phrase != "dull plot" for phrase in phrases]
 
@@ -208,8 +208,10 @@ def test_reasons_of_another_label_are_left_out_where_enough_are_left(tmp_path, r
         return guided(synthesizer, 2)
 
     with LLMServer(reply=reply) as server:
-        _, synthesizer = made(server, tmp_path, recipe, told, rationales_per_example=per_example)
+        settings = {"rationales_per_example": per_example, "rationales_per_label": 3}
+        _, synthesizer = made(server, tmp_path, recipe, told, **settings)
     assert synthesizer.known_rationales == {"neg": kept, "pos": ("great plot", "great cast", "great music")}
+    assert ("of 3 rationales for 'negative' are left" in caplog.text) == (kept == DULL)
 
 
 def test_too_few_rationales_are_told(tmp_path, recipe, caplog):

@@ -171,8 +171,9 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
                 judging = replace(judging, ask=answers_by(context, Asker(client.generate, tally)))
                 synthesizer.judge = judging.judgement
             synthesizer.embed = judging.vector if judging.encoder else None
-            if context.strategy.prompts(context.task.prompts, config.synthesis).rationales:
-                synthesizer.means = None if synthesizer.known_rationales else judging.means(context)
+            prompts = context.strategy.prompts(context.task.prompts, config.synthesis)
+            if prompts.rationales and not synthesizer.known_rationales:
+                synthesizer.means = judging.means(context)
             if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
                 await synthesizer.learn_talk()
             examples, wanted = _examples(context, synthesizer, number, judging)

@@ -68,10 +68,12 @@ class RationaleSearch:
             short = [label for label, phrases in enumerate(kept) if len(phrases) < wanted]
             if not short:
                 break
-        for label in range(len(names)):
-            kept[label] = self._enough(label, kept[label], _uncontested(label, votes))
         for label in short:
-            self._report_few(label, len(kept[label]))
+            kept[label] = self._enough(kept[label], _uncontested(label, votes))
+            if len(kept[label]) < wanted:
+                self._report_few(label, len(kept[label]))
+        for label, phrases in enumerate(kept):
+            self._report_left_out(label, phrases, _uncontested(label, votes))
         return {name: tuple(phrases[:wanted]) for name, phrases in zip(names, kept, strict=True)}
 
     async def _meant(self, label: int, phrases: list[str]) -> list[str]:
@@ -96,14 +98,15 @@ class RationaleSearch:
         quoted = " " in words and f" {words} " in f" {normalise(self.template)} "
         return quoted or _same(phrase, parse_list(self.template)) is not None
 
-    def _enough(self, label: int, meant: list[str], named: list[str]) -> list[str]:
-        """Return the rationales that mean the label and log the others; all, if one example draws more than these."""
-        if len(meant) < self.composer.planner.settings.rationales_per_example:
-            return named
-        if left_out := [phrase for phrase in named if phrase not in meant]:
+    def _enough(self, meant: list[str], named: list[str]) -> list[str]:
+        """Return the rationales that mean the label; all that are named, if one example draws more than these."""
+        return meant if len(meant) >= self.composer.planner.settings.rationales_per_example else named
+
+    def _report_left_out(self, label: int, kept: list[str], named: list[str]) -> None:
+        """Log the phrases that are named for the label and mean another one."""
+        if left_out := [phrase for phrase in named if phrase not in kept]:
             word = self.composer.planner.task.label_words[label]
             logger.info("left out as reasons of another label than %r: %s", word, ", ".join(left_out))
-        return meant
 
     def _report_few(self, label: int, count: int) -> None:
         """Log that a label has `count` rationales, which are fewer than wanted.
