@@ -150,17 +150,64 @@ def test_membership_is_learned_by_both_kinds_of_texts():
     assert membership_of(gold, ["the same answer"] * 32, 0) is None
 
 
+def found_by(recipe, reply, **synthesis):
+    with LLMServer(reply=reply) as server:
+        trial = try_prompts(settings_of(recipe, server, **synthesis))
+    return trial, {(kind.shots, kind.rationales): kind.accepted for kind in trial.kinds}
+
+
 def test_prompts_are_tried_with_and_without_shots(recipe):
-    with LLMServer(reply=weak_reply) as server:
-        trial = try_prompts(settings_of(recipe, server))
-    assert (trial.slots, trial.shots, trial.without, trial.better) == (SLOTS, SHOTS, 0, SHOTS)
-    assert trial.shown >= SLOTS - 1
-    assert trial.advice().endswith(f": use --set synthesis.shots={SHOTS}")
+    trial, accepted = found_by(recipe, weak_reply)
+    assert accepted[0, True] == 0
+    assert accepted[SHOTS, False] >= accepted[SHOTS, True] >= SLOTS - 1
+    assert trial.options == f"--no-rationales --set synthesis.shots={SHOTS}"
+    assert trial.advice().endswith(f": use --no-rationales --set synthesis.shots={SHOTS}")
+
+
+def test_reasons_are_named_beside_gold_rows_where_that_gives_more_texts(recipe):
+    def reply(payload):
+        chat = payload["messages"]
+        bare = len(chat) > 1 and "a film that has" not in chat[-1]["content"]
+        return "Short." if bare else weak_reply(payload)
+
+    trial, accepted = found_by(recipe, reply)
+    assert accepted[SHOTS, True] > accepted[SHOTS, False]
+    assert trial.options == f"--set synthesis.shots={SHOTS}"
+
+
+def test_an_llm_whose_reasons_mislead_it_is_shown_gold_rows_alone(recipe):
+    """It writes texts like the rows it is shown, and talks as soon as a prompt names reasons."""
+
+    def reply(payload):
+        chat = payload["messages"]
+        misled = "a film that has" in chat[-1]["content"]
+        return talk_of(payload) if misled else weak_reply(payload)
+
+    trial, accepted = found_by(recipe, reply)
+    assert accepted[0, True] == accepted[SHOTS, True] == 0
+    assert accepted[SHOTS, False] >= SLOTS - 1
+    assert trial.options == f"--no-rationales --set synthesis.shots={SHOTS}"
+
+
+def test_an_llm_that_names_no_reasons_gets_prompts_without_them(recipe):
+    def reply(payload):
+        asked = payload["messages"][-1]["content"]
+        return "I cannot name any." if "numbered list" in asked else strong_reply(payload)
+
+    trial, accepted = found_by(recipe, reply)
+    assert accepted[0, True] == accepted[SHOTS, True] == 0
+    assert trial.options.startswith("--no-rationales")
+
+
+def test_without_rationales_two_kinds_of_prompts_are_tried(recipe):
+    trial, accepted = found_by(recipe, weak_reply, rationales=False, shots=2)
+    assert list(accepted) == [(0, False), (2, False)]
+    assert trial.options == "--set synthesis.shots=2"
 
 
 def test_an_llm_that_needs_no_examples_is_told_so(recipe, strong_llm):
     trial = try_prompts(settings_of(recipe, strong_llm))
-    assert trial.better == 0
+    assert trial.options == ""
     assert trial.advice().endswith("the prompts need no examples")
 
 
@@ -174,7 +221,7 @@ def test_new_recommends_shots_for_a_weak_llm(tmp_path, recipe):
         command = ["tasks", "new", "my_films", "--data", str(tmp_path / "films.csv"), *columns]
         done = CliRunner().invoke(app, [*command, "--out", str(tmp_path), "--llm", server.url])
     assert done.exit_code == 0, done.output
-    assert f"--llm {server.url} --set synthesis.shots={SHOTS}" in " ".join(done.output.split())
+    assert f"--llm {server.url} --no-rationales --set synthesis.shots={SHOTS}" in " ".join(done.output.split())
 
 
 def test_preview_shows_advice_and_the_table(recipe, strong_llm):

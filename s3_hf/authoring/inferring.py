@@ -30,6 +30,8 @@ from s3_hf.texts import row_text
 _INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|)")
 """Names that pandas gives to a column of row numbers."""
 
+SHORT = {"neg": "negative", "neu": "neutral", "pos": "positive"}
+"""Usual short names of labels, which a small LLM does not know as words."""
 VALIDATION_NAMES = ("validation", "valid", "val", "dev", "development")
 
 
@@ -113,8 +115,9 @@ def infer_task(task: NewTask) -> InferredTask:
 
 
 def readable_label(name: str) -> str:
-    """Return the word for a label in prompts: "not entailment" for `not_entailment`."""
-    return " ".join(name.replace("_", " ").split()) or name
+    """Return the word for a label in prompts: "not entailment" for `not_entailment`, and "negative" for `neg`."""
+    words = " ".join(name.replace("_", " ").split()) or name
+    return SHORT.get(words.lower(), words)
 
 
 def _given_roles(splits: Mapping[str, str], usable: Mapping[str, Scan], source: str) -> dict[str, str]:

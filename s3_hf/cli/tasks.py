@@ -111,7 +111,8 @@ def new(
 ) -> None:
     """Write a recipe for your own data, with prompts to edit.
 
-    With --llm the prompts are tried on a handful of texts, with and without gold rows shown, and one kind recommended.
+    With --llm a handful of texts are asked for with and without gold rows and reasons in the prompts, and one kind is
+    recommended.
     """
     from s3_hf.authoring.asked import NewTask
     from s3_hf.authoring.writing import format_counts, write_recipe
@@ -139,8 +140,8 @@ def new(
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
     typed, url = shlex.quote(str(path)), " ".join(f"--llm {shlex.quote(one)}" for one in llm or ["URL"])
-    shots = f" --set synthesis.shots={trial.better}" if trial and trial.better else ""
-    lines += [f"  s3-hf tasks preview {typed} {url}", f"  s3-hf run {typed} {url}{shots}"]
+    tried = f" {trial.options}" if trial and trial.options else ""
+    lines += [f"  s3-hf tasks preview {typed} {url}{tried}", f"  s3-hf run {typed} {url}{tried}"]
     display.show_text("\n".join(lines))
 
 
@@ -161,7 +162,7 @@ def preview(
     """Show the messages that a run will send, with placeholders for reasons and names that the LLM writes first.
 
     With --llm the messages are exact, the LLM's answers are shown with the results of the checks, and prompts with and
-    without gold rows are compared. Last comes what the checks of wording do to the gold rows.
+    without gold rows and reasons are compared. Last comes what the checks of wording do to the gold rows.
     """
     from s3_hf import starting
     from s3_hf.cli import display
@@ -193,7 +194,7 @@ def preview(
 
 
 def _tried(settings: RunConfig) -> PromptTrial:
-    """Return the outcome of the prompts of a recipe with and without gold rows shown."""
+    """Return the outcome of the kinds of prompts that a recipe allows."""
     from s3_hf import starting
     from s3_hf.loop import try_prompts
 

@@ -1,9 +1,10 @@
-"""Try a task's prompts on a handful of slots, with and without gold rows shown, and recommend one of the two."""
+"""Try a task's prompts on a handful of slots, with and without gold rows and reasons shown, and recommend one kind."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from s3_hf.config import RunConfig
@@ -12,46 +13,76 @@ from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import Addresses, Services
+from s3_hf.strategies import strategy_named
 from s3_hf.synthesis import Generate, Synthesizer
 from s3_hf.synthesis.asking import gather_answered
+from s3_hf.synthesis.checks import Checks
+from s3_hf.synthesis.parsing import parse_list
+from s3_hf.synthesis.plan import Rationales
 from s3_hf.task import Task, task_of
 
 SLOTS = 8
 """Texts asked for by each kind of prompt."""
 SHOTS = 4
-"""Gold rows shown by one kind of prompt, unless the settings show another number."""
+"""Gold rows shown by some kinds of prompts, unless the settings show another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptKind:
+    """What seed prompts show, and how many of the first answers to them passed the checks.
+
+    Attributes:
+        shots: gold rows shown before a prompt (`synthesis.shots`).
+        rationales: True if a prompt names reasons for its label that the LLM wrote.
+        accepted: answers that passed the checks, of `SLOTS`.
+    """
+
+    shots: int
+    rationales: bool
+    accepted: int
+
+    def __str__(self) -> str:
+        shown = f"{self.shots} gold rows" if self.shots else "no gold rows"
+        return f"{self.accepted} where {shown}{' and reasons' if self.rationales else ''} are shown"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTrial:
-    """How many of `slots` answers pass the checks, without gold rows in the prompt and with `shots` of them."""
+    """The kinds of prompts that were tried: the paper's, gold rows alone, and gold rows and reasons."""
 
-    slots: int
-    shots: int
-    without: int
-    shown: int
+    kinds: tuple[PromptKind, ...]
 
     @property
-    def better(self) -> int:
-        """The number of shots to use: 0 where showing gold rows gives no more texts of the task."""
-        return self.shots if self.shown > self.without else 0
+    def best(self) -> PromptKind:
+        """The kind with most answers that pass the checks; among equals, the first one."""
+        return max(self.kinds, key=lambda kind: kind.accepted)
+
+    @property
+    def options(self) -> str:
+        """The options of `s3-hf run` that take the best kind; empty where the first one is the best."""
+        first, best = self.kinds[0], self.best
+        plain = "--no-rationales" if first.rationales and not best.rationales else ""
+        shots = f"--set synthesis.shots={best.shots}" if best.shots else ""
+        return " ".join(filter(None, (plain, shots)))
 
     def advice(self) -> str:
         """Return a sentence that recommends one kind of prompt."""
         found = (
-            f"{self.without} of {self.slots} answers pass the checks where no gold rows are shown, and {self.shown} "
-            f"where {self.shots} are (read them: no check knows what a text means)"
+            f"of {SLOTS} answers, {', '.join(map(str, self.kinds))} pass the checks (read them: no check knows what a "
+            "text means)"
         )
-        if self.better:
-            return f"{found}: use --set synthesis.shots={self.shots}"
-        few = self.without < self.slots / 2
+        if self.options:
+            return f"{found}: use {self.options}"
+        few = self.best.accepted < SLOTS / 2
         return f"{found}: {'edit the prompts, or use another LLM' if few else 'the prompts need no examples'}"
 
 
 def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTrial:
-    """Return the outcome of the first seed prompts without rationales, with and without gold rows shown.
+    """Return how many answers to the first seed prompts of S3 pass the checks, for each kind of prompt.
 
-    Nothing is written. With both kinds of prompts, answers that read like the LLM's talk about the task are rejected.
+    The kinds are the prompts of the settings without gold rows, which name reasons for the label unless
+    `synthesis.rationales` is off; prompts with gold rows shown before them; and those with reasons too. Nothing is
+    written. Answers that read like the LLM's talk about the task are rejected in all kinds.
 
     Raises:
         S3Error: the recipe or its gold data cannot be used, or the LLM cannot be asked.
@@ -63,24 +94,51 @@ def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTr
 
 async def _tried(config: RunConfig, task: Task, services: Services, journal: Journal) -> PromptTrial:
     shots = config.synthesis.shots or SHOTS
+    named = bool(strategy_named("s3").prompts(task.prompts, config.synthesis).rationales)
+    kinds = [(0, named), (shots, False), *([(shots, True)] if named else [])]
     async with client_of(config, Addresses.of(config, services), journal) as client:
-        few_shot = _synthesizer(config, task, client.generate, shots)
-        await few_shot.learn_talk()
-        zero_shot = replace(_synthesizer(config, task, client.generate, 0), checks=few_shot.checks)
-        return PromptTrial(SLOTS, shots, await _accepted(zero_shot), await _accepted(few_shot))
+        learning = _synthesizer(config, task, client.generate, shots, rationales=False)
+        await learning.learn_talk()
+        tried = [
+            PromptKind(shown, reasons, await _accepted(_synthesizer(
+                config, task, client.generate, shown, rationales=reasons, checks=learning.checks
+            )))
+            for shown, reasons in kinds
+        ]  # fmt: skip
+        return PromptTrial(tuple(tried))
 
 
-def _synthesizer(config: RunConfig, task: Task, generate: Generate, shots: int) -> Synthesizer:
-    settings = config.synthesis.model_copy(update={"shots": shots})
-    return Synthesizer(task, settings, config.seed, 0, generate, checks_of(config, task, set()))
+def _synthesizer(
+    config: RunConfig, task: Task, generate: Generate, shots: int, *, rationales: bool, checks: Checks | None = None
+) -> Synthesizer:
+    settings = config.synthesis.model_copy(update={"shots": shots, "rationales": rationales})
+    return Synthesizer(task, settings, config.seed, 0, generate, checks or checks_of(config, task, set()))
 
 
 async def _accepted(synthesizer: Synthesizer) -> int:
-    """Return how many of the first answers to the seed prompt without rationales pass the checks."""
-    planner, prompts = synthesizer.planner, synthesizer.task.prompts
-    template = prompts.seed_plain or prompts.seed
+    """Return how many of the first answers to the seed prompts pass the checks."""
+    planner, task = synthesizer.planner, synthesizer.task
+    prompts = strategy_named("s3").prompts(task.prompts, synthesizer.settings)
     plans = {plan.slot: plan for plan in synthesizer.with_shots(planner.seeds(planner.labels(SLOTS), 0))}
-    requests = (synthesizer.composer.example(plan, template, plan.slot, {})[0] for plan in plans.values())
-    answers = await gather_answered(map(synthesizer.generate, requests), required=True)
-    texts = [synthesizer.checks.text_of(answer, template, plans[answer.slot]) for answer in answers]
+    reasons: Rationales = {}
+    if prompts.rationales:
+        asked = {plan.label for plan in plans.values() if plan.label is not None}
+        reasons = await _first_rationales(synthesizer, prompts.rationales, asked)
+        plans = {slot: plan for slot, plan in plans.items() if reasons[task.label_names[plan.label or 0]]}
+    requests = [synthesizer.composer.example(plan, prompts.seed, plan.slot, reasons)[0] for plan in plans.values()]
+    answers = await gather_answered(map(synthesizer.generate, requests), required=bool(requests))
+    texts = [synthesizer.checks.text_of(answer, prompts.seed, plans[answer.slot]) for answer in answers]
     return sum(isinstance(text, str) for text in texts)
+
+
+async def _first_rationales(synthesizer: Synthesizer, template: str, labels: Collection[int]) -> Rationales:
+    """Return what `SLOTS` lists of reasons hold; nothing for a label with fewer than one prompt names."""
+    names, fewest = synthesizer.task.label_names, synthesizer.settings.rationales_per_example
+    found: dict[str, tuple[str, ...]] = {}
+    for label in sorted(labels):
+        numbers = range(max(1, SLOTS // len(labels)))
+        requests = (synthesizer.composer.rationales(label, number, template) for number in numbers)
+        lists = await gather_answered(map(synthesizer.generate, requests), required=True)
+        phrases = tuple(dict.fromkeys(phrase for each in lists for phrase in parse_list(each.text)))
+        found[names[label]] = phrases if len(phrases) >= fewest else ()
+    return found

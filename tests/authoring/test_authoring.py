@@ -269,6 +269,12 @@ def test_columns_that_the_product_adds_are_left_out(tmp_path):
         load_task(str(made.path))
 
 
+def test_short_names_of_labels_are_written_out_for_prompts(tmp_path):
+    rows = [{"text": f"text {n}", "label": ("neg", "POS", "positron")[n % 3]} for n in range(30)]
+    made = written(tmp_path, "t", json_lines(tmp_path / "a.jsonl", rows), Columns("text", "label"))
+    assert made.inferred.config.labels == {"neg": "negative", "POS": "positive", "positron": "positron"}
+
+
 @pytest.mark.parametrize("pair", [("pos", "pos "), ("not_spam", "not spam"), ("Pos", "pos")])
 def test_labels_that_read_the_same(tmp_path, pair):
     rows = [{"text": f"text {n}", "label": (*pair, "other")[n % 3]} for n in range(30)]
