@@ -87,7 +87,8 @@ def main() -> None:
     lines = logging.StreamHandler()
     lines.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
-    logging.getLogger("s3_hf.hub").setLevel(logging.INFO)  # what a push does and for how long
+    for told in ("s3_hf.hub", "s3_hf.loop.trying"):  # what a push or a trial of prompts does, which takes minutes
+        logging.getLogger(told).setLevel(logging.INFO)
     try:
         _check_arguments(sys.argv[1:])
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Rationales
 from s3_hf.task import Task, task_of
+
+logger = logging.getLogger(__name__)
 
 SLOTS = 8
 """Texts asked for by each kind of prompt."""
@@ -42,8 +45,13 @@ class PromptKind:
     accepted: int
 
     def __str__(self) -> str:
-        shown = f"{self.shots} gold rows" if self.shots else "no gold rows"
-        return f"{self.accepted} where {shown}{' and reasons' if self.rationales else ''} are shown"
+        return f"{self.accepted} where {_shown(self.shots, self.rationales)} are shown"
+
+
+def _shown(shots: int, rationales: bool) -> str:
+    if not shots:
+        return "reasons alone" if rationales else "neither gold rows nor reasons"
+    return f"{shots} gold rows{' and reasons' if rationales else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +106,15 @@ async def _tried(config: RunConfig, task: Task, services: Services, journal: Jou
     kinds = [(0, named), (shots, False), *([(shots, True)] if named else [])]
     async with client_of(config, Addresses.of(config, services), journal) as client:
         learning = _synthesizer(config, task, client.generate, shots, rationales=False)
+        logger.info("asking the LLM about the task, to recognise talk about it")
         await learning.learn_talk()
-        tried = [
-            PromptKind(shown, reasons, await _accepted(_synthesizer(
+        tried: list[PromptKind] = []
+        for shown, reasons in kinds:
+            logger.info("asking the LLM for %d texts, by prompts that show %s", SLOTS, _shown(shown, reasons))
+            synthesizer = _synthesizer(
                 config, task, client.generate, shown, rationales=reasons, checks=learning.checks
-            )))
-            for shown, reasons in kinds
-        ]  # fmt: skip
+            )
+            tried.append(PromptKind(shown, reasons, await _accepted(synthesizer)))
         return PromptTrial(tuple(tried))
 
 
