@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from s3_hf import loop
 from s3_hf.analysis import Measured, verdict_of
@@ -144,6 +145,18 @@ def test_the_verdict_says_what_the_interval_allows(right, gold_rows, words):
     assert verdict.arms[0].difference is None
     difference = verdict.arms[1].difference
     assert difference.low <= difference.mean <= difference.high
+
+
+def test_an_interval_counts_the_few_seeds_of_training():
+    """All rows of a seed are alike, so that only the seeds spread: Student's t with two degrees of freedom."""
+    gold = Measured("gold", 0, 300, 57, Usage(), np.full((3, 50), 0.5))
+    by_seed = np.array([0.50, 0.52, 0.57])
+    other = Measured("after", 600, 300, 57, Usage(), np.repeat(by_seed[:, None], 50, axis=1))
+    difference = verdict_of([gold, other], "after", "accuracy").arms[1].difference
+    half = t.ppf(0.975, 2) * by_seed.std(ddof=1) / 3**0.5
+    assert difference.mean == pytest.approx(0.03)
+    assert difference.high - difference.mean == pytest.approx(half, rel=0.2)
+    assert difference.mean - difference.low == pytest.approx(half, rel=0.2)
 
 
 def test_ties_go_to_the_simpler_arm():

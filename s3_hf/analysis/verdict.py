@@ -1,7 +1,7 @@
 """The verdict on a run: what synthetic rows add to the gold rows, with intervals over test rows and seeds.
 
-Intervals are 95 % percentiles of a paired bootstrap: all arms are scored on the same resampled test rows, and where
-each arm was trained with several seeds, on resampled seeds.
+Intervals are 95 % percentiles of a paired bootstrap: all arms are scored on the same resampled test rows. Where each
+arm was trained with several seeds, they count the spread of the seeds too (`plus_seeds`).
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from s3_hf.analysis.intervals import RESAMPLES, Floats, plus_seeds
 from s3_hf.records import Usage
 from s3_hf.store import Difference, Verdict, VerdictArm
 
-RESAMPLES = 2_000
 BLOCK = 100
 """Resamples drawn at once, to bound memory."""
 PERCENTILES = (2.5, 97.5)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +47,11 @@ def verdict_of(arms: Sequence[Measured], judged: str, metric: str, *, equal_step
     resampled = _resampled([arm.values for arm in arms])
     compared = []
     for arm, means in zip(arms, resampled, strict=True):
-        low, high = _bounds(means)
+        low, high = _bounds(means, arm.values)
         difference = None
         if arm is not arms[0]:
-            mean = float(arm.values.mean() - arms[0].values.mean())
-            difference = Difference(mean, *_bounds(means - resampled[0]))
+            differences = arm.values - arms[0].values
+            difference = Difference(float(differences.mean()), *_bounds(means - resampled[0], differences))
         cost = (arm.usage.requests, arm.usage.cost)
         score = (float(arm.values.mean()), low, high)
         compared.append(VerdictArm(arm.name, arm.rows, arm.gold_rows, arm.steps, *cost, *score, difference))
@@ -89,16 +86,14 @@ def _signed(points: float) -> str:
 
 
 def _resampled(values: Sequence[Floats]) -> Floats:
-    """Return the mean of each arm on each resample: arms x `RESAMPLES`."""
-    seeds, n = values[0].shape
-    draw, means = np.random.default_rng(0), []
-    for _ in range(RESAMPLES // BLOCK):
-        rows = draw.multinomial(n, np.full(n, 1 / n), size=BLOCK) / n
-        trained = draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=BLOCK) / seeds
-        means.append([np.einsum("bs,sn,bn->b", trained, each, rows, optimize=True) for each in values])
-    return np.concatenate(means, axis=1)
+    """Return the mean of each arm, over its seeds, on each resample of the test rows: arms x `RESAMPLES`."""
+    means = np.stack([each.mean(axis=0) for each in values])
+    n, draw = means.shape[1], np.random.default_rng(0)
+    counts = (draw.multinomial(n, np.full(n, 1 / n), size=BLOCK) for _ in range(RESAMPLES // BLOCK))
+    return np.concatenate([means @ (each.T / n) for each in counts], axis=1)
 
 
-def _bounds(means: Floats) -> tuple[float, float]:
-    low, high = np.percentile(means, PERCENTILES)
+def _bounds(means: Floats, values: Floats) -> tuple[float, float]:
+    """Return the interval of the mean of `values`, seeds x rows, whose means on resampled rows are given."""
+    low, high = np.percentile(plus_seeds(means, values.mean(axis=1), np.random.default_rng(1)), PERCENTILES)
     return float(low), float(high)

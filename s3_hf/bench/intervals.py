@@ -9,10 +9,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from s3_hf.analysis import RESAMPLES, plus_seeds
 from s3_hf.bench.outcomes import Floats, Outcome, Outcomes
 
 CONFIDENCE = 0.95
-RESAMPLES = 2_000
 AT_ONCE = 100
 """Resamples of the test rows that are held in memory together."""
 
@@ -46,9 +46,8 @@ def compare(metric: str, arm: Mapping[int, Measured], base: Mapping[int, Measure
     """Return the difference of two arms over the seeds that both have; None without such seeds.
 
     The interval is that of `RESAMPLES` values, each the mean difference on a resample of the test rows (paired: the
-    same rows for both arms, and for all seeds that share them) plus a draw from Student's t with the standard error
-    over the seeds. A bootstrap of the seeds too would be too narrow for the two to five seeds of a bench; without test
-    rows the values have the interval of Student's t.
+    same rows for both arms, and for all seeds that share them) with the spread of the seeds (`plus_seeds`); without
+    test rows the values have the interval of Student's t.
     """
     seeds = [seed for seed in arm if seed in base]
     if not seeds:
@@ -62,8 +61,7 @@ def compare(metric: str, arm: Mapping[int, Measured], base: Mapping[int, Measure
     error = float(differences.std(ddof=1)) / len(seeds) ** 0.5
     if not rows:
         return Difference(mean, *_of_seeds(mean, error, len(seeds)), positive, len(seeds), rows)
-    draws = np.random.default_rng(0).standard_t(len(seeds) - 1, RESAMPLES)
-    values = _resampled(known) + error * draws
+    values = plus_seeds(_resampled(known), differences, np.random.default_rng(0))
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     least = min(int((values <= 0).sum()), int((values >= 0).sum()))
     p = min(1.0, 2 * (least + 1) / (RESAMPLES + 1))

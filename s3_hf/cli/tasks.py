@@ -111,8 +111,8 @@ def new(
 ) -> None:
     """Write a recipe for your own data, with prompts to edit.
 
-    With --llm a handful of texts are asked for with and without gold rows and reasons in the prompts, and one kind is
-    recommended.
+    With --llm, texts are asked for by prompts with and without gold rows and rationales, and one kind is recommended;
+    that takes about 80 requests.
     """
     from s3_hf.authoring.asked import NewTask
     from s3_hf.authoring.writing import format_counts, write_recipe
@@ -159,10 +159,10 @@ def preview(
     assignments: list[str] = options.SET,
     as_json: bool = options.JSON,
 ) -> None:
-    """Show the messages that a run will send, with placeholders for reasons and names that the LLM writes first.
+    """Show the messages that a run will send, with placeholders for rationales and names that the LLM writes first.
 
     With --llm the messages are exact, the LLM's answers are shown with the results of the checks, and prompts with and
-    without gold rows and reasons are compared. Last comes what the checks of wording do to the gold rows.
+    without gold rows and rationales are compared. Last comes what the checks of wording do to the gold rows.
     """
     from s3_hf import starting
     from s3_hf.cli import display

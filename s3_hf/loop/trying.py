@@ -1,4 +1,4 @@
-"""Try a task's prompts on a handful of slots, with and without gold rows and reasons shown, and recommend one kind."""
+"""Try a task's prompts on a handful of slots, with and without gold rows and rationales, and recommend one kind."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Rationales
 from s3_hf.task import Task, task_of
+from s3_hf.texts import normalise
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +29,18 @@ SLOTS = 8
 """Texts asked for by each kind of prompt."""
 SHOTS = 4
 """Gold rows shown by some kinds of prompts, unless the settings show another number."""
+LEAD = 3
+"""Fewest texts by which another kind of prompt must be ahead of the first; of eight, fewer are chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptKind:
-    """What seed prompts show, and how many of the first answers to them passed the checks.
+    """What seed prompts show, and how many distinct texts of the first `SLOTS` answers passed the checks.
 
     Attributes:
         shots: gold rows shown before a prompt (`synthesis.shots`).
-        rationales: True if a prompt names reasons for its label that the LLM wrote.
-        accepted: answers that passed the checks, of `SLOTS`.
+        rationales: True if a prompt names rationales.
+        accepted: distinct texts.
     """
 
     shots: int
@@ -50,20 +53,22 @@ class PromptKind:
 
 def _shown(shots: int, rationales: bool) -> str:
     if not shots:
-        return "reasons alone" if rationales else "neither gold rows nor reasons"
-    return f"{shots} gold rows{' and reasons' if rationales else ''}"
+        return "rationales alone" if rationales else "neither gold rows nor rationales"
+    return f"{shots} gold rows{' and rationales' if rationales else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTrial:
-    """The kinds of prompts that were tried: the paper's, gold rows alone, and gold rows and reasons."""
+    """The kinds of prompts that were tried: the paper's, gold rows alone, and gold rows and rationales."""
 
     kinds: tuple[PromptKind, ...]
 
     @property
     def best(self) -> PromptKind:
-        """The kind with most answers that pass the checks; among equals, the first one."""
-        return max(self.kinds, key=lambda kind: kind.accepted)
+        """The first kind, unless another one gives `LEAD` texts more; of two that do, the one with more texts."""
+        first, *others = self.kinds
+        other = max(others, key=lambda kind: kind.accepted)
+        return other if other.accepted >= first.accepted + LEAD else first
 
     @property
     def options(self) -> str:
@@ -76,8 +81,8 @@ class PromptTrial:
     def advice(self) -> str:
         """Return a sentence that recommends one kind of prompt."""
         found = (
-            f"of {SLOTS} answers, {', '.join(map(str, self.kinds))} pass the checks (read them: no check knows what a "
-            "text means)"
+            f"of {SLOTS} texts asked for by each kind of prompt, {', '.join(map(str, self.kinds))} pass the checks "
+            "(read them: no check knows what a text means)"
         )
         if self.options:
             return f"{found}: use {self.options}"
@@ -86,11 +91,11 @@ class PromptTrial:
 
 
 def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTrial:
-    """Return how many answers to the first seed prompts of S3 pass the checks, for each kind of prompt.
+    """Return how many texts by the first seed prompts of S3 pass the checks, for each kind of prompt.
 
-    The kinds are the prompts of the settings without gold rows, which name reasons for the label unless
-    `synthesis.rationales` is off; prompts with gold rows shown before them; and those with reasons too. Nothing is
-    written. Answers that read like the LLM's talk about the task are rejected in all kinds.
+    The kinds are the prompts of the settings without gold rows, which name rationales unless `synthesis.rationales` is
+    off; prompts with gold rows shown before them; and those with rationales too. About 80 requests are sent, and
+    nothing is written. Answers that read like the LLM's talk about the task are rejected in all kinds.
 
     Raises:
         S3Error: the recipe or its gold data cannot be used, or the LLM cannot be asked.
@@ -102,19 +107,17 @@ def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTr
 
 async def _tried(config: RunConfig, task: Task, services: Services, journal: Journal) -> PromptTrial:
     shots = config.synthesis.shots or SHOTS
-    named = bool(strategy_named("s3").prompts(task.prompts, config.synthesis).rationales)
-    kinds = [(0, named), (shots, False), *([(shots, True)] if named else [])]
+    possible = bool(strategy_named("s3").prompts(task.prompts, config.synthesis).rationales)
+    kinds = [(0, possible), (shots, False), *([(shots, True)] if possible else [])]
     async with client_of(config, Addresses.of(config, services), journal) as client:
         learning = _synthesizer(config, task, client.generate, shots, rationales=False)
         logger.info("asking the LLM about the task, to recognise talk about it")
         await learning.learn_talk()
         tried: list[PromptKind] = []
-        for shown, reasons in kinds:
-            logger.info("asking the LLM for %d texts, by prompts that show %s", SLOTS, _shown(shown, reasons))
-            synthesizer = _synthesizer(
-                config, task, client.generate, shown, rationales=reasons, checks=learning.checks
-            )
-            tried.append(PromptKind(shown, reasons, await _accepted(synthesizer)))
+        for shown, named in kinds:
+            logger.info("asking the LLM for %d texts, by prompts that show %s", SLOTS, _shown(shown, named))
+            synthesizer = _synthesizer(config, task, client.generate, shown, rationales=named, checks=learning.checks)
+            tried.append(PromptKind(shown, named, await _accepted(synthesizer)))
         return PromptTrial(tuple(tried))
 
 
@@ -126,23 +129,23 @@ def _synthesizer(
 
 
 async def _accepted(synthesizer: Synthesizer) -> int:
-    """Return how many of the first answers to the seed prompts pass the checks."""
+    """Return how many distinct texts of the first answers to the seed prompts pass the checks."""
     planner, task = synthesizer.planner, synthesizer.task
     prompts = strategy_named("s3").prompts(task.prompts, synthesizer.settings)
     plans = {plan.slot: plan for plan in synthesizer.with_shots(planner.seeds(planner.labels(SLOTS), 0))}
-    reasons: Rationales = {}
+    rationales: Rationales = {}
     if prompts.rationales:
         asked = {plan.label for plan in plans.values() if plan.label is not None}
-        reasons = await _first_rationales(synthesizer, prompts.rationales, asked)
-        plans = {slot: plan for slot, plan in plans.items() if reasons[task.label_names[plan.label or 0]]}
-    requests = [synthesizer.composer.example(plan, prompts.seed, plan.slot, reasons)[0] for plan in plans.values()]
+        rationales = await _first_rationales(synthesizer, prompts.rationales, asked)
+        plans = {slot: plan for slot, plan in plans.items() if rationales[task.label_names[plan.label or 0]]}
+    requests = [synthesizer.composer.example(plan, prompts.seed, plan.slot, rationales)[0] for plan in plans.values()]
     answers = await gather_answered(map(synthesizer.generate, requests), required=bool(requests))
     texts = [synthesizer.checks.text_of(answer, prompts.seed, plans[answer.slot]) for answer in answers]
-    return sum(isinstance(text, str) for text in texts)
+    return len({normalise(text) for text in texts if isinstance(text, str)})
 
 
 async def _first_rationales(synthesizer: Synthesizer, template: str, labels: Collection[int]) -> Rationales:
-    """Return what `SLOTS` lists of reasons hold; nothing for a label with fewer than one prompt names."""
+    """Return the rationales that `SLOTS` lists hold; none for a label with fewer than one prompt names."""
     names, fewest = synthesizer.task.label_names, synthesizer.settings.rationales_per_example
     found: dict[str, tuple[str, ...]] = {}
     for label in sorted(labels):

@@ -86,6 +86,18 @@ def test_each_round_has_a_sentence():
     assert round_sentences(rounds, predictions()) == []
 
 
+@pytest.mark.parametrize(("fixed", "broken", "told"), [(4, 0, False), (5, 0, False), (6, 0, True), (7, 1, False)])
+def test_few_moves_are_told_by_an_exact_test(fixed, broken, told):
+    """Two-sided p-values: 0.125, 0.0625, 0.03125 and 0.0703."""
+    scored = predictions(
+        *[(0, "test", f"t{place}", "x", "y" if place < fixed else "x") for place in range(100)],
+        *[(1, "test", f"t{place}", "x", "y" if place >= 100 - broken else "x") for place in range(100)],
+    )
+    sentence = round_sentences(pd.DataFrame({"round": [0, 1], "added": [9, 9], "mistakes": [9, 9]}), scored)[1]
+    assert f"fixes {fixed} and breaks {broken}: " in sentence
+    assert sentence.endswith(", better." if told else ", no difference that can be measured.")
+
+
 def test_a_mistake_stands_beside_what_was_written_for_it():
     rows = pd.DataFrame(
         [
