@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from scipy.special import softmax
 from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification, AutoTokenizer
 
 from s3_hf.config import TrainingConfig
@@ -18,7 +19,7 @@ from s3_hf.predicting import exporting
 from s3_hf.predicting.exporting import export
 from s3_hf.store import ONNX_FILES, open_run
 from s3_hf.task import GoldOptions, load_task
-from s3_hf.training import TrainingJob, fit, load_student, softened
+from s3_hf.training import TrainingJob, fit, load_student
 from tests.push.conftest import hub, server  # noqa: F401 - fixtures
 from tests.run_maker import add_final, make_full_run
 
@@ -63,7 +64,7 @@ def differences(file, model, inputs):
         wanted = model(**inputs, return_dict=False)
     found = outputs(file, inputs)
     return max(
-        np.abs(softened(mine.double().numpy(), 1.0) - softened(theirs.astype(np.float64), 1.0)).max()
+        np.abs(softmax(mine.double().numpy(), axis=1) - softmax(theirs.astype(np.float64), axis=1)).max()
         for mine, theirs in zip(wanted, found, strict=True)
     )
 
@@ -155,9 +156,9 @@ def test_eight_bits_cost_no_accuracy(tmp_path):
     for start in range(0, len(texts), 50):
         inputs = dict(tokenizer(texts[start : start + 50], padding=True, truncation=True, return_tensors="pt"))
         with torch.no_grad():
-            found["torch"].append(softened(model(**inputs).logits.double().numpy(), 1.0))
+            found["torch"].append(softmax(model(**inputs).logits.double().numpy(), axis=1))
         for name, file in zip(("fp32", "8 bit"), made.files, strict=True):
-            found[name].append(softened(outputs(file, inputs)[0].astype(np.float64), 1.0))
+            found[name].append(softmax(outputs(file, inputs)[0].astype(np.float64), axis=1))
     scores = {name: np.concatenate(each) for name, each in found.items()}
     right = {name: (each.argmax(axis=1) == labels).mean() for name, each in scores.items()}
     assert np.abs(scores["fp32"] - scores["torch"]).max() <= 1e-3

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from scipy.stats import t
 
 from s3_hf import loop
@@ -18,7 +19,7 @@ from s3_hf.records import Usage
 from s3_hf.scoring import calibration_error
 from s3_hf.store import ARMS, open_run
 from s3_hf.task import load_task
-from s3_hf.training import calibrate, predict, softened, temperature_of
+from s3_hf.training import calibrate, predict, temperature_of
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
 from tests.test_kinds import settings
@@ -205,12 +206,12 @@ def test_calibrated_weights_give_the_same_labels_with_other_probabilities(films_
     calibrate(folder, 2.5)
     same, after = predicted()
     assert same == labels
-    assert np.allclose(after, softened(np.log(before), 2.5), atol=1e-5)
+    assert np.allclose(after, softmax(np.log(before) / 2.5, axis=1), atol=1e-5)
     wrong = np.array(([[0.99, 0.01]] * 6 + [[0.01, 0.99]] * 4) * 60)
     references = [0, 0, 0, 1, 1, 0, 1, 0, 1, 1] * 60
     temperature = temperature_of(wrong, references)
     assert temperature > 2
-    softer = softened(np.log(wrong), temperature)
+    softer = softmax(np.log(wrong) / temperature, axis=1)
     assert calibration_error(softer, references) < calibration_error(wrong, references)
 
 

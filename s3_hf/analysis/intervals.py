@@ -25,4 +25,5 @@ def plus_seeds(resampled: Floats, by_seed: Floats, draw: np.random.Generator) ->
     if seeds < 2:
         return resampled
     error = float(by_seed.std(ddof=1)) / seeds**0.5
-    return resampled + error * draw.standard_t(seeds - 1, len(resampled))
+    spread: Floats = error * draw.standard_t(seeds - 1, len(resampled))
+    return resampled + spread

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from s3_hf.analysis import RESAMPLES
 from s3_hf.bench.averages import averages
 from s3_hf.bench.curves import has_curves, write_curves
-from s3_hf.bench.intervals import CONFIDENCE, RESAMPLES
+from s3_hf.bench.intervals import CONFIDENCE
 from s3_hf.bench.measuring import CellResult
 from s3_hf.bench.outcomes import Outcomes, read_outcomes
 from s3_hf.bench.spec import Bench

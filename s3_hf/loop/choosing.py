@@ -6,7 +6,6 @@ were extrapolated from them, and scored on the fold. The test rows take no part.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_hf.files import read_rows, storage_errors, write_json
-from s3_hf.judging import assign_folds, fold_count, gold_rows, inside_fold
+from s3_hf.judging import assign_folds, fold_count, gold_rows, inside_fold, sample_by_label
 from s3_hf.loop.arms import TITLES, Material, job_of, row_metric, total_steps, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.scoring import write_predictions
@@ -128,12 +127,12 @@ class CrossFit:
         union = self.context.run.union(self.best.number)
         kept = [place for place, parent in enumerate(union["s3_parent"][:]) if parent not in held]
         gold = [place for place, name in enumerate(self.gold["s3_id"][:]) if name not in held]
-        synthetic, learned = union.select(self._sample(kept)), self.gold.select(self._sample(gold))
+        synthetic, learned = self._sample(union, kept), self._sample(self.gold, gold)
         return Material.of(self.context, synthetic, learned, start)
 
-    def _sample(self, places: list[int]) -> list[int]:
-        draw = random.Random(f"{self.context.config.seed}/final/sample")
-        return places if len(places) <= MOST_ROWS else sorted(draw.sample(places, MOST_ROWS))
+    def _sample(self, rows: Dataset, places: list[int]) -> Dataset:
+        label, seed = self.context.task.columns.label, self.context.config.seed
+        return rows.select(sample_by_label(places, rows, label, MOST_ROWS, seed))
 
 
 def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:

@@ -187,13 +187,14 @@ def _calibration(
     context: RunContext, choice: ChoiceFacts, crossfit: CrossFit, found: Sequence[Prediction]
 ) -> Calibration | None:
     """Return how well the final student's probabilities fit the test rows, and did before they were calibrated."""
+    from scipy.special import softmax
+
     from s3_hf.scoring import calibration_error
-    from s3_hf.training import softened
 
     temperature, n = _temperature(choice, crossfit)
     if not n:
         return None
     after = np.array([each.scores for each in found], dtype=np.float64)
-    before = softened(np.log(np.maximum(after, 1e-12)), 1 / temperature)
+    before = softmax(np.log(np.maximum(after, 1e-12)) * temperature, axis=1)
     labels = context.task.test[context.task.columns.label][:]
     return Calibration(temperature, n, calibration_error(before, labels), calibration_error(after, labels))

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from s3_hf.errors import ConfigError, StudentError, check_installed, one_line
 from s3_hf.files import replacing
 from s3_hf.predicting.student import model_folder
 from s3_hf.store import ONNX_FILES, RunDir, has_onnx
-from s3_hf.training import load_student, softened
+from s3_hf.training import load_student
 
 PACKAGES = ("onnx", "onnx_ir", "onnxruntime", "onnxscript")
 OPSET = 18
@@ -153,7 +154,7 @@ def _difference(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file
             expected = model.eval()(**inputs, return_dict=False)
         found = session.run(None, {one.name: inputs[one.name].numpy() for one in session.get_inputs()})
         for ours, theirs in zip(expected, found, strict=True):
-            apart = softened(ours.double().numpy(), 1.0) - softened(np.asarray(theirs, dtype=np.float64), 1.0)
+            apart = softmax(ours.double().numpy(), axis=1) - softmax(np.asarray(theirs, dtype=np.float64), axis=1)
             largest = max(largest, float(np.abs(apart).max()))
     return largest
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from transformers import PreTrainedModel
 
 from s3_hf.training.loading import load_student
@@ -29,17 +30,12 @@ def temperature_of(probabilities: NDArray[np.float64], references: Sequence[int]
     logits, places = np.log(np.maximum(probabilities, LEAST)), np.arange(len(references))
 
     def loss(log_temperature: float) -> float:
-        return -float(np.log(softened(logits, np.exp(log_temperature))[places, list(references)] + LEAST).mean())
+        return -float(
+            np.log(softmax(logits / np.exp(log_temperature), axis=1)[places, list(references)] + LEAST).mean()
+        )
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     return round(float(np.exp(found.x)), 4)
-
-
-def softened(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities of logits, or of logarithms of probabilities, that are divided by a temperature."""
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def calibrate(folder: Path, temperature: float) -> None:
