@@ -30,7 +30,8 @@ def metric_title(name: str) -> str:
 def interval(share: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95% confidence interval of a share that was measured on `n` rows; (0, 1) without rows.
 
-    A mean F1 varies less than a share, so that the interval is too wide for it and never too narrow.
+    The F1 of answers is a mean over rows of values from 0 to 1, which varies no more than a share: its interval may be
+    too wide. Macro F1 is no mean over rows, and has no such interval.
     """
     from scipy.stats import binomtest
 
