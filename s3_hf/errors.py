@@ -90,9 +90,9 @@ def printable(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def one_line(error: BaseException, longest: int = 300) -> str:
-    """Return the message of an error as one line of at most `longest` characters; its type if it has none."""
-    return " ".join(str(error).split())[:longest] or type(error).__name__
+def one_line(error: BaseException) -> str:
+    """Return the message of an error as one line of at most 300 characters; its type if it has none."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -244,7 +244,7 @@ async def _extrapolated(
     """
     draw = synthesizer.planner.random(f"r{synthesizer.round}/sample")
     sample = sorted(draw.sample(range(len(rows)), len(rows) if n is None else min(len(rows), -(-n // copies))))
-    first = [(rows[place], copy) for place in sample for copy in range(copies)]
+    first = [(rows[place], copy) for place in sample for copy in range(copies)][:n]
     unused = [rows[place] for place in sorted({*range(len(rows))} - {*sample})]
     others = ((row, 0) for row in draw.sample(unused, len(unused)))
     more = itertools.chain(others, _again_and_again(rows, copies, draw))
@@ -255,10 +255,10 @@ async def _extrapolated(
 async def _written(
     synthesizer: Synthesizer, origin: str, first: Sequence[Turn], more: Iterator[Turn], n: int | None
 ) -> AsyncIterator[Example]:
-    """Yield an example for each turn, at most n; with `top_up`, for further turns until there are n."""
+    """Yield an example for each turn of `first`, at most n; with `top_up`, for further turns until there are n."""
     template = _s3_prompts(synthesizer.task.prompts, synthesizer.settings).extrapolate
     rationales, missing = await _rationales_for(synthesizer, template), n
-    async for example in _at_most(n, synthesizer.extrapolate(first, origin, template, rationales)):
+    async for example in synthesizer.extrapolate(first, origin, template, rationales):
         missing = None if missing is None else missing - 1
         yield example
     for _ in range(TOP_UPS if synthesizer.settings.top_up and first else 0):
@@ -273,14 +273,6 @@ def _again_and_again(rows: list[dict[str, Any]], start: int, draw: random.Random
     """Yield all rows again and again, each time in another order, with numbers of examples from `start` on."""
     for number in itertools.count(start):
         yield from ((row, number) for row in draw.sample(rows, len(rows)))
-
-
-async def _at_most(n: int | None, examples: AsyncIterator[Example]) -> AsyncIterator[Example]:
-    count = 0
-    async for example in examples:
-        if n is None or count < n:
-            count += 1
-            yield example
 
 
 STRATEGIES = {

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -14,8 +15,11 @@ import numpy as np
 import pytest
 import yaml
 
+from s3_hf import loop
+from s3_hf.analysis.cost import training_flops
 from s3_hf.bench import BenchObserver, cells_of, check_cells, load_bench, run_cells, write_report
 from s3_hf.bench.intervals import Measured, compare, holm
+from s3_hf.bench.measuring import measured
 from s3_hf.bench.outcomes import Outcome, Outcomes, read_outcomes
 from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, SynthesisError
 from s3_hf.files import read_json, read_rows
@@ -25,6 +29,7 @@ from s3_hf.task import load_task, task_of
 from tests.conftest import film_reply
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
+from tests.test_loop import changed
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "bench"
 ARMS = {"s3": {}, "no-ees": {"strategy": "s3", "rounds": 0}, "zerogen": {}, "gold": {}}
@@ -247,15 +252,45 @@ def test_a_cell_with_a_gold_stage_has_the_scores_of_its_final_student(films, fil
     given = {"seed_data": "arm:s3", "add_data": "arm:s3", "gold_stage": "after"}
     arms = {"s3": {}, "s3+gold": {"strategy": "s3", "rounds": 1, "settings": given}}
     plain, final = films.run(arms=arms, seeds=[0])
-    assert (plain.rows, final.rows) == (24, 24)
-    assert final.requests == 0
     folder = folder_of(films, "s3+gold")
-    assert final.test == read_json(folder / "final" / "metrics.json")["scores"]["test"]["metrics"]
+    facts, best = (read_json(folder / "final" / name) for name in ("metrics.json", "choice.json"))
+    assert (plain.rows, final.rows) == (24, facts["rows"])
+    assert facts["rows"] == (16, 24)[best["round"]]
+    assert final.requests == 0
+    assert final.test == facts["scores"]["test"]["metrics"]
     outcomes = read_outcomes(folder, final.rounds)
     assert {name: each.score for name, each in outcomes.metrics.items()} == pytest.approx(final.test)
     assert final.flops > 0
     assert not list(films.folder.rglob("*.safetensors"))
     assert not (folder_of(films, "s3") / "final").exists()
+
+
+def test_a_cell_is_measured_by_the_student_that_is_scored(films, films_config, tmp_path):
+    """The best round need not be the last one, and the gold stage may leave out all its rows."""
+    (cell,) = cells_of(films.bench(arms={"s3": {}}, seeds=[0]))
+    result = loop.run(changed(films_config, rounds=1, gold_stage="after"), tmp_path / "run")
+    first, last = result.rounds
+    assert first.training.epochs != last.training.epochs
+    assert first.training.tokens != last.training.tokens
+    plain = measured(cell, dataclasses.replace(result, final=None))
+    assert (plain.rows, plain.epochs) == (last.rows, last.training.epochs)
+
+    def final(arm, rows, training):
+        choice = dataclasses.replace(result.final.choice, arm=arm, round=0)
+        facts = dataclasses.replace(result.final.facts, rows=rows)
+        return measured(cell, dataclasses.replace(
+            result, final=dataclasses.replace(result.final, choice=choice, facts=facts, training=training)
+        ))  # fmt: skip
+
+    best = final("synthetic", first.rows, first.training)  # `final/` holds a copy of that round's student
+    assert (best.rows, best.epochs) == (first.rows, first.training.epochs)
+    assert best.row_flops == training_flops(first.training.parameters, first.training.tokens.mean)
+    assert best.flops == plain.flops
+    gold = final("gold", 0, result.final.training)
+    assert (gold.rows, gold.epochs) == (0, result.final.training.epochs)
+    assert gold.flops > best.flops
+    after = final("after", first.rows, result.final.training)
+    assert (after.rows, after.epochs) == (first.rows, result.final.training.epochs)
 
 
 def test_gold_rows_alone_need_no_llm(films):

@@ -311,6 +311,38 @@ def test_the_final_card_links_what_the_student_learned(arm, learned):
     assert data.eval_results[0].dataset_type == "nyu-mll/glue"
 
 
+@pytest.mark.parametrize(
+    ("arm", "sources", "rows", "learned"),
+    [
+        ("gold", {}, 0, "600 human-labelled gold rows ({gold})"),
+        ("gold", {"add_data": "more.csv"}, 0, "600 human-labelled gold rows ({gold})"),
+        ("synthetic", {}, 631, "631 synthetic rows (`user/s3-imdb-round2`)"),
+        ("after", {}, 631, "631 synthetic rows (`user/s3-imdb-round2`), then 600 human-labelled gold rows ({gold})"),
+        (
+            "mixed",
+            {"add_data": "more.csv"},
+            631,
+            "631 rows (`user/s3-imdb-round2`) and 600 human-labelled gold rows ({gold}) together",
+        ),
+    ],
+)
+def test_the_final_card_says_what_the_student_learned(arm, sources, rows, learned):
+    choice, found = dataclasses.replace(FINAL.choice, arm=arm), dataclasses.replace(FINAL.facts, rows=rows)
+    final = dataclasses.replace(FINAL, choice=choice, facts=found)
+    card = model_card(dataclasses.replace(FINAL_MODEL, run=given(**sources), final=final))
+    learned = learned.format(gold="[stanfordnlp/imdb](https://huggingface.co/datasets/stanfordnlp/imdb)")
+    assert f"as `neg` or `pos`, on {learned}.\n" in card
+    body, parts = card.split("---\n", 2)[2], ("user/s3-imdb-round2", RUN.llm, "631 rows", "load_dataset", "showed the")
+    if arm == "gold":
+        assert f"- **Data:** {learned}.\n" in card
+        assert not [each for each in (*parts, *sources.values()) if each in body]
+        assert RUN.llm not in card
+        assert "These terms apply: the gold data (`stanfordnlp/imdb`) states no standard licence; the weights" in card
+    else:
+        assert all(each in body for each in (*parts, *sources.values()))
+        assert "whose terms for generated text apply" in body
+
+
 def test_model_front_matter():
     data = ModelCard(model_card(dataclasses.replace(MODEL, new_version="user/next"))).data
     assert data.base_model == "sentence-transformers/all-MiniLM-L6-v2"

@@ -420,6 +420,14 @@ def test_a_rate_limit_is_no_failure_of_the_request(journal, monkeypatch):
     assert isinstance(outcomes[0], Completion)
 
 
+@pytest.mark.parametrize("fault", [Fault(429), Fault(503, {"Retry-After": "1"}), Fault(408), Fault(500)])
+def test_without_retries_nothing_is_tried_again(journal, fault):
+    with LLMServer(faults=[fault]) as server:
+        outcomes, _ = generate(journal, server.url, 1, retries=0)
+        assert len(server.requests) == 1
+    assert f"after 1 attempts it answered HTTP {fault.status}" in str(outcomes[0])
+
+
 def test_no_row_is_lost_under_faults(journal):
     with LLMServer(delay=0.02, fault_for=share_of_first_attempts(0.1, 0.1)) as server:
         outcomes, status = generate(journal, server.url, 300, concurrency=32)

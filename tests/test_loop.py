@@ -260,6 +260,8 @@ def test_seed_data_is_taken_as_the_seed(films_config, films_llm, tmp_path):
     assert result.rounds[0].rows == 12
     seed = open_run(tmp_path / "run").round(0).rows()
     assert seed["text"][:] == [row["text"] for row in rows]
+    assert seed["s3_origin"][:] == ["given"] * 12
+    assert result.rounds[0].synthesis.origins == {"given": 12}
     assert all(request.payload for request in films_llm.requests)  # rationales and extrapolations only
     assert result.rounds[1].added > 0
 

@@ -68,7 +68,9 @@ def test_algorithm_1(films_llm, tmp_path, recipe):
 def test_uniform_labels_are_drawn(films_llm, tmp_path, recipe):
     examples, _ = made(films_llm, tmp_path, recipe, lambda s: plain(s, 40), labels="uniform")
     counts = collections.Counter(example.columns["label"] for example in examples)
-    assert counts[0] + counts[1] == 40
+    assert sorted(counts) == [0, 1]
+    assert counts.total() == 40
+    assert 12 <= counts[0] <= 28, counts
     assert [example.columns["label"] for example in examples] != [0, 1] * 20
 
 
@@ -106,6 +108,23 @@ def test_mistakes_are_extrapolated_by_the_share_of_a_label_that_is_wrong(films_l
     assert [example.row() for example in again] == [example.row() for example in examples]
     every, _ = made(films_llm, tmp_path, recipe, lambda s: grown(s, None), **settings)
     assert len(every) == 8
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(None, 12), (12, 12), (7, 7), (1, 1)])
+def test_no_more_examples_are_asked_for_than_are_wanted(films_llm, tmp_path, recipe, n, wanted):
+    """Several for each mistake, the last mistake with fewer."""
+    rows = [{"text": f"the film was number {n} to watch", "label": n % 2} for n in range(4)]
+    wrong = tuple(Mistake(f"val-{n}", row, 1 - row["label"]) for n, row in enumerate(rows))
+
+    async def grown(synthesizer):
+        feedback = Feedback(synthesizer.task.mined, synthesizer.task.mined, wrong)
+        async for example in STRATEGIES["s3"].grow(synthesizer, feedback, n):
+            yield example
+
+    examples, _ = made(films_llm, tmp_path, recipe, grown, per_error=3, rationales=False)
+    assert len(examples) == len(films_llm.requests) == wanted
+    counts = collections.Counter(example.parent for example in examples)
+    assert sorted(counts.values(), reverse=True) == [*[3] * (wanted // 3), *([1] if wanted % 3 else [])]
 
 
 def test_algorithm_2_keeps_the_label(films_llm, tmp_path, recipe):

@@ -44,7 +44,7 @@ class Map:
     near_duplicates: Mapping[str, float]
 
 
-def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0, *, steady: bool = False) -> Map:
+def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, *, steady: bool = False) -> Map:
     """Return the map of datasets, of which one is called `gold` (appendix C.1).
 
     An equal number of texts of each is drawn, at most `SAMPLE`. Coverage is measured on the drawn points, also of the
@@ -54,19 +54,18 @@ def map_of(datasets: Mapping[str, pd.DataFrame], encoder: str, seed: int = 0, *,
     Args:
         datasets: name -> rows with a column `text`.
         encoder: see `encoding.encode`.
-        seed: seed of the samples and of t-SNE.
         steady: lay the map out like `gold_plane`, so that equal texts have equal places.
     """
     import pandas as pd
 
     size = min(SAMPLE, *(len(rows) for rows in datasets.values()))
     drawn = pd.concat(
-        [rows.sample(size, random_state=seed).assign(dataset=name) for name, rows in datasets.items()],
+        [rows.sample(size, random_state=0).assign(dataset=name) for name, rows in datasets.items()],
         ignore_index=True,
     )
     encoded = encode(list(drawn["text"]), encoder)
     is_gold = (drawn["dataset"] == "gold").to_numpy()
-    method, places = ("PCA", _on_plane(encoded[is_gold], encoded)) if steady else _projected(encoded, seed)
+    method, places = ("PCA", _on_plane(encoded[is_gold], encoded)) if steady else _projected(encoded)
     drawn = drawn.assign(x=places[:, 0], y=places[:, 1])
     near = {
         name: near_duplicates(encoded[(drawn["dataset"] == name).to_numpy()])
@@ -105,14 +104,14 @@ def _on_plane(gold: Encodings, encoded: Encodings) -> Encodings:
     return places + 0.0  # which has no negative zero
 
 
-def _projected(encoded: Encodings, seed: int) -> tuple[str, Encodings]:
+def _projected(encoded: Encodings) -> tuple[str, Encodings]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     if len(encoded) > LARGE or len(encoded) < 4:
-        return "PCA", PCA(2, random_state=seed).fit_transform(encoded)
+        return "PCA", PCA(2, random_state=0).fit_transform(encoded)
     perplexity = min(30, (len(encoded) - 1) / 3)
-    return "t-SNE", TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(encoded)
+    return "t-SNE", TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(encoded)
 
 
 def coverage(points: pd.DataFrame) -> pd.DataFrame:
@@ -152,14 +151,14 @@ def near_duplicates(encoded: Encodings) -> float:
     return float(np.mean(cosines.max(axis=1) >= NEAR))
 
 
-def words_of(texts: Sequence[str], seed: int = 0) -> dict[str, float]:
-    """Return figures of the words of a dataset, over at most `SAMPLE` texts drawn by `seed`.
+def words_of(texts: Sequence[str]) -> dict[str, float]:
+    """Return figures of the words of a dataset, over a random sample of at most `SAMPLE` texts.
 
     `texts`: how many count; `words`: their mean number of words; `distinct_1` to `distinct_3`: share of their
     n-grams of words that are distinct, which falls with the number of words; `self_bleu`: mean BLEU-4 of a text
     against all the others, from 0 to 1, lower where texts differ more.
     """
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     chosen = draw.permutation(len(texts))[:SAMPLE]
     split = [texts[place].lower().split() for place in chosen]
     found: dict[str, float] = {"texts": len(split), "words": float(np.mean([len(words) for words in split] or [0]))}

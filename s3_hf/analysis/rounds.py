@@ -116,9 +116,12 @@ def _predicted(run: RunDir, files: Mapping[int, Path]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-def confusion_table(predictions: pd.DataFrame, role: str = TEST) -> pd.DataFrame:
-    """Return how often each label is predicted as which: `round`, `label`, `value`, `rows`, `share` of the label."""
-    chosen = predictions[predictions["role"] == role]
+def confusion_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return how often test rows of each label are predicted as which.
+
+    Columns: `round`, `label`, `value`, `rows`, `share` of the label.
+    """
+    chosen = predictions[predictions["role"] == TEST]
     counts = chosen.groupby(["round", "label", "value"], sort=True).size().rename("rows").reset_index()
     totals = counts.groupby(["round", "label"])["rows"].transform("sum")
     return counts.assign(share=counts["rows"] / totals)

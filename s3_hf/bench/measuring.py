@@ -22,18 +22,18 @@ class CellResult:
         student: Hub id, folder or `local`.
         size: wanted rows as the bench file has them; None for all gold rows.
         seed: seed of every random choice.
-        rows: synthetic rows that the last student was trained on, or the gold rows of a cell without an LLM.
-        wanted: rows that it should be trained on; None for all gold rows.
+        rows: synthetic rows that the scored student was trained on, or the gold rows of a cell without an LLM.
+        wanted: rows that the last round's student should be trained on; None for all gold rows.
         rounds: number of the last round.
-        scores: role of gold rows to the last student's scores.
+        scores: role of gold rows to the scores of the final student, or without a gold stage, of the last round's.
         requests: LLM requests that the cell needs by itself, whichever cell paid for them; tokens likewise.
         prompt_tokens: tokens of the prompts.
         completion_tokens: tokens of the answers.
         flops: floating-point operations of the trainings of all rounds and of the gold stage.
-        row_flops: the same of one row in one epoch, by the mean length of the last student's rows.
+        row_flops: the same of one row in one epoch, by the mean length of the scored student's last rows.
         synthesis_seconds: wall-clock time as measured.
         training_seconds: wall-clock time as measured.
-        epochs: the last student's epochs, as in `TrainingFacts`.
+        epochs: the epochs of the scored student's last training, as in `TrainingFacts`.
     """
 
     task: str
@@ -61,7 +61,7 @@ class CellResult:
 
     @property
     def test(self) -> Mapping[str, float]:
-        """The last student's scores on test, by metric."""
+        """The scored student's scores on test, by metric."""
         return self.scores[TEST].metrics
 
 
@@ -71,13 +71,14 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
     usage = sum((each.synthesis.usage for each in rounds), Usage())
     further = final is not None and final.choice.arm != SYNTHETIC  # else it is a round's student
     trained = [each.training for each in rounds] + ([final.training] if final and further else [])
+    scored = final.training if final else last.training
     return CellResult(
         task=cell.task,
         arm=cell.arm,
         student=cell.student,
         size=cell.size,
         seed=cell.seed,
-        rows=last.rows,
+        rows=final.facts.rows if final else last.rows,
         wanted=cell.rows,
         rounds=last.number,
         scores=final.scores if final else last.scores,
@@ -85,8 +86,8 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         flops=sum(training_flops(each.parameters, each.tokens.seen) for each in trained),
-        row_flops=training_flops(trained[-1].parameters, trained[-1].tokens.mean),
+        row_flops=training_flops(scored.parameters, scored.tokens.mean),
         synthesis_seconds=sum(each.synthesis.seconds for each in rounds),
         training_seconds=sum(each.seconds for each in trained),
-        epochs=trained[-1].epochs,
+        epochs=scored.epochs,
     )

@@ -1,4 +1,4 @@
-"""What the last student of a cell predicted for each test row, kept so that sums over rows give its scores."""
+"""What the scored student of a cell predicted for each test row, kept so that sums over rows give its scores."""
 
 from __future__ import annotations
 

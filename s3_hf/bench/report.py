@@ -159,11 +159,11 @@ def _averages(bench: Bench, results: Sequence[CellResult]) -> list[str]:
 
 def _notes(results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
     yield (
-        "Rows are what the last student of an arm was trained on. LLM requests and tokens are what an arm needs by "
-        "itself (rows of another arm or file cost it nothing), training FLOPs are 6 × parameters × input tokens seen "
-        "in all rounds and the gold stage, without those of a search, of judges and of choosing; in brackets those "
-        "of a row in an epoch. Time is that of synthesis and training as measured, which is short where another arm "
-        "had paid for the same completions. All are means over seeds."
+        "Rows are what the scored student of an arm was trained on, without the gold rows of a gold stage. LLM "
+        "requests and tokens are what an arm needs by itself (rows of another arm or file cost it nothing), training "
+        "FLOPs are 6 × parameters × input tokens seen in all rounds and the gold stage, without those of a search, of "
+        "judges and of choosing; in brackets those of a row in an epoch. Time is that of synthesis and training as "
+        "measured, which is short where another arm had paid for the same completions. All are means over seeds."
     )
     if paid is not None:
         yield (
@@ -173,7 +173,7 @@ def _notes(results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
     short = [one for one in results if one.wanted is not None and one.rows < SHORT * one.wanted]
     for one in short:
         where = f"{one.arm} on {one.task}, {one.student}, size {one.size:,}, seed {one.seed}"
-        yield f"Short of rows: {where}, has {one.rows:,} of {one.wanted:,}."
+        yield f"Short of rows: {where}, was trained on {one.rows:,} of {one.wanted:,}."
 
 
 def _interval_notes(lines: Sequence[Line]) -> Iterator[str]:

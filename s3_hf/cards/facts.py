@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3_hf.records import Quality, Scores, Usage
+from s3_hf.store import GOLD as GOLD_ARM
 from s3_hf.store import TEST, FinalResult, Verdict
 
 GOLD = "gold"
@@ -219,3 +220,8 @@ class ModelFacts:
     def test(self) -> Scores | None:
         """Scores of this model on the test rows."""
         return self.final.scores[TEST] if self.final else self.run.last.test
+
+    @property
+    def gold_alone(self) -> bool:
+        """True if the gold stage chose a student of gold rows alone, which learned no row of the run."""
+        return self.final is not None and self.final.choice.arm == GOLD_ARM

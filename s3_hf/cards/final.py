@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 
 from s3_hf.cards.facts import STRATEGIES, ModelFacts
-from s3_hf.cards.markup import NONE, count, percent, table
-from s3_hf.cards.shared import metric_title
+from s3_hf.cards.markup import NONE, code, count, percent, table
+from s3_hf.cards.shared import gold_source, metric_title
 from s3_hf.store import AFTER, CROSS_FITTED, GOLD, MIXED, SYNTHETIC, FinalResult, Verdict
 
 
@@ -27,16 +27,19 @@ def data(final: FinalResult, method: str) -> str:
     return {GOLD: "gold rows", SYNTHETIC: f"{method} data"}.get(final.choice.arm, f"{method} data and gold rows")
 
 
-def learned(final: FinalResult) -> str:
-    """Return what the final student learned, in its order, with numbers of rows."""
-    facts = final.facts
-    synthetic, gold = f"{count(facts.rows)} synthetic rows", f"{count(facts.gold_rows)} human-labelled gold rows"
+def learned(facts: ModelFacts, *, named: bool = False) -> str:
+    """Return what the final student learned, in its order, with numbers of rows; where they are, if `named`."""
+    assert facts.final is not None
+    found, kind = facts.final.facts, "" if facts.run.sources else "synthetic "
+    rows, gold = f"{count(found.rows)} {kind}rows", f"{count(found.gold_rows)} human-labelled gold rows"
+    if named:
+        rows, gold = f"{rows} ({code(facts.dataset)})", f"{gold} ({gold_source(facts.run)})"
     return {
         GOLD: gold,
-        SYNTHETIC: synthetic,
-        AFTER: f"{synthetic}, then {gold}",
-        MIXED: f"{synthetic} and {gold} together",
-    }[final.choice.arm]
+        SYNTHETIC: rows,
+        AFTER: f"{rows}, then {gold}",
+        MIXED: f"{rows} and {gold} together",
+    }[facts.final.choice.arm]
 
 
 def start(facts: ModelFacts) -> str:

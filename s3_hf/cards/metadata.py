@@ -46,7 +46,7 @@ def model_metadata(facts: ModelFacts) -> ModelCardData:
     run = facts.run
     return ModelCardData(
         language=run.task["language"],
-        **_license(run, weights=True),
+        **_license(run, weights=True, gold_alone=facts.gold_alone),
         library_name="transformers",
         pipeline_tag=run.task["task_category"],
         base_model=run.student if is_hub_id(run.student) else None,
@@ -92,10 +92,10 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in _SIZES if rows < limit), "n>10M" if rows >= 10**8 else "10M<n<100M")
 
 
-def _license(run: RunFacts, *, weights: bool) -> dict[str, Any]:
+def _license(run: RunFacts, *, weights: bool, gold_alone: bool = False) -> dict[str, Any]:
     if run.license:
         return {"license": run.license}
-    details = "; ".join(terms(run, weights=weights))
+    details = "; ".join(terms(run, weights=weights, gold_alone=gold_alone))
     return {"license": "other", "license_name": OTHER_LICENSE, "license_details": details}
 
 

@@ -35,15 +35,15 @@ def summary(facts: ModelFacts) -> str:
         origin = f", {parts} taken unchanged from {codes(sources)}"
     rows = f"{count(run.rows)} {kind}examples{origin} ({code(facts.dataset)})"
     if facts.final:
-        rows = f"{final.learned(facts.final)} ({code(facts.dataset)})"
+        rows = final.learned(facts, named=True)
     text = f"{linked(run.student)} fine-tuned to {duty}, on {rows}."
     if scores is None:
         return text
     metric = run.headline[0]
-    exactly = "exactly " if run.columns["answers"] else ""
+    exactly, shown = "exactly " if run.columns["answers"] else "", "" if facts.gold_alone else gold_in_prompts(run)
     return (
         f"{text}\nIt is {exactly}right on **{percent(scores.metrics[metric])}** of {count(scores.n)} "
-        f"human-labelled test rows (95% confidence interval {interval_text(scores, metric)}).{gold_in_prompts(run)}"
+        f"human-labelled test rows (95% confidence interval {interval_text(scores, metric)}).{shown}"
     )
 
 
@@ -123,6 +123,8 @@ def round_table(facts: ModelFacts) -> str:
 
 def training_data(facts: ModelFacts) -> str:
     """Return which rows the model was trained on and who wrote them."""
+    if facts.gold_alone:
+        return f"{final.learned(facts, named=True)}."
     run, sources = facts.run, codes(facts.run.sources)
     commit = f" at commit `{facts.revision}`" if facts.revision else ""
     if run.human:
@@ -140,7 +142,7 @@ def training_data(facts: ModelFacts) -> str:
         origin = f"written by {code(run.llm)} with {run.method}"
     if run.synthetic_rows and sources:
         origin += f"; {count(run.existing_rows)} of the rows are taken unchanged from {sources}"
-    gold = f" The model learned {final.learned(facts.final)}." if facts.final else ""
+    gold = f" The model learned {final.learned(facts)}." if facts.final else ""
     return f"{code(facts.dataset)}{commit}, {count(run.rows)} rows; {origin}.{gold}"
 
 

@@ -30,7 +30,8 @@ def metric_title(name: str) -> str:
 def interval(share: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95% confidence interval of a share that was measured on `n` rows; (0, 1) without rows.
 
-    A mean F1 varies less than a share, so that the interval is too wide for it and never too narrow.
+    The F1 of answers is a mean over rows of values from 0 to 1, which varies no more than a share: its interval may be
+    too wide. Macro F1 is no mean over rows, and has no such interval.
     """
     from scipy.stats import binomtest
 
@@ -51,28 +52,29 @@ def gold_source(run: RunFacts) -> str:
     return linked(source, "datasets/") if is_hub_id(source) else plain(source or str(run.task["pretty_name"]))
 
 
-def terms(run: RunFacts, *, weights: bool, name: Callable[[str], str] = str) -> list[str]:
+def terms(run: RunFacts, *, weights: bool, gold_alone: bool = False, name: Callable[[str], str] = str) -> list[str]:
     """Return a clause for each licence or other terms that apply to the rows, and to `weights` trained on them.
 
-    `name` is applied to every name: `code` where the clauses stand in Markdown.
+    With `gold_alone` the weights were trained on gold rows alone. `name` is applied to every name: `code` where the
+    clauses stand in Markdown.
     """
     task = run.task
     source = name(task["source"] or task["pretty_name"])
     stated = "states no standard licence" if task["license"] in ("", "other") else f"is under {name(task['license'])}"
     existing, text = " and ".join(map(name, run.sources)), "other text" if run.sources else "the text"
     clauses = [f"the gold data ({source}) {stated}"]
-    if existing:
+    if existing and not gold_alone:
         clauses.append(f"rows were taken over from {existing}, whose licence applies")
-    if run.synthetic_rows:
+    if run.synthetic_rows and not gold_alone:
         clauses.append(f"{text} was written by {name(run.llm)}, whose terms for generated text apply")
     if weights:
         clauses.append(f"the weights started from {name(run.student)}, whose licence applies")
     return clauses
 
 
-def licence(run: RunFacts, *, weights: bool) -> str:
+def licence(run: RunFacts, *, weights: bool, gold_alone: bool = False) -> str:
     """Return the paragraph on the licence: the publisher's choice, or the terms that apply without one."""
-    clauses = "; ".join(terms(run, weights=weights, name=code))
+    clauses = "; ".join(terms(run, weights=weights, gold_alone=gold_alone, name=code))
     if run.license:
         return f"{code(run.license)}, as chosen by the publisher. Note that {clauses}."
     return f"The publisher chose no licence. These terms apply: {clauses}."

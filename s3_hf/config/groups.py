@@ -57,8 +57,8 @@ class SynthesisConfig(Settings):
     per_error: Positive = 1
     """Examples written for each mistake; Algorithm 2 writes one."""
     candidates: Positive = 1
-    """Texts asked for in each row's place, of which the best is kept: likely to have its label, and close to the gold
-    row that it extrapolates or else unlike the rows before."""
+    """Texts asked for per row; the best is kept: high P(label) where labels are judged, and near to the extrapolated
+    gold row or, without one, far from the earlier rows of the round."""
     attempts: Positive = 4
     """Most requests for one row before it is given up."""
     top_up: bool = False
@@ -99,7 +99,9 @@ class LLMConfig(Settings):
     timeout: Annotated[float, Field(gt=0)] = 120.0
     """Seconds after which a request without an answer is tried again."""
     retries: Natural = 8
-    """Most times that one request is tried again after 429, 5xx, a timeout or a refused connection."""
+    """Most times that a request is tried again after 408, 5xx, a timeout, a refused connection or an answer that is no
+    chat completion; a server that asks to wait (429, or 503 with `Retry-After`) is waited for up to 10 minutes. 0
+    tries nothing again."""
     max_requests: Positive | None = None
     """Send no more requests than this, repeated ones and earlier starts of the run included, and keep all rows."""
     max_tokens: Positive | None = None

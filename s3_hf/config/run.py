@@ -1,7 +1,7 @@
 """The settings of a run: frozen, read from YAML and flags, validated, with a fingerprint.
 
-Settings that change the rows or the student are part of the fingerprint. Settings that only change speed, price
-or limits (`RunConfig.OPERATIONAL`) are not, and may differ when a run resumes.
+Settings that decide what is written in a round are part of the fingerprint. Those that do not
+(`RunConfig.OPERATIONAL`) may differ when a run goes on.
 """
 
 from __future__ import annotations

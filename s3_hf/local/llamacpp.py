@@ -71,11 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--context", type=int, default=2304)
-    parser.add_argument("--gpu-layers", type=int, default=0)
-    parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--die-with-parent", action="store_true")
     return parser
 
@@ -87,14 +84,14 @@ def _params(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params.hostnames = [str(options.socket)]  # a name that ends in `.sock` is a Unix socket
     params.ui = False
     params.use_jinja = True
-    params.verbosity = 3 if options.verbose else 1
+    params.verbosity = 1
     params.n_parallel = options.slots
     params.n_ctx = options.slots * options.context
     params.kv_unified = False
     params.fit_params = False
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.n_threads_http = 64
-    params.n_gpu_layers = options.gpu_layers
+    params.n_gpu_layers = 0
     params.n_batch = 512
     params.n_ubatch = _UBATCH
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED

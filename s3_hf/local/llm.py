@@ -3,9 +3,9 @@
 There is one single-threaded server process per core. On two idle cores, two processes write as many tokens as one
 process with two threads; on two busy cores, more than twice as many. Clients spread requests over `LocalServer.urls`.
 
-On a CPU with one thread per process, the answer depends only on the request (messages, sampling settings, seed), not
-on concurrent requests or the cache; see `llamacpp.py`. It may differ between types of CPU, builds of llama.cpp and
-numbers of threads, and with layers on a GPU.
+With one thread per process and no layers on a GPU, the answer depends only on the request (messages, sampling
+settings, seed), not on concurrent requests or the cache; see `llamacpp.py`. It may differ between types of CPU and
+builds of llama.cpp.
 """
 
 from __future__ import annotations
@@ -35,15 +35,10 @@ class ServerOptions:
     host: str = "127.0.0.1"
     port: int = 0
     """Port of the first process; the others use the ports that follow. 0 uses any free ports."""
-    threads: int = 1
     slots: int = 4
     """Requests that one process handles at once; further requests wait."""
     context: int = 2304
     """Tokens of one request: prompt and answer together."""
-    gpu_layers: int = 0
-    """Layers on a GPU, if the installed `xllamacpp` supports one; -1 for all."""
-    verbose: bool = False
-    """Whether to write the log of llama.cpp to standard error."""
     timeout: float = 180.0
     """Seconds within which every process must be ready."""
 
@@ -60,7 +55,7 @@ class LocalServer:
 class _Worker:
     process: subprocess.Popen[bytes]
     announcement: Path
-    log: Path | None
+    log: Path
 
     def url(self) -> str | None:
         """Return the URL when the worker is ready, else None."""
@@ -68,7 +63,7 @@ class _Worker:
         return str(json.loads(text)["url"]) if text.endswith("\n") else None
 
     def last_lines(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log else []
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines[-4:] if line.strip()) or "no message"
 
 
@@ -157,17 +152,13 @@ def _running(
 def _start(gguf: Path, index: int, options: ServerOptions, folder: Path) -> _Worker:
     command = [sys.executable, "-P", "-m", "s3_hf.local.llamacpp", "--gguf", str(gguf), "--host", options.host]
     command += ["--port", str(options.port + index if options.port else 0), "--socket", str(folder / f"{index}.sock")]
-    command += ["--threads", str(options.threads)]
     command += ["--slots", str(options.slots), "--context", str(options.context)]
-    command += ["--gpu-layers", str(options.gpu_layers)]
-    if options.verbose:
-        command.append("--verbose")
     if threading.current_thread() is threading.main_thread():
         # Linux treats the end of the starting thread as the end of the parent, so only the main thread may use this.
         # Other threads rely on the end of standard input, which a process forked from this one can delay.
         command.append("--die-with-parent")
-    announcement, log = folder / f"{index}.json", None if options.verbose else folder / f"{index}.log"
-    with announcement.open("wb") as out, log.open("wb") if log else contextlib.nullcontext() as err:
+    announcement, log = folder / f"{index}.json", folder / f"{index}.log"
+    with announcement.open("wb") as out, log.open("wb") as err:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)  # noqa: S603
     return _Worker(process, announcement, log)
 

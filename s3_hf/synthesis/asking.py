@@ -76,7 +76,7 @@ class Tally:
         self.rejected["refused by the endpoint"] += 1
 
     def log_refusals(self) -> None:
-        """Log how often each refusal came that came more than once."""
+        """Log each refusal that came more than once, with its count."""
         for kind, count in self.refusals.items():
             if count > 1:
                 logger.warning("%d requests were refused like this: %s", count, kind)

@@ -46,6 +46,27 @@ class Candidate:
 
 
 @dataclass
+class _Accepted:
+    """The vectors of the rows accepted so far, in one matrix that is doubled when it is full."""
+
+    matrix: np.ndarray | None = None
+    rows: int = 0
+
+    def add(self, vector: np.ndarray) -> None:
+        if self.matrix is None:
+            self.matrix = np.empty((64, len(vector)), vector.dtype)
+        elif self.rows == len(self.matrix):
+            full, self.matrix = self.matrix, np.empty((2 * self.rows, len(vector)), vector.dtype)
+            self.matrix[: self.rows] = full
+        self.matrix[self.rows] = vector
+        self.rows += 1
+
+    def nearest(self, vector: np.ndarray) -> float:
+        """Return the largest cosine of a vector to those of the rows; 0 without rows."""
+        return 0.0 if self.matrix is None else float((self.matrix[: self.rows] @ vector).max())
+
+
+@dataclass
 class Chooser:
     """Judges the candidates of one round, and chooses among those of a slot.
 
@@ -58,12 +79,12 @@ class Chooser:
     judge: Judge | None = None
     embed: Embed | None = None
     candidates: int = 1
-    _accepted: list[np.ndarray] = field(default_factory=list, init=False)
+    _accepted: _Accepted = field(default_factory=_Accepted, init=False)
 
     async def judged(
         self, plan: Plan, candidate: Candidate, columns: Mapping[str, Any], slot: str
     ) -> Candidate | None:
-        """Return the candidate with all that `best` compares; None if its label is judged wrong.
+        """Return the candidate with its judgement and vector; None if its label is judged wrong.
 
         Args:
             plan: the plan of its slot.
@@ -77,10 +98,17 @@ class Chooser:
             return None
         if self.embed is None or self.candidates == 1:
             return replace(candidate, judgement=judgement)
-        vector, closeness = await self.embed(candidate.text), 0.0
-        if plan.source is not None:
-            closeness = float(vector @ await self.embed(plan.source))
-        return replace(candidate, judgement=judgement, vector=vector, closeness=closeness)
+        return replace(candidate, judgement=judgement, vector=await self.embed(candidate.text))
+
+    async def compared(self, plan: Plan, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return the judged candidates of a slot with their closeness to the gold row that it extrapolates, if any."""
+        if self.embed is None or self.candidates == 1 or plan.source is None:
+            return [*candidates]
+        source = await self.embed(plan.source)
+        return [
+            each if each.vector is None else replace(each, closeness=float(each.vector @ source))
+            for each in candidates
+        ]
 
     def best(self, plan: Plan, candidates: Sequence[Candidate]) -> Candidate:
         """Return the candidate that is likeliest to have its label, and closest to its gold row, or else newest.
@@ -93,7 +121,7 @@ class Chooser:
         else:
             best = max(candidates, key=lambda each: round(self._value(plan, each), DIGITS))
         if best.vector is not None and plan.source is None:
-            self._accepted.append(best.vector)
+            self._accepted.add(best.vector)
         return best
 
     def _value(self, plan: Plan, candidate: Candidate) -> float:
@@ -102,4 +130,4 @@ class Chooser:
             return value
         if plan.source is not None:
             return value + candidate.closeness
-        return value - max((float(candidate.vector @ other) for other in self._accepted), default=0.0)
+        return value - self._accepted.nearest(candidate.vector)

@@ -130,7 +130,7 @@ class SlotFiller:
             except RequestError:
                 return None
             if candidates := [each for each in found if each is not None]:
-                return candidates
+                return await self.chooser.compared(plan, candidates)
         return None
 
     async def _candidate(self, plan: Plan, attempt: int, number: int) -> Candidate | None:

@@ -25,7 +25,7 @@ def existing_examples(
     round: int = 0,  # noqa: A002 - the field's word
     same_gold: Collection[str] = (),
 ) -> Iterator[Example]:
-    """Yield the rows of existing datasets as examples, in order; their origin is `seed` in round 0, else `given`.
+    """Yield the rows of existing datasets as examples, in order; their origin is `given`.
 
     Args:
         config: definition of the task; the datasets must have its columns. Labels are names or, unless the names
@@ -39,14 +39,13 @@ def existing_examples(
     Raises:
         TaskError: a source cannot be read, lacks a column, or has an unknown label or a row of the test split.
     """
-    origin = "given" if round else "seed"
     rows = (
         (columns, parent if source in same_gold and isinstance(parent, str) else None)
         for source in sources
         for columns, parent in _with_parents(config, _open(source), test_rows)
     )
     for number, (columns, parent) in enumerate(rows):
-        yield Example(f"s3-r{round}/given/{number:05d}", columns, origin, round, parent)
+        yield Example(f"s3-r{round}/given/{number:05d}", columns, "given", round, parent)
 
 
 def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:

@@ -157,7 +157,7 @@ def test_existing_examples(recipe, tmp_path, name, content):
     found = existing(load_task(str(recipe)), path, path, number=1)
     assert [example.columns["label"] for example in found] == [1, 0, 1, 0]
     assert [example.id for example in found] == [f"s3-r1/given/0000{number}" for number in range(4)]
-    assert {example.origin for example in found} == {"given"}
+    assert {example.origin for example in found + existing(load_task(str(recipe)), path)} == {"given"}
 
 
 @pytest.mark.parametrize("name", ["seed.csv", "seed.jsonl"])
