@@ -8,7 +8,8 @@ import pytest
 
 from s3_hf import loop
 from s3_hf.report import write_report
-from s3_hf.store import open_run
+from s3_hf.store import locked, open_run
+from s3_hf.store.opening import LOCK
 from tests.conftest import film_reply, film_rows
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
@@ -168,6 +169,23 @@ def test_the_command_writes_the_page_and_refuses_what_is_no_run(films_run, tiny_
     code, _, said = typed("report", films_run, "--encoder", tmp_path / "no-encoder")
     assert code == 2
     assert "Traceback" not in said
+
+
+def test_a_report_writes_nothing_to_a_run(films_run, tiny_student, tmp_path, typed):
+    run = shutil.copytree(films_run, tmp_path / "run")
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    command = ("report", run, "--out", tmp_path / "page.html", "--encoder", tiny_student)
+    assert typed(*command, "--follow")[0] == 0
+    (run / LOCK).unlink()
+    before.pop(run / LOCK)
+    for flags in ((), ("--follow",)):
+        assert typed(*command, *flags)[0] == 0
+        assert set(run.rglob("*")) == {*before}
+    with locked(run):  # by a run that is at work, which a report does not wait for
+        assert typed(*command)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in before if file != run} == {
+        file: time for file, time in before.items() if file != run
+    }
 
 
 def test_the_studies_are_commands(films_run, tiny_student, typed):
