@@ -93,6 +93,16 @@ def test_a_ctrl_c_tells_what_is_kept(recipe, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("flags", [("--seed", "5000000000"), ("--set", "sample_seed=4294967296"), ("--seed", "-1")])
+def test_a_seed_that_numpy_does_not_take_is_told_at_once(typed, tmp_path, flags):
+    code, out, err = typed("run", "imdb", "--run-dir", tmp_path / "run", *flags)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    number = flags[1].rpartition("=")[2]
+    assert f"should be {'greater than or equal to 0' if number == '-1' else 'less than 4294967296'}, found" in err
+    assert number in err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
