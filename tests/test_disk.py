@@ -126,6 +126,17 @@ def test_a_folder_for_temporary_files_that_is_none(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("command", [("tasks", "preview"), ("doctor", "--task")])
+def test_commands_without_a_folder_for_temporary_files_are_one_sentence(
+    typed, recipe, films_llm, monkeypatch, command
+):
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nope")
+    code, _, err = typed(*command, recipe, "--llm", films_llm.url)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: cannot write '/proc/nope': no such file or directory at ")
+    assert not films_llm.requests
+
+
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("kept")

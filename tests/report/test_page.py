@@ -188,7 +188,7 @@ def test_a_report_writes_nothing_to_a_run(films_run, tiny_student, tmp_path, typ
     }
 
 
-def test_the_studies_are_commands(films_run, tiny_student, typed):
+def test_the_studies_are_commands(films_run, tiny_student, typed, monkeypatch):
     code, out, _ = typed("study", "cost", films_run, "--json")
     costs = {line["arm"]: line for line in json.loads(out)}
     trained = open_run(films_run).round(1).training()
@@ -198,6 +198,9 @@ def test_the_studies_are_commands(films_run, tiny_student, typed):
     assert costs["S3 (paper)"]["flops"] == pytest.approx(3.11e17, rel=2e-3)
     code, out, _ = typed("study", "quality", films_run, "--encoder", tiny_student)
     assert code == 0
+    monkeypatch.chdir(films_run)
+    lines = json.loads(typed("study", "quality", ".", "--encoder", tiny_student, "--json")[1])
+    assert [line["run"] for line in lines] == ["films"]
     assert "edit distance" in out
     code, out, _ = typed("study", "diversity", films_run, "--encoder", tiny_student, "--json")
     gold, rows = json.loads(out)
