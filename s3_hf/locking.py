@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from s3_hf.errors import RunDirError, StorageError
 
+MOMENT = 0.5
+"""Seconds that a writer waits for a lock, since `is_held` takes it for an instant."""
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -31,7 +35,7 @@ def hold(lock: Path, of: Path) -> BaseFileLock:
         RunDirError: another process holds it.
         StorageError: it cannot be written or locked.
     """
-    held = FileLock(lock, timeout=0, mode=0o644, thread_local=False)
+    held = FileLock(lock, timeout=MOMENT, mode=0o644, thread_local=False)
     try:
         lock.parent.stat()  # filelock would create it
         held.acquire()
@@ -50,6 +54,29 @@ def hold(lock: Path, of: Path) -> BaseFileLock:
     with contextlib.suppress(OSError):  # the id is only for the message; the lock is held
         lock.write_text(str(os.getpid()), encoding="utf-8", newline="\n")
     return held
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a process holds the lock file, which is only read; what cannot be read is held by nobody."""
+    try:
+        handle = os.open(lock, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # several may look at once
+    except OSError as error:
+        return error.errno in _HELD
+    finally:
+        os.close(handle)
+    return False
 
 
 def _owner(lock: Path) -> str:

@@ -161,9 +161,9 @@ def mistakes(
 
     def right(predicted: int | str, true: Any) -> bool:
         if columns.label:
-            return bool(predicted == true)
-        answer, answers = str(predicted), true["text"]
-        return exact_match(answer, answers) or (least_f1 is not None and word_f1(answer, answers) >= least_f1)
+            return is_right(predicted, true)
+        answers = true["text"]
+        return is_right(predicted, answers) or (least_f1 is not None and word_f1(str(predicted), answers) >= least_f1)
 
     pairs = zip(predictions, gold[columns.target][:], strict=True)
     wrong = [place for place, (prediction, true) in enumerate(pairs) if not right(prediction.value, true)]

@@ -170,5 +170,9 @@ def _values(field: dict) -> str:
     if field.get("type") == "array":
         return f"list of {_values(field['items'])}"
     bounds = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
-    limits = ", ".join(f"{sign} {field[key]:g}" for key, sign in bounds.items() if key in field)
+    limits = ", ".join(
+        f"{sign} {f'{field[key]:,}' if isinstance(field[key], int) else f'{field[key]:g}'}"
+        for key, sign in bounds.items()
+        if key in field
+    )
     return f"{names.get(field.get('type', ''), 'text')}{f' {limits}' if limits else ''}"

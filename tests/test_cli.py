@@ -3,11 +3,15 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 import yaml
@@ -87,6 +91,36 @@ def test_a_ctrl_c_tells_what_is_kept(recipe, tmp_path):
     assert "stopped; the same command goes on from here\n" in err
     assert "rows so far: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("flags", [("--seed", "5000000000"), ("--set", "sample_seed=4294967296"), ("--seed", "-1")])
+def test_a_seed_that_numpy_does_not_take_is_told_at_once(typed, tmp_path, flags):
+    code, out, err = typed("run", "imdb", "--run-dir", tmp_path / "run", *flags)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    number = flags[1].rpartition("=")[2]
+    assert f"should be {'greater than or equal to 0' if number == '-1' else 'less than 4294967296'}, found" in err
+    assert number in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "imdb"), "stopped; the same command goes on from here\n"),
+        (("status", "run"), "stopped\n"),
+        (("report", "run"), "stopped\n"),
+        (("study", "cost", "run"), "stopped\n"),
+        (("predict", "run", "a text"), "stopped\n"),
+        (("doctor",), "stopped\n"),
+    ],
+)
+def test_a_ctrl_c_promises_no_more_than_is_true(typed, monkeypatch, arguments, sentence):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    for place in ("starting.run", "store.open_run", "cli.checkup.checkup", "predicting.tables.read_inputs"):
+        monkeypatch.setattr(f"s3_hf.{place}", stopped)
+    assert typed(*arguments) == (130, "", sentence)
 
 
 def test_print_config_is_a_config(typed, tmp_path):
@@ -343,6 +377,35 @@ def test_doctor_asks_one_tiny_chat(typed):
     assert told.endswith("; it refuses fields: 'seed' is left out")
     assert "all-MiniLM-L6-v2" in found["embedded student"]["found"]
     assert found["extra 'plot'"]["found"].startswith("matplotlib 3")
+    assert re.fullmatch(r"altair [0-9.]+, vl-convert-python \S+", found["extra 'report'"]["found"])
+    extras = {name: found[f"extra {name!r}"]["found"] for name in declared_extras()}
+    assert all(f"extra {name!r}" not in found for name in ("dev", "none"))
+    for name, packages in declared_extras().items():
+        assert [each.split()[0] for each in extras[name].split(", ")] == packages or "not installed" in extras[name]
+
+
+def declared_extras():
+    """Return the extras for users with their packages, as pyproject.toml has them."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    return {
+        name: [re.match(r"[\w.-]+", each)[0] for each in needs]
+        for name, needs in project["optional-dependencies"].items()
+        if name != "dev"
+    }
+
+
+def test_doctor_names_a_package_that_an_extra_lacks(typed, monkeypatch):
+    def version_of(name):
+        if name in ("vl-convert-python", "onnxscript"):
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("s3_hf.cli.checkup.version", version_of)
+    found = findings(typed)
+    for extra, package in (("report", "vl-convert-python"), ("onnx", "onnxscript")):
+        assert not found[f"extra {extra!r}"]["ok"]
+        told = found[f"extra {extra!r}"]["found"]
+        assert told.startswith(f"{package} is not installed; `pip install 's3-hf[{extra}]'`")
 
 
 def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):

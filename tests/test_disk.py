@@ -2,9 +2,12 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import sqlite3
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import datasets
@@ -14,7 +17,7 @@ from s3_hf.config import parse_config
 from s3_hf.errors import RunDirError, S3Error, StorageError
 from s3_hf.files import RowWriter, read_json, replacing, temporary_folder, write_json
 from s3_hf.journal import Journal
-from s3_hf.locking import hold
+from s3_hf.locking import hold, is_held
 from s3_hf.loop import run
 from s3_hf.store import create_run, locked, open_run
 from tests.full_disk import largest_file
@@ -123,6 +126,17 @@ def test_a_folder_for_temporary_files_that_is_none(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("command", [("tasks", "preview"), ("doctor", "--task")])
+def test_commands_without_a_folder_for_temporary_files_are_one_sentence(
+    typed, recipe, films_llm, monkeypatch, command
+):
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nope")
+    code, _, err = typed(*command, recipe, "--llm", films_llm.url)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: cannot write '/proc/nope': no such file or directory at ")
+    assert not films_llm.requests
+
+
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("kept")
@@ -131,6 +145,29 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     with pytest.raises(StorageError, match="a link stands there: remove it"), locked(tmp_path / "run"):
         pass
     assert precious.read_text() == "kept"
+
+
+def test_a_look_at_a_lock_leaves_it_as_it_is(tmp_path, monkeypatch):
+    lock = tmp_path / "run.lock"
+    assert not is_held(lock)
+    assert not lock.exists()
+    held = hold(lock, tmp_path)
+    text, changed = lock.read_text(), lock.stat().st_mtime_ns
+    assert is_held(lock)
+    with pytest.raises(RunDirError, match="one process at a time"):
+        hold(lock, tmp_path)
+    held.release()
+    lock.chmod(0o400)
+    assert not is_held(lock)
+    assert (lock.read_text(), lock.stat().st_mtime_ns) == (text, changed)
+    lock.chmod(0o600)
+    monkeypatch.setattr("s3_hf.locking.MOMENT", 3_600)
+    with lock.open() as looking, ThreadPoolExecutor() as others:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        begun = others.submit(hold, lock, tmp_path)  # a run that is started while somebody looks
+        time.sleep(0.1)
+        fcntl.flock(looking, fcntl.LOCK_UN)
+        begun.result().release()
 
 
 @pytest.mark.parametrize("name", ["ENOLCK", "ENOTSUP"])

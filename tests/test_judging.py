@@ -24,6 +24,7 @@ from s3_hf.judging import (
     gain,
     loss_weight,
     reliability,
+    too_few,
 )
 from s3_hf.judging.reliability import label_reliability
 from s3_hf.records import LABEL_P, Columns
@@ -235,6 +236,17 @@ def test_auto_needs_gold_rows(films_config, tmp_path, caplog):
     loop.run(changed(films_config, judge="auto", rounds=0), run_dir, observer=Told())
     assert told == ["Labels are not judged: judge: auto needs 60 gold rows, and there are 40."]
     assert sorted(path.name for path in open_run(run_dir).judging.path.iterdir()) == ["decision.json"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "folds", "found"),
+    [
+        (40, 3, "60 gold rows, and there are 40."),
+        (40, 1, "about two contexts where there are contexts, and there are"),
+    ],
+)
+def test_why_auto_judges_nothing_is_true_of_labels_and_of_contexts(rows, folds, found):
+    assert found in too_few(rows, folds)
 
 
 @pytest.mark.parametrize("action", ["drop", "relabel", "weight"])

@@ -11,6 +11,7 @@ import pytest
 import s3_hf
 from s3_hf.llm import Client, ClientStatus
 from s3_hf.loop import asking
+from s3_hf.records import Usage
 from s3_hf.starting import Progress, progress
 from s3_hf.store import Stage
 from tests.conftest import film_reply
@@ -76,6 +77,30 @@ def test_repeated_requests_have_the_reason_of_the_last_failure(status, words, mo
         shown.asking("names", status)
         line = lines_of(capsys, words)[-1]
     assert re.sub(", nothing new for .*", "", line) == f"  asking for names: {words}"
+
+
+def costs_of(capsys, *reports):
+    """Return the costs in the lines about rows: pairs of `done` and the cost that the journal has by then."""
+    shown = Progress(prices=True)
+    for stage in reports:
+        shown.stage(1, Stage.SYNTHESIZE)
+        for done, cost in stage:
+            shown.rows(done, 100, ClientStatus(usage=Usage(cost=cost)))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  ")]
+    return [line.partition(", cost ")[2].partition(",")[0] for line in lines]
+
+
+def test_the_forecast_of_the_cost_is_that_of_the_rows_of_the_stage(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    seed, after = [(0, 1.0), (50, 6.0), (100, 11.0)], [(0, 11.0), (1, 11.1), (50, 15.0)]
+    assert costs_of(capsys, seed) == ["", "6.00 of about 11.00", "11.00 of about 11.00"]
+    assert costs_of(capsys, seed, after)[3:] == ["", "11.10 of about 21.00", "15.00 of about 19.00"]
+
+
+def test_rows_that_the_journal_answers_are_no_part_of_the_forecast(monkeypatch, capsys):
+    """A resumed round has 60 rows for nothing; each of the others costs 0.10."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    assert costs_of(capsys, [(1, 6.0), (60, 6.0), (70, 7.0)]) == ["", "", "7.00 of about 10.00"]
 
 
 def test_rows_are_counted_in_any_order_after_what_is_asked_for_first(recipe, arguments, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from s3_hf.synthesis.membership import TALKS, membership_of
 from s3_hf.task import load_task
 from tests.conftest import film_reply
 from tests.llm_server import LLMServer
+from tests.test_loop import changed
 
 TALK = [
     f"I am happy to {verb} {what} for you, so please tell me what kind of review the request wants from me"
@@ -136,6 +137,23 @@ def test_talk_is_asked_for_once_in_a_run(recipe, tmp_path):
         assert len(server.requests) == asked
     talk = [request for request in server.requests if "this request" in request.payload["messages"][0]["content"]]
     assert 0 < len(talk) <= TALKS
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_talk_is_counted_with_the_round_that_asks_for_it_first(films_config, tmp_path, given):
+    """Also where the seed is a dataset, so that this is round 1; later rounds get the answers from the journal."""
+    seed = loop.synthesize(films_config, tmp_path / "seed").data
+    own = {"seed_data": str(seed)} if given else {}
+    with LLMServer(reply=weak_reply) as server:
+        synthesis = {"shots": 2, "rationales": False}
+        config = changed(films_config, llm=server.url, rounds=2 if given else 1, synthesis=synthesis, **own)
+        result = loop.run(config, tmp_path / "run")
+        asked = len(server.requests)
+    counted = [one.synthesis.usage.requests for one in result.rounds]
+    assert len(counted) == config.rounds + 1
+    assert sum(counted) == asked == read_usage(tmp_path / "run/journal.sqlite").requests
+    assert counted[given] > TALKS
+    assert (counted[0] == 0) is given
 
 
 def test_membership_is_learned_by_both_kinds_of_texts():

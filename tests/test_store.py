@@ -14,7 +14,8 @@ import pytest
 from s3_hf.config import parse_config
 from s3_hf.errors import RunDirError, StorageError
 from s3_hf.files import RowWriter, read_json, read_rows, replacing, write_json, write_text
-from s3_hf.store import Stage, create_run, locked, open_run
+from s3_hf.store import Stage, create_run, locked, names_of, open_run
+from tests.run_maker import make_run
 
 FEATURES = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
 
@@ -113,6 +114,13 @@ def test_a_copy_of_the_journal_is_advised_only_where_it_may_be_used(tmp_path):
         create_run(tmp_path / "run", parse_config({"task": "imdb", "llm": "http://b", "seed": 3}), {})
     with pytest.raises(RunDirError, match=r"is 'strong'; set them back, or name another --run-dir$"):
         create_run(tmp_path / "run", parse_config({"task": "imdb", "llm": "http://b", "llm_model": "strong"}), {})
+
+
+def test_runs_have_names_of_their_own(tmp_path, monkeypatch):
+    runs = [make_run(tmp_path / place) for place in ("a/run", "b/run", "run-4", "c/run", "gold")]
+    assert names_of(runs, "gold") == ["run", "run-2", "run-4", "run-5", "gold-5"]
+    monkeypatch.chdir(tmp_path / "a/run")
+    assert names_of([open_run(Path())]) == ["run"]
 
 
 def test_what_is_no_run_directory(tmp_path):

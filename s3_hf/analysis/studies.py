@@ -11,7 +11,7 @@ from s3_hf.analysis.quality import COLUMNS, PAPER_TABLE_6, pairs_of, quality_of_
 from s3_hf.analysis.rounds import predictions_table
 from s3_hf.analysis.rows import gold_table, mistakes_table, rows_table, task_with_gold
 from s3_hf.errors import S3Error
-from s3_hf.store import MINED, RunDir
+from s3_hf.store import MINED, RunDir, names_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +30,9 @@ def quality_study(runs: Sequence[RunDir], encoder: str) -> pd.DataFrame:
     import pandas as pd
 
     lines: list[dict[str, Any]] = []
-    for run in runs:
+    for run, name in zip(runs, names_of(runs), strict=True):
         mistakes = mistakes_table(predictions_table(run), rows_table(run), _gold(run))
-        lines.append({"run": run.path.name, **quality_of_pairs(pairs_of(mistakes), encoder)})
+        lines.append({"run": name, **quality_of_pairs(pairs_of(mistakes), encoder)})
     for task in _tasks(runs):
         if task in PAPER_TABLE_6:
             lines.append({"run": f"paper, {task}", **dict(zip(COLUMNS, PAPER_TABLE_6[task], strict=True))})
@@ -56,9 +56,8 @@ def diversity_study(runs: Sequence[RunDir], encoder: str) -> pd.DataFrame:
 
     gold = _gold(runs[0])
     sets = {"gold": gold[gold["role"] == MINED][["text"]]}
-    for run in runs:
-        name = run.path.name
-        sets[f"{name}-{len(sets)}" if name in sets else name] = rows_table(run)[["text"]]
+    for run, name in zip(runs, names_of(runs, *sets), strict=True):
+        sets[name] = rows_table(run)[["text"]]
     found = map_of(sets, encoder)
     lines = []
     for name, rows in sets.items():
@@ -84,13 +83,13 @@ def cost_study(runs: Sequence[RunDir]) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
-    for run in runs:
+    for run, name in zip(runs, names_of(runs), strict=True):
         costs = costs_of(run)
         if costs.empty:
             continue
         total = costs.drop(columns=["arm", "flops_per_row"]).sum().to_frame().T.assign(arm="all rounds")
         both = pd.concat([costs, total], ignore_index=True)
-        parts.append(both.assign(arm=f"{run.path.name}, " + both["arm"]))
+        parts.append(both.assign(arm=f"{name}, " + both["arm"]))
     return pd.concat([*parts, paper_costs()], ignore_index=True)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
-from s3_hf.config import LOCAL, Natural, Positive
+from s3_hf.config import LOCAL, Natural, Positive, Seed
 from s3_hf.errors import ConfigError
 from s3_hf.schema import Settings, first_fault, merge, read_mapping
 
@@ -79,7 +79,7 @@ class Bench(Settings):
     students: Annotated[tuple[str, ...], Field(min_length=1)] = (LOCAL,)
     sizes: tuple[Positive, ...] = ()
     """Numbers of rows that the last student of an arm is trained on."""
-    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
     baseline: str | None = None
     """Arm that the others are compared with, in pairs of equal seed."""
     metrics: tuple[str, ...] | None = None

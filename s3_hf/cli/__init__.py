@@ -20,6 +20,9 @@ from s3_hf.cli import bench, llm, predict, publishing, quickstart, reporting, ru
 from s3_hf.errors import ConfigError, S3Error, printable
 from s3_hf.proxies import exempt_loopback, unusable
 
+RESUMED = ("run", "synthesize", "bench", "quickstart")
+"""Commands that go on where they were stopped."""
+
 
 class _Commands(TyperGroup):
     """The commands; a Ctrl-C is reported here, since Typer does not pass KeyboardInterrupt on."""
@@ -28,7 +31,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            _report("stopped; the same command goes on from here", error)
+            goes_on = ctx.invoked_subcommand in RESUMED
+            _report("stopped; the same command goes on from here" if goes_on else "stopped", error)
             sys.exit(130)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 TIMEOUT = 5
 """Seconds that the Hub has to answer."""
 PACKAGES = ("datasets", "transformers", "huggingface_hub", "evaluate", "torch", "accelerate", "xllamacpp")
-EXTRAS = {"tune": "optuna", "phrases": "yake", "ray": "ray", "plot": "matplotlib", "report": "altair"}
-"""Extras of this package and the package that each installs."""
+OF_EXTRA = re.compile(r"""([\w.-]+).*;.*\bextra *== *["']([\w.-]+)["']""")
+"""A requirement of this package that an extra has: its name, and the extra."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,20 @@ def _installed() -> Iterator[Finding]:
             yield Finding(name, True, version(name))
         except PackageNotFoundError:
             yield Finding(name, False, f"not installed; pip install {name}")
-    for extra, name in EXTRAS.items():
+    for extra, names in _extras().items():
         try:
-            yield Finding(f"extra {extra!r}", True, f"{name} {version(name)}")
-        except PackageNotFoundError:
-            yield Finding(f"extra {extra!r}", False, f"{name} is not installed; {installing(extra)}")
+            yield Finding(f"extra {extra!r}", True, ", ".join(f"{name} {version(name)}" for name in names))
+        except PackageNotFoundError as error:
+            yield Finding(f"extra {extra!r}", False, f"{error.name} is not installed; {installing(extra)}")
+
+
+def _extras() -> dict[str, list[str]]:
+    """Return the extras that users install, each with its packages, as the metadata of this package has them."""
+    found: dict[str, list[str]] = {}
+    for requirement in requires("s3-hf") or ():
+        if (parts := OF_EXTRA.match(requirement)) and parts[2] != "dev":
+            found.setdefault(parts[2], []).append(parts[1])
+    return found
 
 
 def _embedded() -> Iterator[Finding]:

@@ -55,10 +55,10 @@ def report(
     check_place(path, folder=False)
     name = _encoder(runs, encoder)
     while True:
-        seen, at_work = _proofs(runs), any(map(_is_at_work, runs))
+        seen, at_work = _proofs(runs), follow and any(map(_is_at_work, runs))
         write_report(runs, path, name)
         display.show_text(f"written: {path}")
-        if not (follow and at_work):
+        if not at_work:
             return
         while _proofs(runs) == seen and any(map(_is_at_work, runs)):
             time.sleep(LOOK_EVERY)
@@ -122,13 +122,8 @@ def _proofs(runs: Sequence[RunDir]) -> list[str]:
 
 
 def _is_at_work(run: RunDir) -> bool:
-    """Return whether a process holds the run directory."""
-    from s3_hf.errors import RunDirError
-    from s3_hf.locking import hold
+    """Return whether a process holds the run directory, to which nothing is written."""
+    from s3_hf.locking import is_held
     from s3_hf.store.opening import LOCK
 
-    try:
-        hold(run.path / LOCK, run.path).release()
-    except RunDirError:
-        return True
-    return False
+    return is_held(run.path / LOCK)

@@ -12,6 +12,7 @@ from s3_hf.schema import Settings
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
 Money = Annotated[float, Field(ge=0)]
 
 

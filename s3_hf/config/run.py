@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from s3_hf.config.groups import LLMConfig, Natural, Positive, SynthesisConfig, TrainingConfig
+from s3_hf.config.groups import LLMConfig, Natural, Positive, Seed, SynthesisConfig, TrainingConfig
 from s3_hf.errors import ConfigError
 from s3_hf.keys import checked_url
 from s3_hf.schema import Settings, first_fault, merge, read_mapping
@@ -99,9 +99,9 @@ class RunConfig(Settings):
     verdict: bool = True
     """Compare the student with one trained on the gold rows alone for at least as many steps, which is one more
     training."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Seed of every random choice."""
-    sample_seed: Natural | None = None
+    sample_seed: Seed | None = None
     """Seed of the samples of gold and test rows and of their division (`holdout`); None takes `seed`. With a number,
     runs of several seeds share their gold and test rows."""
     metric: str | None = None

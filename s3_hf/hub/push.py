@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from s3_hf.errors import HubError
-from s3_hf.files import read_json, storage_errors, write_json
+from s3_hf.files import read_json, temporary_folder, write_json
 from s3_hf.hub.account import account_for, connected
 from s3_hf.hub.folders import Published
 from s3_hf.hub.names import Part, Repository, RunNames, collection_description
@@ -162,9 +161,8 @@ class _Hub:
     def push(self, repository: Repository, dataset_commit: str | None) -> tuple[Published, str]:
         """Create the repository unless it exists, and commit its files; return it and its head."""
         repo, kind, api = repository.id, repository.type, self.api
-        temporary = Path(tempfile.gettempdir())
-        with storage_errors(temporary), tempfile.TemporaryDirectory(prefix="s3-hf-push-") as parent:
-            folder = Path(parent) / kind
+        with temporary_folder() as parent:
+            folder = parent / kind
             self.repositories.write(repository, folder, dataset_commit)
             sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
             with doing(f"pushing the {kind} {repo}: {len(sizes)} files, {size_text(sum(sizes))}"):

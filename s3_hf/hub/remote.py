@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from s3_hf.cards import END
 from s3_hf.errors import HubError
+from s3_hf.files import temporary_folder
 from s3_hf.hub.contents import CARD, RECORD, card_hash
 from s3_hf.hub.names import RepoType
 
@@ -162,7 +162,7 @@ class Remote:
                 f"{name!r} of {self.repo!r} must have at most {LARGEST_TEXT:,} bytes, found {present[name].size:,}; "
                 "restore it on the Hub, or push under another --name"
             )
-        with tempfile.TemporaryDirectory(prefix="s3-hf-push-") as cache:
+        with temporary_folder() as cache:
             path = self.api.hf_hub_download(self.repo, name, repo_type=self.kind, revision=head, cache_dir=cache)
             return Path(path).read_text(encoding="utf-8", errors="replace")
 

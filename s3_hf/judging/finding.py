@@ -42,7 +42,10 @@ def agreement_by_origin(
 def too_few(rows: int, folds: int) -> str:
     """Return why `judge: auto` judges nothing with these gold rows."""
     if folds < 2:
-        return "Labels are not judged: judge: auto needs two gold rows of each label, and a label has one."
+        return (
+            "Labels are not judged: judge: auto needs two gold rows of each label or more, about two contexts where "
+            f"there are contexts, and there are fewer in {rows:,} rows."
+        )
     return f"Labels are not judged: judge: auto needs {LEAST_ROWS} gold rows, and there are {rows}."
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
+from s3_hf.files import temporary_folder
 from s3_hf.journal import Journal
 from s3_hf.keys import without_secrets
 from s3_hf.llm.access import UNPROXIED, chat_url, trusted_certificates
@@ -43,7 +42,7 @@ async def probe(config: RunConfig, url: str | None) -> Probe:
     patience = min(config.endpoint.timeout, LONGEST)
     settings = config.endpoint.model_copy(update={"retries": 0, "timeout": patience, "concurrency": 1})
     model = config.llm_model if url else str(config.llm)
-    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
+    with temporary_folder() as folder, Journal(folder / "journal.sqlite") as journal:
         try:
             async with asyncio.timeout(2 * LONGEST), Client(model, (url,) if url else (), settings, journal) as client:
                 answer = await client.generate(HELLO)

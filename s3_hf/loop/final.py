@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from s3_hf.config import RunConfig
 from s3_hf.files import storage_errors, write_json
 from s3_hf.judging import gold_rows
 from s3_hf.loop.arms import TITLES, Material, fit_into, job_of, total_steps
@@ -34,6 +35,7 @@ from s3_hf.store import (
     RoundResult,
     best_round,
 )
+from s3_hf.strategies import strategy_named
 
 if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
@@ -43,9 +45,9 @@ FEWEST = 30
 """Fewest gold rows that a temperature is fitted on; with fewer the probabilities stay as they are."""
 
 
-def has_gold_stage(context: RunContext) -> bool:
+def has_gold_stage(config: RunConfig) -> bool:
     """Return whether a final student is trained; not by the strategy whose rows are gold rows already."""
-    return context.config.gold_stage != "none" and context.strategy.asks_llm
+    return config.gold_stage != "none" and strategy_named(config.strategy).asks_llm
 
 
 def train_final(context: RunContext, results: Sequence[RoundResult]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from s3_hf.config import RunConfig
 from s3_hf.errors import ConfigError
+from s3_hf.files import temporary_folder
 from s3_hf.journal import Journal
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
@@ -61,7 +60,7 @@ def preview(config: RunConfig, n: int, services: Services | None = None, *, ask:
     task = task_of(config)
     if not ask:
         return _Preview(config, strategy, task, _refuse).without_answers(n)
-    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
+    with temporary_folder() as folder, Journal(folder / "journal.sqlite") as journal:
         return run_coroutine(_with_answers(config, strategy, task, n, services or Services(), journal))
 
 

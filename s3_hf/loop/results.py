@@ -1,16 +1,21 @@
-"""What a run returns, and how far an existing run is."""
+"""What a run returns, how far an existing run is, and when it is over."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s3_hf.config import RunConfig
 from s3_hf.errors import S3Error
 from s3_hf.journal import read_usage
+from s3_hf.loop.final import has_gold_stage
+from s3_hf.loop.verdict import has_verdict, is_about
 from s3_hf.records import Usage
 from s3_hf.store import (
     JOURNAL,
+    SELECTION,
     FinalResult,
     JudgingFacts,
     RoundDir,
@@ -22,6 +27,7 @@ from s3_hf.store import (
     open_run,
     results_html,
 )
+from s3_hf.strategies import strategy_named
 
 if TYPE_CHECKING:
     from s3_hf.hub import Published
@@ -112,14 +118,18 @@ def status_of(run: RunDir) -> RunStatus:
     Raises:
         RunDirError: a file of the run directory is missing or damaged.
     """
-    rounds = run.results()
+    rounds, config = run.results(), run.config
     synthesized = tuple(each.synthesis() for each in run.rounds())
     unfinished = run.round(len(rounds))
-    more = len(rounds) <= run.config.rounds and unfinished.path.exists() and not unfinished.empty.exists()
+    goes_on = unfinished.path.exists() or (len(rounds) <= config.rounds and not is_over(config, rounds))
+    more = goes_on and not unfinished.empty.exists()
     spent = read_usage(run.journal) if run.journal.exists() else sum((each.usage for each in synthesized), Usage())
-    folder, wants = run.final, run.config.gold_stage != "none"
-    final, verdict = folder.result(), folder.outcome()
-    done = (final is not None or not wants) and (verdict is not None or not run.config.verdict)
+    final, verdict = run.final.result(), run.final.outcome()
+    finishing = False
+    if rounds and not more:
+        trained = final is not None and final.choice.round == best_round(rounds).number
+        told = verdict is not None and is_about(verdict, rounds)
+        finishing = (has_gold_stage(config) and not trained) or (has_verdict(config) and not told)
     return RunStatus(
         rounds,
         synthesized,
@@ -127,7 +137,28 @@ def status_of(run: RunDir) -> RunStatus:
         spent,
         (run.path / JOURNAL).is_symlink(),
         judging=run.judging.decided(),
-        finishing=folder.path.exists() and not done and not more,
+        finishing=finishing,
         final=final,
         verdict=verdict,
     )
+
+
+def is_over(config: RunConfig, results: Sequence[RoundResult]) -> bool:
+    """Return whether the run ends after these rounds.
+
+    It does if the strategy has no further round, the last student made no mistakes, or `patience` rounds had no gain.
+    """
+    strategy = strategy_named(config.strategy)
+    if not results or (len(results) == 1 and config.add_data):
+        return False
+    if strategy.grow is None or (strategy.from_mistakes and not results[-1].mistakes):
+        return True
+    return has_converged(results, results[0].training.metric, config.patience)
+
+
+def has_converged(results: Sequence[RoundResult], metric: str, patience: int | None) -> bool:
+    """Return whether the last `patience` rounds brought no gain on the selection rows; None never converges."""
+    if patience is None or len(results) <= patience:
+        return False
+    scores = [result.scores[SELECTION].metrics[metric] for result in results]
+    return max(scores[-patience:]) <= max(scores[:-patience])

@@ -1,4 +1,4 @@
-"""The order of the rounds and of their stages, and when a run is over."""
+"""The order of the rounds and of their stages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from s3_hf.hub import PushOptions, check_access, check_push
 from s3_hf.loop.context import Observer, RunContext, Services, opened
 from s3_hf.loop.deciding import judge_of
 from s3_hf.loop.final import has_gold_stage, train_final
-from s3_hf.loop.results import RunResult
+from s3_hf.loop.results import RunResult, is_over
 from s3_hf.loop.scoring import score_student
 from s3_hf.loop.synthesis import synthesize_rows
 from s3_hf.loop.training import train_student
-from s3_hf.loop.verdict import give_verdict
-from s3_hf.store import SELECTION, RoundDir, RoundResult
+from s3_hf.loop.verdict import give_verdict, has_verdict
+from s3_hf.store import RoundDir, RoundResult
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(
         if push_to is not None:
             context.launch.alone(lambda: check_push(context.run, push_to, push_options))
         for number in range(config.rounds + 1):
-            if is_over(context, results) or (result := _run_round(context, number)) is None:
+            if is_over(config, results) or (result := _run_round(context, number)) is None:
                 break
             results.append(result)
             context.observer.scored(result)
@@ -82,27 +82,6 @@ def synthesize(
         return folder
 
 
-def is_over(context: RunContext, results: Sequence[RoundResult]) -> bool:
-    """Return whether the run ends after these rounds.
-
-    It does if the strategy has no further round, the last student made no mistakes, or `patience` rounds had no gain.
-    """
-    config, strategy = context.config, context.strategy
-    if not results or (len(results) == 1 and config.add_data):
-        return False
-    if strategy.grow is None or (strategy.from_mistakes and not results[-1].mistakes):
-        return True
-    return has_converged(results, context.metric, config.patience)
-
-
-def has_converged(results: Sequence[RoundResult], metric: str, patience: int | None) -> bool:
-    """Return whether the last `patience` rounds brought no gain on the selection rows; None never converges."""
-    if patience is None or len(results) <= patience:
-        return False
-    scores = [result.scores[SELECTION].metrics[metric] for result in results]
-    return max(scores[-patience:]) <= max(scores[:-patience])
-
-
 def _run_round(context: RunContext, number: int) -> RoundResult | None:
     """Run the stages of a round that have no proof yet; return None if no row of it passed the checks."""
     folder = context.run.round(number)
@@ -116,7 +95,7 @@ def _run_round(context: RunContext, number: int) -> RoundResult | None:
 
 def _finish(context: RunContext, results: Sequence[RoundResult]) -> bool:
     """Train the final student and give the verdict, as the settings say; return whether there is one of them."""
-    trains, judges = has_gold_stage(context), context.config.verdict and context.strategy.asks_llm
+    trains, judges = has_gold_stage(context.config), has_verdict(context.config)
     if trains:
         train_final(context, results)
         if result := context.run.final.result():

@@ -39,7 +39,7 @@ def seeded(context: RunContext, job: TrainingJob, folder: Path, number: int, row
     """
     from s3_hf.training import fit
 
-    seed, work = job.seed + APART * number, folder / "checkpoints"
+    seed, work = (job.seed + APART * number) % 2**32, folder / "checkpoints"
     student = StudentDir(folder / "seeds" / str(seed))
     if not (student.model.exists() or student.predictions.exists()):
         context.launch.remove(work)  # of a run that was killed

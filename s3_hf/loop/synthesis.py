@@ -175,7 +175,7 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             if prompts.rationales and not synthesizer.known_rationales:
                 synthesizer.means = judging.means(context)
             if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
-                await synthesizer.learn_talk()
+                await synthesizer.learn_talk(counted=all(_is_given(config, each) for each in range(number)))
             examples, wanted = _examples(context, synthesizer, number, judging)
             try:
                 async for example in examples:

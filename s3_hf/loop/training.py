@@ -35,7 +35,7 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     job = training_job(context.config, context.task, context.addresses, rows)
     if context.config.training.watch:
         job = dataclasses.replace(job, watched={"train": rows, "test": context.task.test})
-    job = dataclasses.replace(_tuned(context, job), weights=loss_weights(context, rows))
+    job = _tuned(context, dataclasses.replace(job, weights=loss_weights(context, rows)))
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
     if context.config.training.seeds > 1:

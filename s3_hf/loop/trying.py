@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from s3_hf.config import RunConfig
+from s3_hf.files import temporary_folder
 from s3_hf.journal import Journal
 from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
@@ -101,7 +100,7 @@ def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTr
         S3Error: the recipe or its gold data cannot be used, or the LLM cannot be asked.
     """
     task = task_of(config)
-    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite") as journal:
+    with temporary_folder() as folder, Journal(folder / "journal.sqlite") as journal:
         return run_coroutine(_tried(config, task, services or Services(), journal))
 
 

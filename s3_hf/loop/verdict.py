@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from s3_hf.analysis import Measured, verdict_of
+from s3_hf.config import RunConfig
 from s3_hf.files import read_rows, write_json
 from s3_hf.judging import gold_rows
 from s3_hf.loop.arms import TITLES, row_metric, train
@@ -17,11 +18,17 @@ from s3_hf.loop.context import RunContext
 from s3_hf.loop.final import FullJobs, predict_test, steps_of_arm
 from s3_hf.loop.seeds import seed_predictions, seeded
 from s3_hf.records import Usage
-from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, best_round, damaged
+from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, Verdict, best_round, damaged
 from s3_hf.store.earlier import roles_of
+from s3_hf.strategies import strategy_named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def has_verdict(config: RunConfig) -> bool:
+    """Return whether a run gives a verdict; not by the strategy whose rows are gold rows themselves."""
+    return config.verdict and strategy_named(config.strategy).asks_llm
 
 
 def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
@@ -32,7 +39,7 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
         StorageError: the disk is full.
     """
     final = context.run.final
-    if (known := final.outcome()) and _names(results) <= {arm.name for arm in known.arms}:
+    if (known := final.outcome()) and is_about(known, results):
         return
     best = best_round(results)
     rounds = [_round(context, results, each) for each in results]
@@ -49,8 +56,9 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
     context.launch.alone(lambda: write_json(final.verdict, asdict(told)), final.verdict)
 
 
-def _names(results: Sequence[RoundResult]) -> set[str]:
-    return {f"round-{each.number}" for each in results}
+def is_about(verdict: Verdict, results: Sequence[RoundResult]) -> bool:
+    """Return whether a verdict is about all these rounds."""
+    return {f"round-{each.number}" for each in results} <= {arm.name for arm in verdict.arms}
 
 
 def _with_both(jobs: FullJobs) -> Measured | None:

@@ -15,7 +15,7 @@ from s3_hf.cards.final import arm_title
 from s3_hf.errors import RunDirError, check_installed
 from s3_hf.files import replacing, write_text
 from s3_hf.report.content import RunContent, content_of, paper_quality, plain, shown_mistakes, shown_moves
-from s3_hf.store import RunDir
+from s3_hf.store import RunDir, names_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,19 +52,10 @@ def write_report(runs: Sequence[RunDir], out: Path, encoder: str) -> Path:
                 f"a run must have a complete round to report on, found none in {str(run.path)!r}; run it until the "
                 "rows of its first round are complete"
             )
-    contents = [content_of(run, encoder, name) for run, name in zip(runs, _names(runs), strict=True)]
+    contents = [content_of(run, encoder, name) for run, name in zip(runs, names_of(runs), strict=True)]
     write_text(out, render(contents))
     _write_tables(contents, out.with_name(f"{out.stem}-tables"))
     return out
-
-
-def _names(runs: Sequence[RunDir]) -> list[str]:
-    """Return the names of the runs' folders, with a number where an earlier run has the same."""
-    names: list[str] = []
-    for run in runs:
-        name = run.path.resolve().name
-        names.append(f"{name}-{len(names) + 1}" if name in names else name)
-    return names
 
 
 def render(contents: Sequence[RunContent]) -> str:

@@ -27,7 +27,7 @@ def public_page(run: RunDir, encoder: str, withheld: Withheld) -> str:
         S3Error: the run is damaged, the gold data cannot be read, or the encoder cannot be loaded.
     """
     check_packages()
-    content = content_of(run, encoder, run.path.resolve().name, steady=True)
+    content = content_of(run, encoder, run.name, steady=True)
     return render([public_content(content, run, withheld)])
 
 

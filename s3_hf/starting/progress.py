@@ -46,7 +46,7 @@ class Progress(Observer):
     """Shows the stage of each round and its progress, then one line with the scores of the round.
 
     Use it as a context manager. While a stage is under way something is shown every 10 s, also if nothing happens.
-    `prices` adds the cost so far and the expected total.
+    `prices` adds the cost so far, that of earlier stages included, and what it is expected to be after this one.
     """
 
     def __init__(self, *, prices: bool = False) -> None:
@@ -57,6 +57,7 @@ class Progress(Observer):
         self._title = ""
         self._shown = self._began = self._heard = 0.0
         self._count: _Count | None = None
+        self._unpaid: tuple[int, float] | None = None  # rows and cost of this stage before its first paid answer
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._open = contextlib.ExitStack()
@@ -104,7 +105,7 @@ class Progress(Observer):
             self._close_bar()
             self._title = title
             self._began = self._heard = self._shown = time.monotonic()
-            self._count = _Count()
+            self._count, self._unpaid = _Count(), None
             if self._has_bars:
                 self._bar = self._bar_class(desc=self._title, leave=False, file=sys.stderr, dynamic_ncols=True)
             else:
@@ -116,7 +117,11 @@ class Progress(Observer):
 
     def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
         """Show the number of rows, answers and tokens per second, repeated requests, and the expected cost."""
-        self._show(_Count(done, total, "rows", lambda: _answers(status) + self._cost(done, total, status)))
+        with self._lock:
+            if self._unpaid is None or status.usage.cost <= self._unpaid[1]:  # so far the journal answered
+                self._unpaid = (done, status.usage.cost)
+            cost = self._cost(done, total, status.usage.cost, *self._unpaid)
+        self._show(_Count(done, total, "rows", lambda: _answers(status) + cost))
 
     def judging(self, sentence: str) -> None:
         """Print whether labels are judged, and why."""
@@ -185,10 +190,12 @@ class Progress(Observer):
                 parts = [f"{count.done:,}{of} {count.unit}", text or f"{rate:.1f} {count.unit}/s", left, note]
             self.line("  " + ", ".join(filter(None, parts)))
 
-    def _cost(self, done: int, total: int | None, status: ClientStatus) -> str:
-        if not (self._prices and done and total):
+    def _cost(self, done: int, total: int | None, cost: float, done_before: int, cost_before: float) -> str:
+        """Return the cost so far and after `total` rows, by that of the rows since `done_before`."""
+        if not (self._prices and total and done > done_before):
             return ""
-        return f", cost {status.usage.cost:.2f} of about {status.usage.cost * total / done:.2f}"
+        each = (cost - cost_before) / (done - done_before)
+        return f", cost {cost:.2f} of about {cost + each * (total - done):.2f}"
 
     def _close_bar(self) -> None:
         with self._lock:

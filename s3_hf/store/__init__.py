@@ -45,7 +45,17 @@ from s3_hf.store.final import (
 )
 from s3_hf.store.html import results_html
 from s3_hf.store.judging import JudgingDir, JudgingFacts
-from s3_hf.store.layout import JOURNAL, NO_WEIGHTS, ONNX_FILES, RoundDir, RunDir, Stage, has_onnx, has_weights
+from s3_hf.store.layout import (
+    JOURNAL,
+    NO_WEIGHTS,
+    ONNX_FILES,
+    RoundDir,
+    RunDir,
+    Stage,
+    has_onnx,
+    has_weights,
+    names_of,
+)
 from s3_hf.store.opening import create_run, locked, open_run
 
 __all__ = [
@@ -86,6 +96,7 @@ __all__ = [
     "has_onnx",
     "has_weights",
     "locked",
+    "names_of",
     "open_run",
     "parse_facts",
     "read_facts",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -189,6 +190,11 @@ class RunDir:
     facts: Mapping[str, Any]
 
     @property
+    def name(self) -> str:
+        """Name of its folder, also where the path is relative, such as `.`."""
+        return self.path.resolve().name
+
+    @property
     def located(self) -> RunConfig:
         """The settings, whose relative paths lead from the folder in which the run was created."""
         return self.config.located(Path(str(self.facts.get("folder", "."))))
@@ -274,3 +280,12 @@ class RunDir:
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise damaged(path, repr(error)) from error
+
+
+def names_of(runs: Sequence[RunDir], *taken: str) -> list[str]:
+    """Return the names of the runs, with a number where `taken` or an earlier run has the same."""
+    names: list[str] = []
+    for place, run in enumerate(runs, 1):
+        numbered = (f"{run.name}-{number}" for number in itertools.count(place))
+        names.append(next(name for name in itertools.chain([run.name], numbered) if name not in (*taken, *names)))
+    return names

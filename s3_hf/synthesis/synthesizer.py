@@ -93,16 +93,20 @@ class Synthesizer:
             self.known_rationales = {label: tuple(phrases) for label, phrases in kept.items()}
         return self.known_rationales
 
-    async def learn_talk(self) -> None:
+    async def learn_talk(self, *, counted: bool = True) -> None:
         """Ask the LLM for talk about the task, and have the checks reject what reads like it (`membership`).
 
         The requests are the same in every round, so that the journal answers those of later rounds. Nothing is
         rejected where there are too few gold rows or answers, or where the LLM's talk cannot be told from its answers
         to prompts that show gold rows.
+
+        Args:
+            counted: count the requests in `tally`; False in a round after the one that asked them first.
         """
+        asker = self._asker if counted else Asker(self.generate, Tally())
         with self.tally.asking_for("talk"):
-            talk = await self._answers(talk_requests(self.task, self.settings, self.seed))
-            tried = await self._answers(try_requests(self.task, self.settings, self.seed))
+            talk = await _answers(asker, talk_requests(self.task, self.settings, self.seed))
+            tried = await _answers(asker, try_requests(self.task, self.settings, self.seed))
         gold = [row[self.task.columns.text] for row in gold_sample(self.task)]
         membership = membership_of(gold, talk, self.seed)
         if membership is None:
@@ -118,11 +122,6 @@ class Synthesizer:
             return
         logger.info("%s", membership.summary())
         self.checks = replace(self.checks, membership=membership)
-
-    async def _answers(self, requests: Iterable[Request]) -> list[str]:
-        """Return the texts of the answers that are given."""
-        answers = await gather_answered(map(self._asker.ask, requests), required=False)
-        return [without_thoughts(answer.text) or "" for answer in answers]
 
     async def names(self, prompt: str, wanted: int) -> tuple[str, ...]:
         """Return up to `wanted` distinct names to write about, or `("",)` if the prompt is empty (ZeroGen).
@@ -230,3 +229,9 @@ class Synthesizer:
         self.prompts[prompt_id(template)] = template
         filler = SlotFiller(self.composer, self.checks, self._asker, self._chooser, self.window, template, rationales)
         return filler.fill(self.with_shots(plans))
+
+
+async def _answers(asker: Asker, requests: Iterable[Request]) -> list[str]:
+    """Return the texts of the answers that are given."""
+    answers = await gather_answered(map(asker.ask, requests), required=False)
+    return [without_thoughts(answer.text) or "" for answer in answers]

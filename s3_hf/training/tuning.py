@@ -83,7 +83,7 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
                 n_trials=1,
                 direction="maximize",
                 backend="optuna",
-                sampler=optuna.samplers.TPESampler(seed=job.seed * 1_000 + done),
+                sampler=optuna.samplers.TPESampler(seed=(job.seed * 1_000 + done) % 2**32),
                 **where,
             )
         except torch.OutOfMemoryError as error:

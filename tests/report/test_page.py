@@ -8,7 +8,8 @@ import pytest
 
 from s3_hf import loop
 from s3_hf.report import write_report
-from s3_hf.store import open_run
+from s3_hf.store import locked, open_run
+from s3_hf.store.opening import LOCK
 from tests.conftest import film_reply, film_rows
 from tests.kinds import kind_reply
 from tests.llm_server import LLMServer
@@ -170,7 +171,24 @@ def test_the_command_writes_the_page_and_refuses_what_is_no_run(films_run, tiny_
     assert "Traceback" not in said
 
 
-def test_the_studies_are_commands(films_run, tiny_student, typed):
+def test_a_report_writes_nothing_to_a_run(films_run, tiny_student, tmp_path, typed):
+    run = shutil.copytree(films_run, tmp_path / "run")
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    command = ("report", run, "--out", tmp_path / "page.html", "--encoder", tiny_student)
+    assert typed(*command, "--follow")[0] == 0
+    (run / LOCK).unlink()
+    before.pop(run / LOCK)
+    for flags in ((), ("--follow",)):
+        assert typed(*command, *flags)[0] == 0
+        assert set(run.rglob("*")) == {*before}
+    with locked(run):  # by a run that is at work, which a report does not wait for
+        assert typed(*command)[0] == 0
+    assert {file: file.stat().st_mtime_ns for file in before if file != run} == {
+        file: time for file, time in before.items() if file != run
+    }
+
+
+def test_the_studies_are_commands(films_run, tiny_student, typed, monkeypatch):
     code, out, _ = typed("study", "cost", films_run, "--json")
     costs = {line["arm"]: line for line in json.loads(out)}
     trained = open_run(films_run).round(1).training()
@@ -180,6 +198,9 @@ def test_the_studies_are_commands(films_run, tiny_student, typed):
     assert costs["S3 (paper)"]["flops"] == pytest.approx(3.11e17, rel=2e-3)
     code, out, _ = typed("study", "quality", films_run, "--encoder", tiny_student)
     assert code == 0
+    monkeypatch.chdir(films_run)
+    lines = json.loads(typed("study", "quality", ".", "--encoder", tiny_student, "--json")[1])
+    assert [line["run"] for line in lines] == ["films"]
     assert "edit distance" in out
     code, out, _ = typed("study", "diversity", films_run, "--encoder", tiny_student, "--json")
     gold, rows = json.loads(out)

@@ -7,8 +7,11 @@ import yaml
 from s3_hf import loop
 from s3_hf.errors import StudentError
 from s3_hf.files import read_json
+from s3_hf.judging import loss_weight
 from s3_hf.loop import Observer
+from s3_hf.records import LABEL_P
 from s3_hf.store import open_run
+from s3_hf.training import tune
 from s3_hf.training.loading import CHECKED_ROWS
 from tests.conftest import in_two_processes
 from tests.test_loop import changed
@@ -48,6 +51,30 @@ def test_a_search_goes_on_and_serves_all_rounds(tuned_config, tmp_path):
         used = read_json(run.round(number).model / "training.json")["settings"]
         assert {name: used[name] for name in chosen} == chosen
         assert used["trials"] == 3
+
+
+def test_a_seed_may_be_a_date_or_the_highest(tuned_config, tmp_path):
+    for seed in (20_240_101, 2**32 - 1):
+        config = changed(tuned_config, seed=seed, rounds=0, training={"trials": 1, "seeds": 2})
+        result = loop.run(config, tmp_path / str(seed))
+        seeds = [each.seed for each in result.rounds[0].training.seeds if each.seed is not None]
+        assert seeds == [seed, (seed + 1_000) % 2**32]
+
+
+def test_settings_are_chosen_for_the_loss_that_is_trained(judged_config, tmp_path, monkeypatch):
+    searched = []
+
+    def searching(job, *more):
+        searched.append(job)
+        return tune(job, *more)
+
+    monkeypatch.setattr("s3_hf.training.tune", searching)
+    training = {"trials": 1, "args": {"max_steps": 4}}
+    loop.run(changed(judged_config, judge_action="weight", training=training), tmp_path / "run")
+    (job,) = searched
+    rows = open_run(tmp_path / "run").union(0)
+    assert job.weights == [loss_weight(p) for p in rows[LABEL_P][:]]
+    assert len({*job.weights}) > 1
 
 
 def test_the_same_seed_finds_the_same(tuned_config, tmp_path):
