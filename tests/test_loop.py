@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
 from s3_hf.task import load_task
 from tests.conftest import film_reply
+from tests.llm_server import LLMServer
 
 LABEL_WORDS = ("negative", "positive")
 
@@ -109,19 +111,25 @@ def test_settings_that_changed_are_named(films_config, tmp_path):
         loop.run(changed(films_config, training={"epochs": 7}), tmp_path / "run")
 
 
-def test_a_second_run_leaves_the_first_alone(films_config, films_llm, tmp_path):
-    films_llm.delay = 0.1
-    config = changed(films_config, rounds=0)
-    with ThreadPoolExecutor() as other:
+def test_a_second_run_leaves_the_first_alone(films_config, tmp_path):
+    refused = threading.Event()
+
+    def reply(payload):
+        refused.wait(60)
+        return film_reply(payload)
+
+    with LLMServer(reply=reply) as server, ThreadPoolExecutor() as other:
+        config = changed(films_config, rounds=0, llm=server.url)
         first = other.submit(loop.run, config, tmp_path / "run")
-        while not films_llm.requests and not first.done():
+        while not server.requests and not first.done():
             time.sleep(0.01)
         for again in (loop.run, loop.synthesize):
             with pytest.raises(RunDirError, match=r"one process at a time and process '\d+'"):
                 again(config, tmp_path / "run")
         assert not open_run(tmp_path / "run").results()
+        refused.set()
         assert first.result().rounds[0].rows == 24
-    assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
+        assert loop.run(config, tmp_path / "run").rounds == first.result().rounds
 
 
 def changing_recipe(recipe, tmp_path):
