@@ -78,6 +78,11 @@ def test_wrapping_is_stripped(answer, text):
         ("What a bore.", "too short"),
         ("This is a positive review of a film.", "meta talk"),
         ("It left me with a negative overall impression of film.", "meta talk"),
+        ("This sentence describes a movie that has a message.", "meta talk"),
+        ("In this text, the movie is overly bleak.", "meta talk"),
+        ("These sentences contain much disapproval.", "meta talk"),
+        ("This is a non-stellar review of a film.", "meta talk"),
+        ('I\'d like to rephrase it to have the label "bleak" now.', "meta talk"),
         ("Now imagine that you just watched a movie that has style.", "prompt echo"),
     ],
 )
@@ -92,6 +97,9 @@ def test_rejected_with_a_reason(answer, reason):
     "text",
     [
         "I can't log in to my account since yesterday.",
+        "This text message about my card came twice.",
+        "This is a great example of how a film can be a joy.",
+        "This film is on a label of its own.",
         "Sorry, my card was declined in the shop again.",
         "I'm sorry to say that this film is a bore.",
         "Unfortunately, I was charged twice for one transfer.",

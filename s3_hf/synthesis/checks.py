@@ -33,6 +33,13 @@ REFUSAL = re.compile(
 """Talk about helping, writing or being a model. What a customer or a critic cannot do is no refusal."""
 TASK_WORDS = r"(?:\w+ )?(?:reviews?|impression|sentiment)\b"
 TASK_EXAMPLE = r"\b(?:this|here|that|following|another|write|writing) (?:\w+ ){0,3}"
+SELF_TALK = re.compile(
+    r"^\W*+(?:in )?(?:this|these|your) (?:\w+ )?(?:texts?(?! message)|sentences?|reviews?)\b|"
+    r"^\W*+this is (?:an?|the) (?:[\w-]+ ){0,3}(?:text|sentence|review)\b|"
+    r"\blabel (?:of )?[\"“']",
+    re.IGNORECASE,
+)
+"""A text that is about a text: its first words name one, or it quotes a label."""
 CONTEXT_TALK = re.compile(
     r"\b(?:given|above|following|original|this) "
     r"(?:question|context|premise|paragraph|passage|description|statement|sentence|text|prompt)\b|"
@@ -174,6 +181,8 @@ class Checks:
             return True
         if context is not None:
             return bool(CONTEXT_TALK.search(text))
+        if SELF_TALK.search(text):
+            return True
         words = "|".join(re.escape(word) for word in self.label_words)
         talk = rf"\b(?:{words}) {TASK_WORDS}|{TASK_EXAMPLE}(?:{words}) (?:\w+ )?(?:sentence|example)\b"
         return bool(re.search(talk, text, re.IGNORECASE))
