@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3_hf.config import RunConfig
 from s3_hf.files import temporary_folder
@@ -20,7 +20,6 @@ from s3_hf.synthesis.checks import Checks
 from s3_hf.synthesis.parsing import parse_list
 from s3_hf.synthesis.plan import Rationales
 from s3_hf.task import Task, task_of
-from s3_hf.texts import normalise
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +138,9 @@ async def _accepted(synthesizer: Synthesizer) -> int:
         plans = {slot: plan for slot, plan in plans.items() if rationales[task.label_names[plan.label or 0]]}
     requests = [synthesizer.composer.example(plan, prompts.seed, plan.slot, rationales)[0] for plan in plans.values()]
     answers = await gather_answered(map(synthesizer.generate, requests), required=bool(requests))
-    texts = [synthesizer.checks.text_of(answer, prompts.seed, plans[answer.slot]) for answer in answers]
-    return len({normalise(text) for text in texts if isinstance(text, str)})
+    checks = replace(synthesizer.checks, seen=set())
+    texts = {answer.slot: checks.text_of(answer, prompts.seed, plans[answer.slot]) for answer in answers}
+    return sum(isinstance(text, str) and not checks.duplicate(text, plans[slot]) for slot, text in texts.items())
 
 
 async def _first_rationales(synthesizer: Synthesizer, template: str, labels: Collection[int]) -> Rationales:
