@@ -58,9 +58,8 @@ def compare(metric: str, arm: Mapping[int, Measured], base: Mapping[int, Measure
     mean, positive, rows = fmean(differences), int((differences > 0).sum()), len(known) == len(pairs)
     if len(seeds) < 2:
         return Difference(mean, None, None, None, positive, 1, rows)
-    error = float(differences.std(ddof=1)) / len(seeds) ** 0.5
     if not rows:
-        return Difference(mean, *_of_seeds(mean, error, len(seeds)), positive, len(seeds), rows)
+        return Difference(mean, *_of_seeds(differences), positive, len(seeds), rows)
     values = plus_seeds(_resampled(known), differences, np.random.default_rng(0))
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     least = min(int((values <= 0).sum()), int((values >= 0).sum()))
@@ -112,10 +111,12 @@ def _resampled(pairs: Sequence[_Pair]) -> Floats:
     return np.concatenate(values)
 
 
-def _of_seeds(mean: float, error: float, seeds: int) -> tuple[float, float, float]:
+def _of_seeds(differences: Floats) -> tuple[float, float, float]:
     """Return the interval and the p-value of Student's t over the seeds."""
     from scipy.stats import t
 
+    seeds, mean = len(differences), fmean(differences)
+    error = float(differences.std(ddof=1)) / seeds**0.5
     half = float(t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * error
     p = 2 * float(t.sf(abs(mean) / error, seeds - 1)) if error else float(mean == 0)
     return mean - half, mean + half, p
