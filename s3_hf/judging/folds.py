@@ -50,7 +50,7 @@ def assign_folds(rows: Dataset, columns: Columns, seed: int) -> dict[str, int]:
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
     labels, groups = _keys(rows, columns)
-    shuffled: dict[str, Any] = {"shuffle": True, "random_state": seed % 2**32}
+    shuffled: dict[str, Any] = {"shuffle": True, "random_state": seed}
     count = fold_count(rows, columns)
     if columns.answers:
         splitter = GroupKFold(count, **shuffled)
@@ -86,7 +86,7 @@ def sample_by_label(places: Sequence[int], rows: Dataset, label: str | None, mos
     counts = Counter(labels or ())
     if labels and (min(counts.values()) < 2 or min(most, len(places) - most) < len(counts)):
         labels = None  # they cannot be in proportion
-    kept, _ = train_test_split(list(places), train_size=most, stratify=labels, random_state=seed % 2**32)
+    kept, _ = train_test_split(list(places), train_size=most, stratify=labels, random_state=seed)
     return sorted(kept)
 
 
