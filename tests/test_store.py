@@ -100,6 +100,7 @@ def test_a_run_directory_is_opened_again_and_checked(tmp_path):
     create_run(tmp_path / "run", config, {"strategy": "s3"})
     more = parse_config({"task": "imdb", "rounds": 4})
     assert create_run(tmp_path / "run", more, {}).config.rounds == 4
+    assert open_run(tmp_path / "run").config.rounds == 4  # so that `status` and pushes know of the further rounds
     assert open_run(tmp_path / "run").facts["strategy"] == "s3"
     other = parse_config({"task": "rte", "training": {"args": {"optim": "sgd"}}})
     with pytest.raises(

@@ -9,8 +9,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from s3_hf.analysis import RESAMPLES, plus_seeds
-from s3_hf.bench.outcomes import Floats, Outcome, Outcomes
+from s3_hf.analysis import RESAMPLES, Floats, plus_seeds
+from s3_hf.bench.outcomes import Outcome, Outcomes
 
 CONFIDENCE = 0.95
 AT_ONCE = 100

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s3_hf.analysis import Floats
 from s3_hf.store import TEST
-
-Floats = NDArray[np.float64]
 
 PREDICTIONS = "predictions.parquet"
 

@@ -49,6 +49,8 @@ def locked(path: Path) -> Iterator[None]:
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Create the run directory at `path`, or open it if it exists, and return it.
 
+    The `run.yaml` of an existing directory gets the `rounds` of this call; its other settings stay those of the first.
+
     Args:
         path: folder of the run; it may hold a journal, whose completions are reused.
         config: settings of this call; `identity()` must equal that of the existing directory.
@@ -64,10 +66,12 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(old, config, facts.get("digests", {}))
         _same_digests(path, old.facts.get("digests", {}), facts.get("digests", {}))
-        if facts.get("student") and not old.facts.get("student"):  # until now its rows were only synthesized
-            old = RunDir(path, config, {**old.facts, "student": facts["student"]})
-            _write(proof, old.facts)
-        return RunDir(path, config, old.facts)
+        record = {**old.facts, "config": {**old.facts["config"], "rounds": config.rounds}}
+        if not record.get("student"):  # until now its rows were only synthesized
+            record["student"] = facts.get("student")
+        if record != old.facts:
+            _write(proof, record)
+        return RunDir(path, config, record)
     _check_unused(path)
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
