@@ -16,12 +16,15 @@ from s3_hf.errors import LocalError, installing
 
 SETTINGS = {
     "task": "movie_snippets",
-    "seed_size": 400,
+    "gold_size": 150,
+    "test_size": 1_000,
+    "seed_size": 100,
     "rounds": 2,
-    "round_size": 100,
+    "round_size": 25,
     "judge": "gold",
     "gold_stage": "after",
     "synthesis": {"rationales_per_example": 2},
+    "training": {"batch_size": 8},
 }
 USER = "quickstart"
 TEXTS = ("An utterly charming film with a cast to match.", "I have rarely been so bored.")
@@ -39,7 +42,7 @@ def quickstart(
     ),
     seed: int = typer.Option(0, help="Seed of every random choice."),
 ) -> None:
-    """Run S3 end to end, offline: local LLM, MiniLM, 600 gold rows, two rounds, a local Hub, a verdict."""
+    """Run S3 end to end, offline: local LLM, MiniLM, 150 gold rows, two rounds, a local Hub, a verdict."""
     from s3_hf.cli import display
     from s3_hf.cli.runs import run_and_show
     from s3_hf.config import parse_config
@@ -52,8 +55,8 @@ def quickstart(
         needed = f"the quickstart publishes to a local Hub, which needs `{error.name}`, but it is not installed"
         raise LocalError(f"{needed}; {installing('local')}") from error
     display.show_text(
-        "S3 on movie_snippets: SmolLM2-135M writes 400 sentences with rationales, MiniLM learns from them, and "
-        "its errors on 600 human-rated sentences become 100 more, twice. Last it learns those 600 too."
+        "S3 on movie_snippets: SmolLM2-135M writes 100 sentences with rationales, MiniLM learns from them, and "
+        "its errors on 150 human-rated sentences become 25 more, twice. Last it learns those 150 too."
     )
     run_and_show(parse_config({**SETTINGS, "seed": seed}), run_dir)
     data = run_dir / "local-hub"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
 
-MOST_ROWS = 1_500
+MOST_ROWS = 1_000
 """Most rows of each kind in one of these trainings, so that choosing stays cheap."""
 TIE = 0.5
 """Standard errors within which the simpler arm is taken."""

@@ -53,7 +53,7 @@ from s3_hf.store import JudgingFacts, RoundDir, Stage
 if TYPE_CHECKING:
     from datasets import Dataset
 
-TRIAL_ROWS = 1_500
+TRIAL_ROWS = 1_000
 """Most rows that are learned with and without judging."""
 FEWEST = 2
 """Fewest accepted rows that a student can learn."""

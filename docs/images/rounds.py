@@ -1,4 +1,4 @@
-"""Draw docs/images/quickstart.svg from a run: `python docs/images/quickstart.py RUN_DIR` (extra `plot`)."""
+"""Draw docs/images/rounds.svg from a run: `python docs/images/rounds.py RUN_DIR` (extra `plot`)."""
 
 import json
 import sys
