@@ -252,6 +252,14 @@ def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold
     assert rows.features["label"].names == ["neg", "pos"]
 
 
+@pytest.mark.parametrize(("batch_size", "said"), [(32, True), (8, False)])
+def test_few_steps_of_training_are_told(films_config, films_llm, tmp_path, caplog, batch_size, said):
+    config = changed(films_config, rounds=0, training={"batch_size": batch_size, "epochs": 2})
+    loop.run(config, tmp_path / "run")
+    sentence = "24 rows are learned in 2 steps of 32 rows, which are few: --set training.batch_size=8 gives 6"
+    assert (sentence in caplog.text) == said
+
+
 def test_without_rationales(films_config, films_llm, tmp_path):
     folder = loop.synthesize(changed(films_config, synthesis={"rationales": False}), tmp_path / "run")
     assert not any(folder.rows()["s3_rationales"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import math
 from typing import TYPE_CHECKING
 
 from s3_hf.files import read_json, storage_errors, write_json
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from s3_hf.training import TrainingJob
+
+logger = logging.getLogger(__name__)
+
+FEW_STEPS, SMALL_BATCH = 30, 8
+"""Optimisation steps below which a student learns little, and the batch size that then gives it more."""
 
 
 def train_student(context: RunContext, folder: RoundDir) -> None:
@@ -38,6 +45,8 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     job = _tuned(context, dataclasses.replace(job, weights=loss_weights(context, rows)))
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
+    if not folder.number and context.launch.first:
+        _tell_few_steps(job)
     if context.config.training.seeds > 1:
         train_seeds(context, job, folder)
         return
@@ -45,6 +54,20 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     with context.launch.replacing(folder.model) as target:
         fit(job, target, work, context.observer.step)
     context.launch.remove(work)
+
+
+def _tell_few_steps(job: TrainingJob) -> None:
+    """Log that the rows give few optimisation steps, where smaller batches give more."""
+    settings, count = job.settings, len(job.rows)
+
+    def steps(batch_size: int) -> int:
+        return max(settings.min_steps, settings.epochs * math.ceil(count / batch_size))
+
+    if steps(settings.batch_size) < min(FEW_STEPS, steps(SMALL_BATCH)):
+        logger.warning(
+            "%d rows are learned in %d steps of %d rows, which are few: --set training.batch_size=%d gives %d",
+            count, steps(settings.batch_size), settings.batch_size, SMALL_BATCH, steps(SMALL_BATCH),
+        )  # fmt: skip
 
 
 def loss_weights(context: RunContext, rows: Dataset) -> list[float] | None:
