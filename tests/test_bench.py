@@ -246,6 +246,13 @@ def test_rows_of_other_arms(films, films_llm):
     assert films.run() == results
     with pytest.raises(RunDirError, match=r"and patience=None, found \d and 1; set them back"):
         films.run(settings=films.values["settings"] | {"patience": 1})
+    cell = next(cell for cell in cells_of(films.bench(arms=arms, seeds=[0], baseline="zerogen")) if cell.arm == "s3")
+    proof = films.folder / "cells" / cell.name / "run.yaml"
+    before = proof.read_bytes()
+    longer = dataclasses.replace(cell, config=cell.config.model_copy(update={"rounds": 3, "patience": None}))
+    with pytest.raises(RunDirError, match=r"rounds=2 and patience=None, found 3 and None; set them back"):
+        check_cells([longer], films.folder, Services())
+    assert proof.read_bytes() == before
 
 
 def test_a_cell_with_a_gold_stage_has_the_scores_of_its_final_student(films, films_llm):

@@ -252,11 +252,15 @@ def test_imdb_with_the_papers_prompts_on_real_gold(films_config, films_llm, gold
     assert rows.features["label"].names == ["neg", "pos"]
 
 
-@pytest.mark.parametrize(("batch_size", "said"), [(32, True), (8, False)])
-def test_few_steps_of_training_are_told(films_config, films_llm, tmp_path, caplog, batch_size, said):
-    config = changed(films_config, rounds=0, training={"batch_size": batch_size, "epochs": 2})
-    loop.run(config, tmp_path / "run")
-    sentence = "24 rows are learned in 2 steps of 32 rows, which are few: --set training.batch_size=8 gives 6"
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [({"batch_size": 32}, True), ({"batch_size": 8}, False), ({"batch_size": 32, "min_steps": 30}, False)],
+)
+def test_few_steps_are_told_before_the_rows_are_paid_for(films_config, films_llm, tmp_path, caplog, training, said):
+    config = changed(films_config, rounds=0, training={**training, "epochs": 2}, endpoint={"max_requests": 1})
+    with pytest.raises(BudgetReached):
+        loop.run(config, tmp_path / "run")
+    sentence = "24 seed rows give the student 2 steps of 32 rows, which are few; --set training.batch_size=8 gives 6"
     assert (sentence in caplog.text) == said
 
 

@@ -98,9 +98,13 @@ def test_the_stage_follows_from_the_proofs(tmp_path):
 def test_a_run_directory_is_opened_again_and_checked(tmp_path):
     config = parse_config({"task": "imdb", "rounds": 1})
     create_run(tmp_path / "run", config, {"strategy": "s3"})
+    proof = (tmp_path / "run" / "run.yaml").read_bytes()
     more = parse_config({"task": "imdb", "rounds": 4})
     assert create_run(tmp_path / "run", more, {}).config.rounds == 4
-    assert open_run(tmp_path / "run").config.rounds == 4  # so that `status` and pushes know of the further rounds
+    assert (tmp_path / "run" / "run.yaml").read_bytes() == proof
+    for call in (more, config):
+        create_run(tmp_path / "run", call, {"strategy": "s3", "student": None})
+        assert open_run(tmp_path / "run").config.rounds == 4  # so that `status` and pushes know of the further rounds
     assert open_run(tmp_path / "run").facts["strategy"] == "s3"
     other = parse_config({"task": "rte", "training": {"args": {"optim": "sgd"}}})
     with pytest.raises(

@@ -56,7 +56,7 @@ def quickstart(
         raise LocalError(f"{needed}; {installing('local')}") from error
     display.show_text(
         "S3 on movie_snippets: SmolLM2-135M writes 100 sentences with rationales, MiniLM learns from them, and "
-        "its errors on 150 human-rated sentences become 25 more, twice. Last it learns those 150 too."
+        "its errors on 150 human-rated sentences become up to 25 more, twice. Last it learns the 150 too."
     )
     run_and_show(parse_config({**SETTINGS, "seed": seed}), run_dir)
     data = run_dir / "local-hub"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from s3_hf.config import TrainingConfig
 from s3_hf.files import read_json
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.loop.training import loss_weights
+from s3_hf.loop.training import loss_weights, steps_of
 from s3_hf.store import AFTER, GOLD, MIXED, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -67,12 +67,6 @@ def settings_of(context: RunContext) -> TrainingConfig:
     """Return the training settings, with those that a search in round 0 chose."""
     settings, tuned = context.config.training, context.run.round(0).tuned
     return settings.model_copy(update=read_json(tuned)) if settings.trials and tuned.exists() else settings
-
-
-def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
-    """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
-    passes = math.ceil(inputs / (settings.batch_size * processes))
-    return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
 
 
 def total_steps(context: RunContext, material: Material) -> int:

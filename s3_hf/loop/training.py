@@ -7,6 +7,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from s3_hf.config import TrainingConfig
 from s3_hf.files import read_json, storage_errors, write_json
 from s3_hf.judging import loss_weight
 from s3_hf.loop.context import RunContext, training_job
@@ -22,7 +23,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FEW_STEPS, SMALL_BATCH = 30, 8
-"""Optimisation steps below which a student learns little, and the batch size that then gives it more."""
+"""Optimisation steps below which a student learns little (a rule of thumb), and a batch size that gives more."""
+
+
+def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
+    """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
+    passes = math.ceil(inputs / (settings.batch_size * processes))
+    return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
+
+
+def tell_few_steps(context: RunContext) -> None:
+    """Log, before the LLM is asked, that the seed rows give few optimisation steps where smaller batches give more.
+
+    Nothing is said where a search or `training.args` may change the steps, or where rows have several inputs.
+    """
+    config, settings = context.config, context.config.training
+    if settings.trials or settings.args or config.seed_data or context.task.columns.answers:
+        return
+    if not context.launch.first or not context.strategy.asks_llm or context.run.round(0).model.exists():
+        return
+    small = settings.model_copy(update={"batch_size": SMALL_BATCH})
+    few, more = (steps_of(each, config.seed_size, context.launch.processes) for each in (settings, small))
+    if few < min(FEW_STEPS, more):
+        logger.warning(
+            "%d seed rows give the student %d steps of %d rows, which are few; --set training.batch_size=%d gives %d",
+            config.seed_size, few, settings.batch_size, SMALL_BATCH, more,
+        )  # fmt: skip
 
 
 def train_student(context: RunContext, folder: RoundDir) -> None:
@@ -45,8 +71,6 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     job = _tuned(context, dataclasses.replace(job, weights=loss_weights(context, rows)))
     work = folder.path / "checkpoints"
     context.observer.stage(folder.number, Stage.TRAIN)
-    if not folder.number and context.launch.first:
-        _tell_few_steps(job)
     if context.config.training.seeds > 1:
         train_seeds(context, job, folder)
         return
@@ -54,20 +78,6 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
     with context.launch.replacing(folder.model) as target:
         fit(job, target, work, context.observer.step)
     context.launch.remove(work)
-
-
-def _tell_few_steps(job: TrainingJob) -> None:
-    """Log that the rows give few optimisation steps, where smaller batches give more."""
-    settings, count = job.settings, len(job.rows)
-
-    def steps(batch_size: int) -> int:
-        return max(settings.min_steps, settings.epochs * math.ceil(count / batch_size))
-
-    if steps(settings.batch_size) < min(FEW_STEPS, steps(SMALL_BATCH)):
-        logger.warning(
-            "%d rows are learned in %d steps of %d rows, which are few: --set training.batch_size=%d gives %d",
-            count, steps(settings.batch_size), settings.batch_size, SMALL_BATCH, steps(SMALL_BATCH),
-        )  # fmt: skip
 
 
 def loss_weights(context: RunContext, rows: Dataset) -> list[float] | None:

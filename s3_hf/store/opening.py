@@ -49,13 +49,14 @@ def locked(path: Path) -> Iterator[None]:
 def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDir:
     """Create the run directory at `path`, or open it if it exists, and return it.
 
-    The `run.yaml` of an existing directory gets the `rounds` of this call; its other settings stay those of the first.
+    The `run.yaml` of an existing directory gets the `rounds` of a call with more of them; its other settings stay.
 
     Args:
         path: folder of the run; it may hold a journal, whose completions are reused.
         config: settings of this call; `identity()` must equal that of the existing directory.
         facts: further content of `run.yaml`, such as the task and the names of LLM and student; its `digests` of gold
-            data, labels and prompts must equal those of the existing directory, if both have them.
+            data, labels and prompts must equal those of the existing directory, if both have them. Without facts
+            nothing is written to an existing directory.
 
     Raises:
         RunDirError: the directory belongs to other settings or data, which the message names, or the folder holds
@@ -66,9 +67,11 @@ def create_run(path: Path, config: RunConfig, facts: Mapping[str, Any]) -> RunDi
         old = open_run(path)
         _same_identity(old, config, facts.get("digests", {}))
         _same_digests(path, old.facts.get("digests", {}), facts.get("digests", {}))
-        record = {**old.facts, "config": {**old.facts["config"], "rounds": config.rounds}}
-        if not record.get("student"):  # until now its rows were only synthesized
-            record["student"] = facts.get("student")
+        record = {**old.facts}
+        if facts:  # of the first process of a launch, which holds the lock
+            record["config"] = {**record["config"], "rounds": max(old.config.rounds, config.rounds)}
+        if facts.get("student") and not record.get("student"):  # until now its rows were only synthesized
+            record["student"] = facts["student"]
         if record != old.facts:
             _write(proof, record)
         return RunDir(path, config, record)
