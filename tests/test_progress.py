@@ -57,6 +57,17 @@ def test_the_last_count_is_printed_once(capsys):
     assert re.fullmatch(r"  3 of 3 steps, [0-9.]+ steps/s", second)
 
 
+def test_the_speed_is_that_of_the_training_at_hand(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    clock = iter([0, 1, 2, 100, 101, 102])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown = Progress()
+    shown.stage(0, Stage.TRAIN)
+    for done in (1, 2, 1, 2, 3):  # two seeds, and 98 seconds of scoring between them
+        shown.step(done, 4)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("  3 of 4 steps, 1.5 steps/s")
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [

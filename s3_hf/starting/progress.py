@@ -158,8 +158,10 @@ class Progress(Observer):
         with self._lock:
             now = time.monotonic()
             before, self._count, self._heard = self._count, count, now
-            if before is None or before.unit != count.unit:
+            if before is None or before.unit != count.unit or count.done < before.done:  # such as the next training
                 self._began = now
+                if self._bar is not None:
+                    self._bar.reset(count.total)
             ended = count.complete and not (before is not None and before.complete)
             if ended or now - self._shown >= (BAR_SECONDS if self._has_bars else LINE_SECONDS):
                 self._draw(count, now)
