@@ -253,7 +253,7 @@ def films_config(recipe, tiny_student, films_llm):
             "verdict": False,
             "judge": "none",
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
-            "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
+            "training": {"epochs": 2, "min_steps": 0, "batch_size": 8, "precision": "fp32"},
         }
     )
 

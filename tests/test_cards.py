@@ -459,9 +459,11 @@ def test_with_held_out_rows_mistakes_are_of_the_others():
     assert "The selection rows chose the training epoch; other validation rows are the training data: only" in model
 
 
-def test_one_epoch_is_not_several():
-    training = TRAINING | {"settings": TRAINING["settings"] | {"epochs": 1}}
-    assert "**Settings:** 1 epoch, batch" in model_card(dataclasses.replace(MODEL, training=training))
+@pytest.mark.parametrize(("trained", "words"), [(1, "1 epoch"), (9, "9 epochs")])
+def test_the_epochs_of_a_card_are_those_that_were_trained(trained, words):
+    lines = [{"epoch": number + 1, "train_loss": 0.4} for number in range(trained)]
+    card = model_card(dataclasses.replace(MODEL, training=TRAINING | {"epochs": lines}))
+    assert f"**Settings:** {words}, batch" in card
 
 
 def test_goldgen_is_described_as_such():

@@ -133,7 +133,7 @@ def test_a_push_publishes_the_files_and_says_so(typed, hub, monkeypatch, tmp_pat
 def test_eight_bits_cost_no_accuracy(tmp_path):
     """A real student of movie_snippets on all its gold test rows."""
     task = load_task("movie_snippets", gold_options=GoldOptions())
-    settings = TrainingConfig(epochs=1, precision="fp32")
+    settings = TrainingConfig(epochs=1, min_steps=0, precision="fp32")
     job = TrainingJob(
         student=str(minilm_dir()),
         student_name="MiniLM",

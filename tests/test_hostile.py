@@ -271,7 +271,7 @@ VALID = {
     "student": "local",
     "llm": "local",
     "synthesis": {"temperature": 0.9, "rationales_per_label": 4},
-    "training": {"epochs": 1, "batch_size": 8},
+    "training": {"epochs": 1, "min_steps": 0, "batch_size": 8},
 }
 
 

@@ -30,7 +30,7 @@ def settings(recipe, student, llm, **changes):
         "judge": "none",
         "gold_stage": "none",
         "verdict": False,
-        "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
+        "training": {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32"},
     }
     return parse_config({**values, **changes})
 

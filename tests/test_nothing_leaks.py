@@ -43,7 +43,7 @@ def left(tmp_path, recipe, tiny_student, endpoint, hub):  # noqa: F811 - a fixtu
         f"llm: http://me:${{MY_PASSWORD}}@127.0.0.1:{endpoint.port}/v1?api_key=${{MY_QUERY}}\n"
         f"student: {tiny_student}\nseed_size: 12\nrounds: 0\njudge: none\n"
         f"gold_stage: none\nverdict: false\nendpoint: {{api_key_env: MY_LLM_KEY}}\n"
-        "training: {epochs: 1, batch_size: 8, precision: fp32}\nsynthesis: {rationales: false}\n"
+        "training: {epochs: 1, min_steps: 0, batch_size: 8, precision: fp32}\nsynthesis: {rationales: false}\n"
     )
     config, folder, texts = tmp_path / "settings.yaml", tmp_path / "run", {}
     config.write_text(settings)

@@ -19,7 +19,7 @@ from tests.push.conftest import hub, server  # noqa: F401 - fixtures
 
 SIGNS = "这家餐厅的服务味道环境价格老板菜单很好差快慢干净热情冷淡新鲜便宜贵今天昨天晚上我们大家都觉得非常特别有点"
 QUICK = ("--seed-size", 40, "--rounds", 1, "--round-size", 10)
-SMALL = [f"training.{one}" for one in ("epochs=1", "batch_size=16", "precision=fp32")]
+SMALL = [f"training.{one}" for one in ("epochs=1", "min_steps=0", "batch_size=16", "precision=fp32")]
 SMALL += ["synthesis.rationales_per_label=6", "synthesis.rationales_per_example=2"]
 
 

@@ -112,7 +112,7 @@ def test_an_error_inside_an_event_loop_is_raised():
 def test_the_embedded_llm_and_student_are_started(tmp_path):
     """Without a server or a student in the settings; four rows are enough to see that both were used."""
     result = s3_hf.run(
-        "movie_snippets", run_dir=tmp_path, seed_size=4, rounds=0, gold_size=4, test_size=4, training={"epochs": 1},
+        "movie_snippets", run_dir=tmp_path, seed_size=4, rounds=0, gold_size=4, test_size=4, training={"min_steps": 1},
         synthesis={"rationales": False}, judge="none", gold_stage="none", verdict=False, progress=False,
     )  # fmt: skip
     assert result.rounds[0].training.student.endswith("all-MiniLM-L6-v2")

@@ -157,7 +157,7 @@ def training_settings(facts: ModelFacts) -> str:
             "the validation rows"
         )
     return (
-        f"{counted(settings['epochs'], 'epoch')}, batch size {settings['batch_size']}, learning rate "
+        f"{counted(len(training['epochs']) or settings['epochs'], 'epoch')}, batch size {settings['batch_size']}, learning rate "
         f"{settings['learning_rate']}{head}, weight decay {settings['weight_decay']}, warm-up over "
         f"{100 * settings['warmup']:g}% of the steps, at most {training['max_length']} tokens, "
         f"{training['precision']}, seed {facts.run.settings['seed']}{trials}{_seeds(facts)}."

@@ -120,8 +120,9 @@ class TrainingConfig(Settings):
 
     epochs: Positive = 3
     """Passes over the rows; the epoch with the best score on the gold selection rows is kept."""
-    min_steps: Natural = 0
-    """Fewest optimisation steps of a training: where `epochs` give fewer, there are more epochs. 0 keeps `epochs`."""
+    min_steps: Natural = 36
+    """Fewest optimisation steps of a training: where `epochs` give fewer, as with few rows, there are more epochs. 0
+    keeps `epochs`, as in the paper."""
     batch_size: Positive = 32
     """Rows of one step, on each GPU of a launch."""
     class_weights: Literal["none", "balanced"] = "none"

@@ -29,6 +29,7 @@ EARLIER: Mapping[str, Any] = {
     "gold_stage": "none",
     "verdict": False,
     "synthesis": {"zerogen_per_name": 32, "calibrate_checks": False},
+    "training": {"min_steps": 0},
 }
 """What earlier versions did, for settings that the `run.yaml` of such a version lacks."""
 

@@ -16,7 +16,7 @@ from s3_hf.loop.final import has_gold_stage, train_final
 from s3_hf.loop.results import RunResult, is_over
 from s3_hf.loop.scoring import score_student
 from s3_hf.loop.synthesis import synthesize_rows
-from s3_hf.loop.training import tell_few_steps, train_student
+from s3_hf.loop.training import train_student
 from s3_hf.loop.verdict import give_verdict, has_verdict
 from s3_hf.store import RoundDir, RoundResult
 
@@ -53,7 +53,6 @@ def run(
     with opened(config, run_dir, services, observer, trains=True) as context:
         if push_to is not None:
             context.launch.alone(lambda: check_push(context.run, push_to, push_options))
-        tell_few_steps(context)
         for number in range(config.rounds + 1):
             if is_over(config, results) or (result := _run_round(context, number)) is None:
                 break

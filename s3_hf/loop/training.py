@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -20,35 +19,11 @@ if TYPE_CHECKING:
 
     from s3_hf.training import TrainingJob
 
-logger = logging.getLogger(__name__)
-
-FEW_STEPS, SMALL_BATCH = 30, 8
-"""Optimisation steps below which a student learns little (a rule of thumb), and a batch size that gives more."""
-
 
 def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
     """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
     passes = math.ceil(inputs / (settings.batch_size * processes))
     return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
-
-
-def tell_few_steps(context: RunContext) -> None:
-    """Log, before the LLM is asked, that the seed rows give few optimisation steps where smaller batches give more.
-
-    Nothing is said where a search or `training.args` may change the steps, or where rows have several inputs.
-    """
-    config, settings = context.config, context.config.training
-    if settings.trials or settings.args or config.seed_data or context.task.columns.answers:
-        return
-    if not context.launch.first or not context.strategy.asks_llm or context.run.round(0).model.exists():
-        return
-    small = settings.model_copy(update={"batch_size": SMALL_BATCH})
-    few, more = (steps_of(each, config.seed_size, context.launch.processes) for each in (settings, small))
-    if few < min(FEW_STEPS, more):
-        logger.warning(
-            "%d seed rows give the student %d steps of %d rows, which are few; --set training.batch_size=%d gives %d",
-            config.seed_size, few, settings.batch_size, SMALL_BATCH, more,
-        )  # fmt: skip
 
 
 def train_student(context: RunContext, folder: RoundDir) -> None:

@@ -393,7 +393,7 @@ def run(tmp_path, student, recipe, reply, **values):
             "gold_stage": "none",
             "verdict": False,
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
-            "training": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
+            "training": {"epochs": 1, "min_steps": 0, "batch_size": 16, "precision": "fp32"},
         }
         loop.run(parse_config({**settings, **values}), tmp_path / "run")
     return open_run(tmp_path / "run")

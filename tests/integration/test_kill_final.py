@@ -36,7 +36,7 @@ def proofs(run: Path) -> int:
 def test_killed_in_the_final_stage(films_config, tmp_path, kills):
     draw, run = random.Random(0), tmp_path / "run"
     settings = {"rounds": 0, "gold_stage": "auto", "verdict": True}
-    settings["training"] = {"epochs": 1, "batch_size": 16, "precision": "fp32"}
+    settings["training"] = {"epochs": 1, "min_steps": 0, "batch_size": 16, "precision": "fp32"}
     with LLMServer(reply=film_reply) as server:
         values = films_config.model_dump(mode="json") | settings | {"llm": server.url}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))

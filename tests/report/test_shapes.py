@@ -136,7 +136,13 @@ def test_the_curves_of_a_training_are_reported(recipe, tiny_student, films_llm, 
     from tensorboardX.proto.event_pb2 import Event
 
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "curves"))
-    training = {"epochs": 2, "batch_size": 8, "precision": "fp32", "args": {"report_to": "tensorboard"}}
+    training = {
+        "epochs": 2,
+        "min_steps": 0,
+        "batch_size": 8,
+        "precision": "fp32",
+        "args": {"report_to": "tensorboard"},
+    }
     loop.run(settings(recipe, tiny_student, films_llm, rounds=0, training=training), tmp_path / "run")
     tags = set()
     for path in (tmp_path / "curves").iterdir():

@@ -44,7 +44,14 @@ def spans(n, seed, words=(4, 70)):
 
 
 def job(student, columns, rows, gold, **settings):
-    given = {"epochs": 4, "batch_size": 8, "learning_rate": 5e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
+    given = {
+        "epochs": 4,
+        "min_steps": 0,
+        "batch_size": 8,
+        "learning_rate": 5e-3,
+        "head_learning_rate": 1e-2,
+        "precision": "fp32",
+    }
     return TrainingJob(
         rows=rows,
         selection=gold,

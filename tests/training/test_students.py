@@ -43,7 +43,7 @@ def job(student, max_length=512):
         stride=8,
         metric="accuracy",
         seed=0,
-        settings=TrainingConfig(epochs=1, batch_size=8, precision="fp32"),
+        settings=TrainingConfig(epochs=1, min_steps=0, batch_size=8, precision="fp32"),
     )
 
 

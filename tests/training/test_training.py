@@ -38,6 +38,7 @@ def job(student, **settings):
     gold = datasets.Dataset.from_dict(film_rows(40, 1), features=features)
     given = {
         "epochs": 3,
+        "min_steps": 0,
         "batch_size": 4,
         "learning_rate": 5e-3,
         "head_learning_rate": 1e-2,
@@ -350,7 +351,7 @@ def test_two_processes_share_the_training(films_config, films_llm, tmp_path):
     report = json.loads((tmp_path / "run" / "round-0" / "model" / "training.json").read_text())
     assert report["processes"] == 2
     folder = open_run(tmp_path / "run").round(1)
-    written = [row for row in read_rows(folder.predictions) if row["split"] == "test"]
+    written = [row for row in read_rows(folder.predictions) if row["role"] == "test"]
     test = rows_of(film_rows(60, 2))
     alone = predict(folder.model, test, COLUMNS, TrainingConfig(precision="fp32"), tmp_path / "work")
     assert [row["value"] for row in written] == [one.value for one in alone]
