@@ -156,8 +156,9 @@ def training_settings(facts: ModelFacts) -> str:
             f"; epochs, batch size, learning rates and weight decay are the best of {settings['trials']} trials on "
             "the validation rows"
         )
+    epochs = counted(len(training["epochs"]) or settings["epochs"], "epoch")
     return (
-        f"{counted(len(training['epochs']) or settings['epochs'], 'epoch')}, batch size {settings['batch_size']}, learning rate "
+        f"{epochs}, batch size {settings['batch_size']}, learning rate "
         f"{settings['learning_rate']}{head}, weight decay {settings['weight_decay']}, warm-up over "
         f"{100 * settings['warmup']:g}% of the steps, at most {training['max_length']} tokens, "
         f"{training['precision']}, seed {facts.run.settings['seed']}{trials}{_seeds(facts)}."
