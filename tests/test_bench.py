@@ -50,7 +50,7 @@ class Films:
             "settings": {
                 "llm": config.llm,
                 "synthesis": config.synthesis.model_dump(exclude={"rationales", "top_up"}),
-                "training": {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32"},
+                "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"},
             },
         }
 
@@ -429,7 +429,7 @@ def test_the_small_variant(films):
     path = films.write(small={"seeds": [7], "settings": {"training": {"epochs": 3}}})
     bench = load_bench(path, small=True, settings={"llm": "http://127.0.0.1:1"})
     assert (bench.name, bench.seeds, bench.sizes) == ("films-small", (7,), (24,))
-    assert bench.settings["training"] == {"epochs": 3, "min_steps": 0, "batch_size": 8, "precision": "fp32"}
+    assert bench.settings["training"] == {"epochs": 3, "batch_size": 8, "precision": "fp32"}
     assert {cell.config.llm for cell in cells_of(bench) if cell.arm == "s3"} == {"http://127.0.0.1:1"}
     assert load_bench(path).seeds == (0, 1)
     with pytest.raises(ConfigError, match=r"'settings' in .* is wrong"):
@@ -444,6 +444,7 @@ def test_the_example_of_the_docs_is_small_under_small(tmp_path):
     path.write_text(text.split("```yaml\n")[1].split("```")[0])
     sizes = {cell.size for cell in cells_of(load_bench(path, small=True))}
     assert sizes == {None, 300}
+    assert {cell.config.training.min_steps for cell in cells_of(load_bench(path)) if cell.size} == {0}
     assert 21_200 in {cell.size for cell in cells_of(load_bench(path))}
 
 

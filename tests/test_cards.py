@@ -175,7 +175,7 @@ FINAL_MODEL = dataclasses.replace(
     MODEL,
     repo="user/s3-imdb",
     training=TRAINING
-    | {"best_epoch": 6, "epochs": [{"epoch": 1, "train_loss": 0.41}, {"epoch": 2, "train_loss": 0.2}]},
+    | {"best_epoch": 2, "epochs": [{"epoch": 1, "train_loss": 0.41}, {"epoch": 2, "train_loss": 0.2}]},
     final=FINAL,
     verdict=VERDICT,
 )
@@ -234,7 +234,12 @@ SPAN_MODEL = dataclasses.replace(
     run=SPAN_RUN,
     dataset=SPAN_DATASET.repo,
     training=TRAINING
-    | {"metric": "f1", "stride": 128, "epochs": [{"epoch": 1, "train_loss": 4.1, "f1": 0.131, "exact_match": 0.062}]},
+    | {
+        "metric": "f1",
+        "stride": 128,
+        "best_epoch": 1,
+        "epochs": [{"epoch": 1, "train_loss": 4.1, "f1": 0.131, "exact_match": 0.062}],
+    },
     sample="What lies north of the centre?",
     context="The Town Moor lies north of the centre.",
 )

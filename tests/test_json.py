@@ -78,10 +78,7 @@ def test_a_bench(printed, films_config, tmp_path):
         "sizes": [8],
         "seeds": [0],
         "baseline": "s3",
-        "settings": {
-            "llm": films_config.llm,
-            "training": {"epochs": 1, "min_steps": 0, "batch_size": 8, "precision": "fp32"},
-        },
+        "settings": {"llm": films_config.llm, "training": {"epochs": 1, "batch_size": 8, "precision": "fp32"}},
     }
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert {one["state"] for one in printed("bench --plan", file, "--plan", *folder)} == {"new"}

@@ -65,7 +65,18 @@ def test_the_speed_is_that_of_the_training_at_hand(monkeypatch, capsys):
     shown.stage(0, Stage.TRAIN)
     for done in (1, 2, 1, 2, 3):  # two seeds, and 98 seconds of scoring between them
         shown.step(done, 4)
-    assert capsys.readouterr().err.splitlines()[-1].startswith("  3 of 4 steps, 1.5 steps/s")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("  3 of 4 steps, 1.0 steps/s")
+
+
+def test_a_duplicate_does_not_restart_the_clock(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    clock = iter([0, 0, 200, 201])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    shown = Progress()
+    shown.stage(0, Stage.SYNTHESIZE)
+    for done in (0, 200, 199):
+        shown.rows(done, 398, ClientStatus())
+    assert "199 of 398 rows, 0 answers, 0.0/s, 0 tokens/s, 201 s left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

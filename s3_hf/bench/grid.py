@@ -22,6 +22,7 @@ DEFAULTS: Mapping[str, Any] = {
     "gold_stage": "none",
     "verdict": False,
     "synthesis": {"top_up": True},
+    "training": {"min_steps": 0},
 }
 """Settings of all cells unless the bench file has others: methods as in the paper, on equal numbers of rows."""
 SEED_SHARE = Fraction(2, 3)

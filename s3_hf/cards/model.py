@@ -156,7 +156,8 @@ def training_settings(facts: ModelFacts) -> str:
             f"; epochs, batch size, learning rates and weight decay are the best of {settings['trials']} trials on "
             "the validation rows"
         )
-    epochs = counted(len(training["epochs"]) or settings["epochs"], "epoch")
+    lines = training["epochs"]
+    epochs = counted(lines[-1]["epoch"] if lines else settings["epochs"], "epoch")
     return (
         f"{epochs}, batch size {settings['batch_size']}, learning rate "
         f"{settings['learning_rate']}{head}, weight decay {settings['weight_decay']}, warm-up over "

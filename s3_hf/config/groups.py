@@ -121,8 +121,8 @@ class TrainingConfig(Settings):
     epochs: Positive = 3
     """Passes over the rows; the epoch with the best score on the gold selection rows is kept."""
     min_steps: Natural = 36
-    """Fewest optimisation steps of a training: where `epochs` give fewer, as with few rows, there are more epochs. 0
-    keeps `epochs`, as in the paper."""
+    """Fewest optimisation steps of a training: where `epochs` give fewer, as with few rows, there are more epochs,
+    each with its score on the gold selection rows. 0 keeps `epochs`, as in the paper."""
     batch_size: Positive = 32
     """Rows of one step, on each GPU of a launch."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -154,3 +154,8 @@ class TrainingConfig(Settings):
     """Record the scores on the training rows and on test after each epoch (Figure 1); nothing is chosen by them."""
     args: Mapping[str, Any] = Field(default_factory=dict)
     """Other fields of `transformers.TrainingArguments`, by name."""
+
+    @property
+    def step_rows(self) -> int:
+        """Rows of one optimisation step in one process: a batch, or several with `gradient_accumulation_steps`."""
+        return self.batch_size * int(self.args.get("gradient_accumulation_steps", 1))

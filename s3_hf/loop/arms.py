@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from s3_hf.config import TrainingConfig
 from s3_hf.files import read_json
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.loop.training import loss_weights, steps_of
+from s3_hf.loop.training import GOLD_STEPS, loss_weights, steps_of
 from s3_hf.store import AFTER, GOLD, MIXED, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from s3_hf.training import TrainingJob
 
-GOLD_STEPS = 100
-"""Fewest optimisation steps of a training on gold rows, since a few epochs of a few hundred rows undertrain."""
 MOST_PASSES = 20
 """Most passes of gold rows alone beyond `GOLD_STEPS`, however many steps the synthetic rows take, since further ones
 bring nothing."""
@@ -97,14 +95,14 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
         base = dataclasses.replace(base, student=str(material.start))
     elif arm == GOLD:
         rows = material.gold
-        most = MOST_PASSES * math.ceil(inputs / (settings.batch_size * processes))
+        most = MOST_PASSES * math.ceil(inputs / (settings.step_rows * processes))
         settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, max(most, GOLD_STEPS))})
     else:
         rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
         inputs += material.inputs
         settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
         base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
-    passes = steps_of(settings, inputs, processes) // math.ceil(inputs / (settings.batch_size * processes))
+    passes = steps_of(settings, inputs, processes) // math.ceil(inputs / (settings.step_rows * processes))
     return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": passes}))
 
 

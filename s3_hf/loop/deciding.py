@@ -7,7 +7,6 @@ scored on the fold. Then the stage is done again from the journal, with the judg
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,6 @@ from s3_hf.judging import (
 )
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import (
-    GOLD_STEPS,
     Judge,
     fitted,
     fold_rows,
@@ -47,6 +45,7 @@ from s3_hf.loop.judging import (
 )
 from s3_hf.loop.llm_judging import asked_judge, llm_judge
 from s3_hf.loop.synthesis import write_trial
+from s3_hf.loop.training import GOLD_STEPS, steps_of
 from s3_hf.records import HUMAN, Judgement
 from s3_hf.store import JudgingFacts, RoundDir, Stage
 
@@ -180,7 +179,7 @@ def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> 
     kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
     judged, weights = applied(kept, _judged(context, kept, fold), columns.label, context.config.judge_action)
     usable = len(judged) >= FEWEST  # else the judge left nothing to learn, which is right on no row
-    steps = max(GOLD_STEPS, settings.min_steps, settings.epochs * math.ceil(len(kept) / settings.batch_size))
+    steps = max(GOLD_STEPS, steps_of(settings, len(kept), processes=1))
     scores: list[list[float]] = []
     for part, each in ((kept, None), (judged, weights))[: 1 + usable]:
         context.observer.stage(number, Stage.JUDGE)

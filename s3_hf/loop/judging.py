@@ -32,6 +32,7 @@ from s3_hf.judging import (
     sample_by_label,
 )
 from s3_hf.loop.context import RunContext, training_job
+from s3_hf.loop.training import GOLD_STEPS
 from s3_hf.records import Columns, Completion, Example, Judgement
 from s3_hf.store import Stage
 from s3_hf.synthesis import WRONG_LABEL, Means, Tally, gather_all
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Judge = GoldJudge | LLMJudge
 
-GOLD_STEPS = 100
-"""Fewest optimisation steps of a student that judges."""
 GOLD_ROWS = 2_000
 """Most gold rows that such a student is trained on, and most of its fold that it is measured on."""
 SURE = 0.9

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
 
 
+GOLD_STEPS = 100
+"""Fewest optimisation steps of a student that judges or learns gold rows, which a few epochs undertrain."""
+
+
 def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
     """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
-    passes = math.ceil(inputs / (settings.batch_size * processes))
+    passes = math.ceil(inputs / (settings.step_rows * processes))
     return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
 
 

@@ -56,6 +56,7 @@ class Progress(Observer):
         self._bar: Any = None
         self._title = ""
         self._shown = self._began = self._heard = 0.0
+        self._first = 0
         self._count: _Count | None = None
         self._unpaid: tuple[int, float] | None = None  # rows and cost of this stage before its first paid answer
         self._lock = threading.RLock()
@@ -158,8 +159,9 @@ class Progress(Observer):
         with self._lock:
             now = time.monotonic()
             before, self._count, self._heard = self._count, count, now
-            if before is None or before.unit != count.unit or count.done < before.done:  # such as the next training
-                self._began = now
+            again = before is not None and count.unit == "steps" and count.done < before.done  # of the next training
+            if before is None or before.unit != count.unit or again:
+                self._began, self._first = now, count.done
                 if self._bar is not None:
                     self._bar.reset(count.total)
             ended = count.complete and not (before is not None and before.complete)
@@ -182,11 +184,11 @@ class Progress(Observer):
         elif not self._has_bars:
             parts = [text, note]
             if count.unit:
-                rate = count.done / max(now - self._began, 1e-3)
+                rate = (count.done - self._first) / max(now - self._began, 1e-3)
                 of = f" of {count.total:,}" if count.total else ""
                 left = (
                     f"{(count.total - count.done) / rate:.0f} s left"
-                    if count.total and count.done >= FORECAST_FROM
+                    if count.total and count.done >= FORECAST_FROM and rate > 0
                     else ""
                 )
                 parts = [f"{count.done:,}{of} {count.unit}", text or f"{rate:.1f} {count.unit}/s", left, note]

@@ -102,7 +102,7 @@ def training_arguments(job: TrainingJob, work: Path, batch: int, inputs: int) ->
     """
     metric = None if job.selection is None else job.metric
     arguments = _on_one_gpu(_arguments(TrainingArguments, job.settings, work, job.seed, metric, batch))
-    steps = math.ceil(inputs / (job.settings.batch_size * arguments.world_size))
+    steps = math.ceil(inputs / (job.settings.step_rows * arguments.world_size))
     fewest = math.ceil(job.settings.min_steps / steps)
     arguments.num_train_epochs = max(arguments.num_train_epochs, fewest)
     return arguments

@@ -103,6 +103,7 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
     ratio = (job.settings.head_learning_rate or job.settings.learning_rate) / job.settings.learning_rate
     return {
         "epochs": chosen["num_train_epochs"],
+        "min_steps": 0,  # as in the trials
         "batch_size": chosen["per_device_train_batch_size"],
         "learning_rate": chosen["learning_rate"],
         "head_learning_rate": chosen["learning_rate"] * ratio,

@@ -40,7 +40,7 @@ def bench_file(path, config, url):
             "verdict": False,
             "endpoint": {"concurrency": CONCURRENCY},
             "synthesis": {"rationales_per_label": 6, "rationales_per_example": 2},
-            "training": {"epochs": 2, "min_steps": 0, "batch_size": 8, "precision": "fp32"},
+            "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"},
         },
     }
     path.write_text(yaml.safe_dump(values, sort_keys=False))

@@ -16,6 +16,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from s3_hf.config import TrainingConfig
 from s3_hf.errors import ConfigError, StudentError
 from s3_hf.files import read_rows
+from s3_hf.loop.training import steps_of
 from s3_hf.predicting.student import Student
 from s3_hf.records import Columns
 from s3_hf.store import open_run
@@ -89,9 +90,13 @@ def test_without_selection_rows_the_last_epoch_is_kept(tiny_student, tmp_path):
     assert not [*(tmp_path / "work").glob("checkpoint-*")]
 
 
-@pytest.mark.parametrize(("least", "steps"), [(0, 30), (30, 30), (31, 60), (100, 120)])
-def test_epochs_are_raised_to_a_least_number_of_steps(tiny_student, tmp_path, least, steps):
-    fit(job(tiny_student, epochs=1, min_steps=least), tmp_path / "model", tmp_path / "work")
+@pytest.mark.parametrize(
+    ("least", "accumulated", "steps"), [(0, 1, 30), (30, 1, 30), (31, 1, 60), (100, 1, 120), (0, 4, 8), (10, 4, 16)]
+)
+def test_epochs_are_raised_to_a_least_number_of_steps(tiny_student, tmp_path, least, accumulated, steps):
+    one = job(tiny_student, epochs=1, min_steps=least, args={"gradient_accumulation_steps": accumulated})
+    fit(one, tmp_path / "model", tmp_path / "work")
+    assert steps_of(one.settings, len(one.rows), processes=1) == steps
     assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] == steps
 
 

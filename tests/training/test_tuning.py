@@ -46,6 +46,7 @@ def test_a_search_goes_on_and_serves_all_rounds(tuned_config, tmp_path):
     run = open_run(tmp_path / "run")
     chosen = read_json(run.round(0).tuned)
     assert chosen["batch_size"] in (8, 16, 32)
+    assert chosen["min_steps"] == 0  # the chosen epochs are those that were tried
     assert chosen["head_learning_rate"] == pytest.approx(10 * chosen["learning_rate"])
     for number in range(2):
         used = read_json(run.round(number).model / "training.json")["settings"]
