@@ -98,7 +98,8 @@ def test_every_request_may_fail_so(hub, run, fault, xet, tmp_path):
         commits = hub.commits(after.repo, after.kind)
         assert commits[:2] == [after.commit, before.commit]
         assert len(commits) <= 3
-    assert not any(each.changed for each in push_run(run, hub.name, **hub.login))
+    third, _ = pushed_by_command(hub, run, fault, tmp_path / "home", xet)
+    assert not any(each.changed for each in third)
 
 
 @pytest.mark.slow
