@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -155,7 +156,11 @@ class TrainingConfig(Settings):
     args: Mapping[str, Any] = Field(default_factory=dict)
     """Other fields of `transformers.TrainingArguments`, by name."""
 
-    @property
-    def step_rows(self) -> int:
-        """Rows of one optimisation step in one process: a batch, or several with `gradient_accumulation_steps`."""
-        return self.batch_size * int(self.args.get("gradient_accumulation_steps", 1))
+    def steps_per_epoch(self, inputs: int, processes: int) -> int:
+        """Return the optimisation steps of one pass over the inputs; `gradient_accumulation_steps` batches are one."""
+        rows = self.batch_size * int(self.args.get("gradient_accumulation_steps", 1)) * processes
+        return math.ceil(inputs / rows)
+
+    def epochs_for(self, inputs: int, processes: int) -> int:
+        """Return `epochs`, or as many more as `min_steps` takes."""
+        return max(self.epochs, math.ceil(self.min_steps / self.steps_per_epoch(inputs, processes)))

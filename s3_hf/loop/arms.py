@@ -7,7 +7,6 @@ synthetic rows and then the gold rows take together.
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,15 +94,15 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
         base = dataclasses.replace(base, student=str(material.start))
     elif arm == GOLD:
         rows = material.gold
-        most = MOST_PASSES * math.ceil(inputs / (settings.step_rows * processes))
+        most = MOST_PASSES * settings.steps_per_epoch(inputs, processes)
         settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, max(most, GOLD_STEPS))})
     else:
         rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
         inputs += material.inputs
         settings = settings.model_copy(update={"epochs": 1, "min_steps": steps})
         base = dataclasses.replace(base, weights=weights and [*weights, *([1.0] * len(material.gold))])
-    passes = steps_of(settings, inputs, processes) // math.ceil(inputs / (settings.step_rows * processes))
-    return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": passes}))
+    epochs = settings.epochs_for(inputs, processes)
+    return dataclasses.replace(base, rows=rows, settings=settings.model_copy(update={"epochs": epochs}))
 
 
 def train(context: RunContext, job: TrainingJob, model: Path, what: str) -> None:

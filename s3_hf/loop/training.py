@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 from s3_hf.config import TrainingConfig
@@ -26,8 +25,7 @@ GOLD_STEPS = 100
 
 def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
     """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
-    passes = math.ceil(inputs / (settings.step_rows * processes))
-    return passes * max(settings.epochs, math.ceil(settings.min_steps / passes))
+    return settings.steps_per_epoch(inputs, processes) * settings.epochs_for(inputs, processes)
 
 
 def train_student(context: RunContext, folder: RoundDir) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,9 +101,7 @@ def training_arguments(job: TrainingJob, work: Path, batch: int, inputs: int) ->
     """
     metric = None if job.selection is None else job.metric
     arguments = _on_one_gpu(_arguments(TrainingArguments, job.settings, work, job.seed, metric, batch))
-    steps = math.ceil(inputs / (job.settings.step_rows * arguments.world_size))
-    fewest = math.ceil(job.settings.min_steps / steps)
-    arguments.num_train_epochs = max(arguments.num_train_epochs, fewest)
+    arguments.num_train_epochs = job.settings.epochs_for(inputs, arguments.world_size)
     return arguments
 
 
