@@ -47,6 +47,20 @@ def test_a_line_is_printed_also_when_nothing_arrives(monkeypatch, capsys):
     assert lines[-1].startswith("  3 of 24 rows, 5 answers")
 
 
+def test_news_of_a_moment_ago_are_not_called_old(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.1)
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress() as shown:
+        shown.stage(0, Stage.TRAIN)
+        now[0] = 0.05
+        shown.step(1, 30)
+        now[0] = 0.12
+        assert lines_of(capsys, "1 of 30")[-1] == "  1 of 30 steps, 0.0 steps/s"
+        now[0] = 9.05
+        assert lines_of(capsys, "1 of 30")[-1] == "  1 of 30 steps, 0.0 steps/s, nothing new for 9 s"
+
+
 def test_the_last_count_is_printed_once(capsys):
     with Progress() as shown:
         shown.stage(0, Stage.TRAIN)

@@ -174,7 +174,8 @@ class Progress(Observer):
             with self._lock:
                 now = time.monotonic()
                 if self._count is not None and now - self._shown >= LINE_SECONDS:
-                    self._draw(self._count, now, f"nothing new for {now - self._heard:.0f} s")
+                    silent = now - self._heard
+                    self._draw(self._count, now, f"nothing new for {silent:.0f} s" if silent >= LINE_SECONDS else "")
 
     def _draw(self, count: _Count, now: float, note: str = "") -> None:
         self._shown, text = now, count.text()
