@@ -82,6 +82,17 @@ def test_the_speed_is_that_of_the_training_at_hand(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("  3 of 4 steps, 1.0 steps/s")
 
 
+def test_each_trial_of_a_search_shows_its_steps(capsys):
+    with Progress() as shown:
+        for done in range(2):
+            shown.trial(done, 2)
+            for step in (1, 2):
+                shown.step(step, 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[::2] == [f"search for training settings, trial {number} of 2" for number in (1, 2)]
+    assert [line.split(",")[0] for line in lines[1::2]] == ["  2 of 2 steps"] * 2
+
+
 def test_a_duplicate_does_not_restart_the_clock(monkeypatch, capsys):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0)
     clock = iter([0, 0, 200, 201])

@@ -50,7 +50,7 @@ class Observer:
         """It is decided whether labels are judged; `sentence` has what was found and what is done."""
 
     def trial(self, done: int, total: int) -> None:
-        """`done` of `total` trials of the search for training settings are finished."""
+        """`done` of `total` trials of the search for training settings are finished, and the next one begins."""
 
     def step(self, done: int, total: int) -> None:
         """`done` of `total` training steps are finished."""

@@ -70,9 +70,10 @@ def _tuned(context: RunContext, job: TrainingJob) -> TrainingJob:
         return job
     from s3_hf.training import tune
 
-    folder = context.run.round(0)
+    folder, observer = context.run.round(0), context.observer
     if not folder.tuned.exists():
         with storage_errors(folder.path):
-            chosen = tune(job, folder.path / "checkpoints", folder.path / "study.sqlite", context.observer.trial)
+            where = (folder.path / "checkpoints", folder.path / "study.sqlite")
+            chosen = tune(job, *where, observer.trial, observer.step)
         context.launch.alone(lambda: write_json(folder.tuned, chosen), folder.tuned)
     return dataclasses.replace(job, settings=job.settings.model_copy(update=read_json(folder.tuned)))

@@ -130,8 +130,8 @@ class Progress(Observer):
         self.line(sentence)
 
     def trial(self, done: int, total: int) -> None:
-        """Show the number of trials of the search for training settings."""
-        self._show(_Count(done, total, "trials", lambda: f"search for training settings, trial {done + 1} of {total}"))
+        """Show which trial of the search for training settings begins."""
+        self._begin(f"search for training settings, trial {done + 1} of {total}")
 
     def step(self, done: int, total: int) -> None:
         """Show the number of training steps."""

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, set_seed
+from transformers import EarlyStoppingCallback, Trainer, set_seed
 
 from s3_hf.files import storage_errors, write_json
 from s3_hf.training.arguments import precision
@@ -46,9 +46,7 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
     """Train with `batch` rows on the device at once, and save."""
     set_seed(job.seed)
     model, tokenizer = fresh_student(job)
-    trainer, head = trainer_of(job, work, tokenizer, batch, model=model)
-    if on_step:
-        trainer.add_callback(_Progress(on_step))
+    trainer, head = trainer_of(job, work, tokenizer, batch, on_step, model=model)
     if job.settings.early_stopping and job.selection is not None:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=job.settings.early_stopping))
     watch = Watch(job, head, trainer)
@@ -62,14 +60,6 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
         trainer.model.save_pretrained(out)
         tokenizer.save_pretrained(out)
         write_json(out / "training.json", report)
-
-
-class _Progress(TrainerCallback):
-    def __init__(self, on_step: OnStep) -> None:
-        self._on_step = on_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        self._on_step(state.global_step, state.max_steps)
 
 
 def _report(job: TrainingJob, trainer: Trainer, watch: Watch, seconds: float) -> dict[str, Any]:

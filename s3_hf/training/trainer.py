@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, Trainer
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from s3_hf.scoring import score
 from s3_hf.training.arguments import training_arguments
 from s3_hf.training.heads import Head, LongestFirst
-from s3_hf.training.job import TrainingJob
+from s3_hf.training.job import OnStep, TrainingJob
 from s3_hf.training.loading import head_of
 from s3_hf.training.memory import with_smaller_batches
 
@@ -100,8 +100,21 @@ class StudentTrainer(Trainer):
         return SequentialSampler(eval_dataset)
 
 
+class _Progress(TrainerCallback):
+    def __init__(self, on_step: OnStep) -> None:
+        self._on_step = on_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        self._on_step(state.global_step, state.max_steps)
+
+
 def trainer_of(
-    job: TrainingJob, work: Path, tokenizer: PreTrainedTokenizerBase, batch: int, **model: Any
+    job: TrainingJob,
+    work: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    batch: int,
+    on_step: OnStep | None = None,
+    **model: Any,
 ) -> tuple[StudentTrainer, Head]:
     """Return a trainer of the job, with its rows encoded, and the head that encoded them.
 
@@ -110,6 +123,7 @@ def trainer_of(
         work: folder for checkpoints.
         tokenizer: tokenizer of the student.
         batch: rows on the device at once, an even part of `job.settings.batch_size`.
+        on_step: called after each optimisation step.
         model: `model`, or `model_init` for a search, as for `Trainer`.
     """
     student = model["model"] if "model" in model else model["model_init"]()
@@ -127,6 +141,8 @@ def trainer_of(
         train_dataset=rows,
         processing_class=tokenizer,
     )
+    if on_step:
+        trainer.add_callback(_Progress(on_step))
     if job.settings.head_learning_rate is not None:
         trainer.head_rate_ratio = job.settings.head_learning_rate / job.settings.learning_rate
     return trainer, head

@@ -37,7 +37,9 @@ def check_tuning(settings: TrainingConfig) -> None:
         check_installed("training.trials needs", "tune", "optuna")
 
 
-def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None) -> dict[str, Any]:
+def tune(
+    job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = None, on_step: OnStep | None = None
+) -> dict[str, Any]:
     """Return the best settings on `job.selection` among `job.settings.trials` trials, as names of `TrainingConfig`.
 
     A trial counts by its best epoch, as in `fit`; the ratio of the head's learning rate to the encoder's stays. The
@@ -47,7 +49,8 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
         job: as for `fit`.
         work: folder for checkpoints.
         study: SQLite file of the trials.
-        on_trial: called before each trial.
+        on_trial: called before each trial, with the number of those that are finished, and of all.
+        on_step: called after each optimisation step of a trial.
 
     Raises:
         StudentError: the student cannot be loaded, or the GPU has too little memory for every trial.
@@ -56,7 +59,9 @@ def tune(job: TrainingJob, work: Path, study: Path, on_trial: OnStep | None = No
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _, tokenizer = fresh_student(job)
-    trainer, _ = trainer_of(job, work, tokenizer, job.settings.batch_size, model_init=lambda: fresh_student(job)[0])
+    trainer, _ = trainer_of(
+        job, work, tokenizer, job.settings.batch_size, on_step, model_init=lambda: fresh_student(job)[0]
+    )
     best = f"eval_{job.metric}"
 
     def objective(metrics: Mapping[str, float]) -> float:

@@ -24,12 +24,16 @@ class StoppedError(Exception):
 
 class Counting(Observer):
     def __init__(self, stop_at=None):
-        self.trials, self.stop_at = [], stop_at
+        self.trials, self.steps, self.stop_at = [], [], stop_at
 
     def trial(self, done, total):
         self.trials.append((done, total))
         if done == self.stop_at:
             raise StoppedError
+
+    def step(self, done, total):
+        if len(self.steps) < len(self.trials):
+            self.steps.append((done, total))
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ def test_a_search_goes_on_and_serves_all_rounds(tuned_config, tmp_path):
     after = Counting()
     loop.run(tuned_config, tmp_path / "run", observer=after)
     assert after.trials == [(2, 3)]
+    assert after.steps == [(1, 4)]  # the first step of the trial that was left
     run = open_run(tmp_path / "run")
     chosen = read_json(run.round(0).tuned)
     assert chosen["batch_size"] in (8, 16, 32)
