@@ -183,6 +183,10 @@ def test_tasks(typed, recipe):
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--answers", "b"), "--answers needs --context"),
         (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b"), "found no file 't.csv'"),
         (("tasks", "show", "movie_snippets", "--gold", "t.csv"), "by its own code, found other gold data 't.csv'"),
+        (
+            ("run", "movie_snippets", "--set", "gold_splits.validation=train"),
+            "by its own code, found gold_splits {'validation': 'train'}",
+        ),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),

@@ -29,6 +29,20 @@ def checked(text, finish="stop", *, source=None, one_line=True, label_words=("ne
     return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, plan)
 
 
+@pytest.mark.parametrize(
+    ("answer", "rejected"),
+    [
+        ("Lawn, departure from the story. Reply with the text only.", True),
+        ("The critics reply with the text of the film only.", False),
+        ("I watched a film about it with my family.", False),
+    ],
+)
+def test_a_whole_sentence_of_the_prompt_is_an_echo_however_short(answer, rejected):
+    template = "Reviews of films. Write one text about {rationales}. Be brief. Reply with the text only."
+    result = Checks((), min_words=4).text_of(Completion("slot", answer, "stop", Usage(), "m"), template, PLAN)
+    assert result == (Rejected("slot", "prompt echo", answer) if rejected else answer)
+
+
 def asked(text, finish="stop", **known):
     """What becomes of an answer that should be a question about `CONTEXT`."""
     checks = Checks((), min_words=4, one_line=True, question=True, **known)

@@ -50,6 +50,8 @@ REFUSAL_WITHIN = 300
 """Characters at the beginning of an answer in which a refusal stands."""
 ECHO_WORDS = 6
 """Consecutive words of the prompt in a text that make it an echo of the prompt."""
+ECHO_SENTENCE = 4
+"""Fewest words of a whole sentence of the prompt, such as "Reply with the text only.", that make a text its echo."""
 COPIED_WORDS = 6
 """Fewest words of a question that count as a copy where they stand in the context."""
 COPIED_RUN = 12
@@ -209,14 +211,14 @@ def refuses(answer: str) -> bool:
 
 
 def _echoes(text: str, template: str) -> bool:
-    """Return whether the text repeats `ECHO_WORDS` consecutive words of the template, its fields left out."""
+    """Return whether the text repeats a sentence or `ECHO_WORDS` consecutive words of the template without fields."""
     padded = f" {normalise(text)} "
+    sentences = [each for each in re.split(r"(?<=[.:!?])\s+", template) if "{" not in each]
+    runs = [words for each in sentences if len(words := normalise(each).split()) >= ECHO_SENTENCE]
     for literal in re.split(r"\{\w*\}", template):
         words = normalise(literal).split()
-        for start in range(len(words) - ECHO_WORDS + 1):
-            if f" {' '.join(words[start : start + ECHO_WORDS])} " in padded:
-                return True
-    return False
+        runs += [words[start : start + ECHO_WORDS] for start in range(len(words) - ECHO_WORDS + 1)]
+    return any(f" {' '.join(run)} " in padded for run in runs)
 
 
 def _names_answer(text: str, context: Context) -> bool:

@@ -52,14 +52,16 @@ def load_task(
         overrides = {"source": gold} | ({"source_config": configuration} if configuration else {})
     try:
         defaults: TaskConfig = builder_class.BUILDER_CONFIGS[0]
-        if gold and not defaults.source and builder_class._generate_examples is not TaskBuilder._generate_examples:
-            raise TaskError(
-                f"recipe {spec!r} reads its gold data by its own code, found other gold data {gold!r}; leave "
-                "it out, or write a recipe for it by `s3-hf tasks new`"
-            )
         if options.splits:
             _check_splits(options.splits, defaults.splits)
             overrides["splits"] = {**defaults.splits, **options.splits}
+        own_code = not defaults.source and builder_class._generate_examples is not TaskBuilder._generate_examples
+        if own_code and (gold or options.splits):
+            found = f"other gold data {gold!r}" if gold else f"gold_splits {dict(options.splits)}"
+            raise TaskError(
+                f"recipe {spec!r} reads its gold data by its own code, found {found}; leave it out, or write a recipe "
+                "for it by `s3-hf tasks new`"
+            )
         key = Hasher.hash([source, repr(defaults), _state(gold or defaults.source)])
         with cache_errors():
             builder = builder_class(
