@@ -29,6 +29,13 @@ def checked(text, finish="stop", *, source=None, one_line=True, label_words=("ne
     return checks.text_of(Completion("slot", text, finish, Usage(), "m"), TEMPLATE, plan)
 
 
+def asked(text, finish="stop", **known):
+    """What becomes of an answer that should be a question about `CONTEXT`."""
+    checks = Checks((), min_words=4, one_line=True, question=True, **known)
+    plan = Plan("slot", "seed", context=CONTEXT)
+    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), "Ask about {context}:", plan)
+
+
 @pytest.mark.parametrize(
     ("answer", "rejected"),
     [
@@ -41,13 +48,6 @@ def test_a_whole_sentence_of_the_prompt_is_an_echo_however_short(answer, rejecte
     template = "Reviews of films. Write one text about {rationales}. Be brief. Reply with the text only."
     result = Checks((), min_words=4).text_of(Completion("slot", answer, "stop", Usage(), "m"), template, PLAN)
     assert result == (Rejected("slot", "prompt echo", answer) if rejected else answer)
-
-
-def asked(text, finish="stop", **known):
-    """What becomes of an answer that should be a question about `CONTEXT`."""
-    checks = Checks((), min_words=4, one_line=True, question=True, **known)
-    plan = Plan("slot", "seed", context=CONTEXT)
-    return checks.text_of(Completion("slot", text, finish, Usage(), "m"), "Ask about {context}:", plan)
 
 
 @pytest.mark.parametrize(

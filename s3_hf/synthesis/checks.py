@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -213,12 +214,18 @@ def refuses(answer: str) -> bool:
 def _echoes(text: str, template: str) -> bool:
     """Return whether the text repeats a sentence or `ECHO_WORDS` consecutive words of the template without fields."""
     padded = f" {normalise(text)} "
+    return any(run in padded for run in _echo_runs(template))
+
+
+@functools.lru_cache(maxsize=64)
+def _echo_runs(template: str) -> tuple[str, ...]:
+    """Return the runs of words of a template that make a text its echo, each between two spaces."""
     sentences = [each for each in re.split(r"(?<=[.:!?])\s+", template) if "{" not in each]
     runs = [words for each in sentences if len(words := normalise(each).split()) >= ECHO_SENTENCE]
     for literal in re.split(r"\{\w*\}", template):
         words = normalise(literal).split()
         runs += [words[start : start + ECHO_WORDS] for start in range(len(words) - ECHO_WORDS + 1)]
-    return any(f" {' '.join(run)} " in padded for run in runs)
+    return tuple(f" {' '.join(run)} " for run in runs)
 
 
 def _names_answer(text: str, context: Context) -> bool:
