@@ -107,12 +107,17 @@ def score(columns: Columns, predicted: Sequence[int | str], references: Sequence
 
 
 def row_values(metric: str, predicted: Sequence[int | str], references: Sequence[Any]) -> NDArray[np.float64]:
-    """Return for each row a value whose mean over the rows is the metric.
+    """Return for each row a value whose mean over the rows is the metric; shape (rows,).
 
-    It is whether the row is right, or for `f1` its word F1 score. For `macro_f1`, which is no mean over rows, and for
-    `balanced_accuracy`, a right row counts more, the rarer its label: the mean is the mean recall of the labels.
+    It is whether the row is right, or for `f1` its word F1 score. For `balanced_accuracy` a right row counts more, the
+    rarer its label: the mean is the mean recall of the labels.
+
+    Args:
+        metric: `accuracy`, `balanced_accuracy`, `exact_match` or `f1`; `macro_f1` is no mean over rows.
+        predicted: label ids, or texts of answers.
+        references: label ids, or gold answers as in SQuAD, in the same order.
     """
-    if metric in ("accuracy", "macro_f1", "balanced_accuracy"):
+    if metric in ("accuracy", "balanced_accuracy"):
         right = np.asarray([answer == true for answer, true in zip(predicted, references, strict=True)], float)
         if metric == "accuracy" or not len(right):
             return right

@@ -413,6 +413,8 @@ def test_curves_show_training_against_test(films):
         ({"tasks": ["imbd"]}, "did you mean 'imdb'"),
         ({"paper": {"source": "T", "figures": {"s4": {}}}}, "found 's4'"),
         ({"metric": "accuracy"}, "did you mean 'metrics'"),
+        ({"metrics": ["acuracy"]}, "metrics must be among accuracy, .*, found 'acuracy'; did you mean 'accuracy'"),
+        ({"arms": {"s3": {"tasks": []}}, "baseline": None}, "found that no arm is for any task"),
         ({"name": "../x"}, "'name' in .* is wrong"),
         ({"arms": [["gold"]]}, "'arms' in .* is wrong"),
     ],

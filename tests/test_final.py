@@ -13,7 +13,7 @@ from s3_hf import loop
 from s3_hf.analysis import Measured, verdict_of
 from s3_hf.files import read_rows
 from s3_hf.hub import write_folders
-from s3_hf.loop import arms, final
+from s3_hf.loop import arms, final, training
 from s3_hf.loop.choosing import best_arm
 from s3_hf.records import Usage
 from s3_hf.scoring import calibration_error
@@ -28,7 +28,7 @@ from tests.test_loop import changed, parquets
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch):
-    monkeypatch.setattr(arms, "GOLD_STEPS", 10)
+    monkeypatch.setattr(training, "GOLD_STEPS", 10)
 
 
 @pytest.fixture
@@ -190,7 +190,10 @@ def test_each_dataset_is_trained_on_with_several_seeds(films_config, tmp_path):
     assert trained.test_spread[0] == sum(each.test for each in trained.seeds[:2]) / 2
     assert result.verdict.seeds == 2
     assert not list((tmp_path / "run").rglob("seeds/*/model/*.safetensors"))
+    left = tmp_path / "run" / "round-0" / "seeds" / "0" / "model"  # of a run that was killed before it removed it
+    left.mkdir()
     assert loop.run(config, tmp_path / "run") == result
+    assert not left.exists()
 
 
 def test_calibrated_weights_give_the_same_labels_with_other_probabilities(films_config, tmp_path):

@@ -238,6 +238,45 @@ def test_auto_needs_gold_rows(films_config, tmp_path, caplog):
     assert sorted(path.name for path in open_run(run_dir).judging.path.iterdir()) == ["decision.json"]
 
 
+@pytest.fixture
+def judged_pairs(films_config, films_llm, pairs_recipe, spelling_student, monkeypatch):
+    """Settings for pairs whose labels are judged by few gold rows."""
+    monkeypatch.setattr(loop.judging, "GOLD_ROWS", 6)
+    monkeypatch.setattr(loop.deciding, "LEAST_ROWS", 30)
+    monkeypatch.setattr(loop.deciding, "LEAST_AUC", 0.0)
+    monkeypatch.setattr(loop.training, "GOLD_STEPS", 3)
+    films_llm._reply = kind_reply
+    values = {"task": str(pairs_recipe), "student": str(spelling_student)}
+    return changed(films_config, **values, judge="auto", rounds=0, synthesis={"attempts": 30})
+
+
+@pytest.mark.parametrize(("rows", "sentence"), [(20, "cross-fitted students are right on"), (1, "needs two rows")])
+def test_no_row_like_a_held_out_gold_row_takes_part_in_the_decision(
+    judged_pairs, tmp_path, monkeypatch, rows, sentence
+):
+    """Few gold rows are scored; the rows of pairs are about gold rows of a fold, whether these are scored or not."""
+    learned = []
+
+    def noted(context, job, *rest):
+        learned.append(job["s3_parent"][:])
+        return jobs(context, job, *rest)
+
+    jobs = loop.deciding.without_selection
+    monkeypatch.setattr(loop.deciding, "without_selection", noted)
+    loop.run(changed(judged_pairs, seed_size=rows, gold_stage="auto"), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert sentence in run.judging.decided().sentence
+    folds = read_json(run.judging.folds)
+    unseen = [{0, 1, 2} - {folds[parent] for parent in parents} for parents in learned]
+    if rows == 1:
+        assert not learned
+        assert run.final.chosen().by == "too few rows to cross-fit"
+    else:
+        assert len(learned) >= 3
+        assert set.union(*unseen) == {0, 1, 2}
+        assert all(unseen)
+
+
 @pytest.mark.parametrize(
     ("rows", "folds", "found"),
     [
@@ -294,11 +333,18 @@ def test_rows_of_a_run_of_other_gold_data_have_no_parent(judged_config, tmp_path
     loop.run(made, tmp_path / "first")
     shutil.copytree(tmp_path / "first", tmp_path / "other")
     proof = tmp_path / "other" / "run.yaml"
-    digest = open_run(tmp_path / "first").facts["digests"]["gold data"]
+    digest = open_run(tmp_path / "first").facts["digests"]["validation split"]
     proof.write_text(proof.read_text().replace(digest, "0" * len(digest)))
-    for source, kept in (("first", True), ("other", False), ("other/round-1/data.parquet", False)):
-        given = changed(made, seed_data=str(tmp_path / "first"), add_data=str(tmp_path / source))
-        run = tmp_path / f"with-{source.replace('/', '-')}"
+    fewer = {"test_size": 10, "gold_size": 80}
+    cases = (
+        ("first", {}, True),
+        ("first", fewer, True),
+        ("other", {}, False),
+        ("other/round-1/data.parquet", {}, False),
+    )
+    for number, (source, settings, kept) in enumerate(cases):
+        given = changed(made, seed_data=str(tmp_path / "first"), add_data=str(tmp_path / source), **settings)
+        run = tmp_path / f"with-{number}"
         loop.synthesize(given, run)
         with loop.context.opened(given, run, None, None, trains=False) as context:
             added = list(loop.synthesis._added(context, 1))

@@ -1,5 +1,7 @@
 """Tasks with contexts: what is asked of the LLM, what rows come of it, and whole runs over HTTP."""
 
+import json
+
 import datasets
 import pytest
 
@@ -114,6 +116,18 @@ def test_contexts_of_the_test_split_are_counted_and_left_out(tmp_path, pairs_rec
     clean = load_task(str(pairs_recipe), str(tmp_path / "gold"), GoldOptions(exclude_test_contexts=True))
     assert (len(clean.mined), clean.facts()["shared_contexts"]) == (36, 4)
     assert not {each.text for each in clean.contexts} & set(test["premise"][:])
+    given, mined, new = tmp_path / "given.jsonl", clean.mined[5], "the set number 7 was new but the song was old"
+    texts = [f"{mined['premise']} ", test["premise"][0], new]
+    given.write_text("".join(json.dumps({"premise": text}) + "\n" for text in texts))
+    for excluded, parents in ((False, (mined["s3_id"], "val-00036", None)), (True, (mined["s3_id"], None))):
+        options = GoldOptions(exclude_test_contexts=excluded, contexts=str(given))
+        assert (
+            tuple(each.parent for each in load_task(str(pairs_recipe), str(tmp_path / "gold"), options).contexts)
+            == parents
+        )
+    given.write_text(json.dumps({"premise": texts[1]}))
+    with pytest.raises(TaskError, match="found none but those of test rows"):
+        load_task(str(pairs_recipe), str(tmp_path / "gold"), options).contexts  # noqa: B018
 
 
 def test_phrases_of_unlabelled_contexts_are_asked_for(spans_recipe, tiny_student, kinds_llm, tmp_path):

@@ -313,6 +313,21 @@ def test_existing_rows_are_judged_by_the_llm(llm_config, films_llm, tmp_path):
     assert facts.usage.requests == 90 + 23
 
 
+def test_a_text_that_the_endpoint_refuses_to_judge_costs_one_attempt(llm_config, films_llm, tmp_path):
+    known, refused = {row["text"] for row in task_of(llm_config).mined}, []
+
+    def fault(payload, _):
+        if not is_question(payload) or shown(payload) in known:
+            return None
+        refused[1:] = []
+        refused.append(shown(payload))
+        return Fault(400, {}, "no") if shown(payload) == refused[0] else None
+
+    films_llm._fault_for = fault
+    facts = loop.synthesize(changed(llm_config, synthesis={"attempts": 20}), tmp_path / "run").synthesis()
+    assert (facts.rows, facts.given_up, facts.rejected["refused by the endpoint"]) == (40, 0, 1)
+
+
 def test_what_the_llm_cannot_judge_is_told_before_anything_is_paid_for(
     films_config, films_llm, spans_recipe, tmp_path
 ):

@@ -167,7 +167,7 @@ def test_gold_data_labels_and_prompts_that_changed_are_named(films_config, recip
     replaced("one {label} sentence like", "a {label} sentence like")
     loop.synthesize(config, tmp_path / "run")
     put_in_front("validation")
-    refused("gold data")
+    refused("gold data and validation split")
     assert loop.run(changed(config, rounds=0), tmp_path / "new").rounds[0].rows == 24
 
 
@@ -176,7 +176,7 @@ def test_a_run_without_digests_goes_on(films_config, recipe, tmp_path):
     config = changed(films_config, task=str(path), rounds=0)
     loop.run(config, tmp_path / "run")
     facts = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
-    assert facts.pop("digests").keys() == {"gold data", "labels", "prompts"}
+    assert facts.pop("digests").keys() == {"gold data", "validation split", "labels", "prompts"}
     (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(facts))
     replaced("a {label} sentence like", "one {label} sentence like")
     loop.run(config, tmp_path / "run")
@@ -278,6 +278,11 @@ def test_seed_data_is_taken_as_the_seed(films_config, films_llm, tmp_path):
     assert result.rounds[0].synthesis.origins == {"given": 12}
     assert all(request.payload for request in films_llm.requests)  # rationales and extrapolations only
     assert result.rounds[1].added > 0
+
+
+def test_all_gold_rows_are_no_shortage(films_config, tmp_path, caplog):
+    loop.run(changed(films_config, strategy="gold", seed_size=400, rounds=0), tmp_path / "run")
+    assert "rows" not in caplog.text
 
 
 def test_rows_are_added_after_the_seed(films_config, films_llm, tmp_path):

@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from s3_hf.errors import ConfigError
+from s3_hf.judging import row_scores
 from s3_hf.records import Columns, Prediction
 from s3_hf.scoring import check_metric, exact_match, mistakes, row_values, score, word_f1
 
@@ -25,12 +26,18 @@ def test_scores_equal_scikit_learns(said, true):
     assert scores.metrics["macro_f1"] == pytest.approx(f1_score(true, said, average="macro", zero_division=0))
 
 
+def test_a_decision_by_balanced_accuracy_counts_rare_labels_more():
+    rows, often = [{"label": label} for label in (0, 0, 0, 1)], lambda rows: [(0.9, 0.1)] * len(rows)
+    assert row_scores(rows, often, "label", "accuracy") == [1, 1, 1, 0]
+    assert row_scores(rows, often, "label", "balanced_accuracy") == pytest.approx([2 / 3, 2 / 3, 2 / 3, 0])
+
+
 def test_the_values_of_rows_have_the_metric_as_their_mean():
     said, true = [0, 1, 1, 0, 0], [0, 1, 0, 0, 0]
     assert row_values("accuracy", said, true).mean() == pytest.approx(accuracy_score(true, said))
     recall = recall_score(true, said, average="macro")
     assert row_values("balanced_accuracy", said, true).mean() == pytest.approx(recall)
-    assert row_values("macro_f1", said, true) == pytest.approx([0.625, 2.5, 0, 0.625, 0.625])
+    assert row_values("balanced_accuracy", said, true) == pytest.approx([0.625, 2.5, 0, 0.625, 0.625])
 
 
 @pytest.mark.parametrize(

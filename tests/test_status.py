@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from s3_hf import loop
-from s3_hf.loop import Observer, arms, status_of
+from s3_hf.loop import Observer, status_of, training
 from s3_hf.store import open_run
 from tests.run_maker import add_final, add_model, add_round, make_full_run, make_run
 from tests.test_loop import changed
@@ -93,7 +93,7 @@ def test_a_run_on_gold_rows_has_one_round_and_nothing_after_it(typed, tmp_path):
 
 def test_a_run_at_work_is_never_told_to_be_complete(judged_config, tmp_path, monkeypatch):
     """It is asked how far it is at each stage that it tells, from the judge's students to the verdict."""
-    monkeypatch.setattr(arms, "GOLD_STEPS", 10)
+    monkeypatch.setattr(training, "GOLD_STEPS", 10)
     seen = []
 
     class Watching(Observer):

@@ -192,6 +192,25 @@ def test_rationales_belong_to_the_label_that_names_them_most(tmp_path, recipe):
 DULL = ("dull cast", "dull music")
 
 
+def test_a_phrase_with_a_label_s_word_is_no_rationale(tmp_path, recipe):
+    """Whatever its case, and where the word has several parts."""
+
+    def reply(payload):
+        own = "dull" if "bad news" in payload["messages"][-1]["content"] else "great"
+        return f"1. {own} plot\n2. Bad News of {own} plots\n3. Praise for {own} casts\n4. the {own} cast"
+
+    words = recipe.read_text().replace('"negative"', '"bad news"').replace('"positive"', '"praise"')
+    (tmp_path / "recipe.py").write_text(words)
+    with LLMServer(reply=reply) as server:
+        _, synthesizer = made(
+            server, tmp_path, tmp_path / "recipe.py", lambda s: guided(s, 2), rationales_per_example=2
+        )
+    assert synthesizer.known_rationales == {
+        "neg": ("dull plot", "the dull cast"),
+        "pos": ("great plot", "the great cast"),
+    }
+
+
 def test_more_lists_are_asked_until_there_are_k_rationales_that_are_not_the_prompts_own(tmp_path, recipe):
     """Each list repeats the prompt's example and adds one phrase."""
 

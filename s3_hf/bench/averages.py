@@ -27,7 +27,7 @@ def averages(bench: Bench, results: Sequence[CellResult]) -> list[Average]:
     """Return the averages of the arms that have results on every task of the bench.
 
     Each metric of a task counts once, so a task with answers counts twice, as in the paper. There are none for a bench
-    with one task, nor where a task has several sizes.
+    with one task, nor where a task has several sizes, nor where no task has one of the bench's metrics.
     """
     sized = {(one.task, one.student, one.arm): one.size for one in results}
     if len(bench.tasks) < 2 or any(sized[one.task, one.student, one.arm] != one.size for one in results):
@@ -36,7 +36,7 @@ def averages(bench: Bench, results: Sequence[CellResult]) -> list[Average]:
     for student in dict.fromkeys(one.student for one in results):
         for arm in bench.arms:
             cells = [one for one in results if (one.student, one.arm) == (student, arm)]
-            if {one.task for one in cells} == {*bench.tasks}:
+            if {one.task for one in cells} == {*bench.tasks} and metrics_of(bench, [tuple(cells)]):
                 found.append(_average(bench, student, arm, cells))
     return found
 

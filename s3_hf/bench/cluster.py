@@ -128,6 +128,8 @@ def _gather(
 def _error_of(ray: Any, task: Any, name: str) -> S3Error | None:
     try:
         error: S3Error | None = ray.get(task)
+    except ray.exceptions.RayTaskError:
+        raise  # a fault of the code, with its traceback
     except ray.exceptions.RayError as lost:
         detail = one_line(lost)
         error = ClusterError(

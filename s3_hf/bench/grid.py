@@ -68,7 +68,7 @@ def cells_of(bench: Bench) -> list[Cell]:
     """Return the cells in the order in which they run: all arms of a seed before the next seed.
 
     Raises:
-        ConfigError: a setting or a size is wrong, an arm needs a missing one, or two cells are equal.
+        ConfigError: a setting or a size is wrong, an arm needs a missing one, two cells are equal, or there are none.
     """
     ordered = _by_need(bench)
     cells: dict[str, Cell] = {}
@@ -79,6 +79,8 @@ def cells_of(bench: Bench) -> list[Cell]:
                 raise ConfigError(
                     f"{_described(other)} and {_described(cell)} have the same name {cell.name!r}; rename one of them"
                 )
+    if not cells:
+        raise ConfigError("the bench must have a cell, found that no arm is for any task; correct the arms' 'tasks'")
     _distinct(cells.values())
     return list(cells.values())
 

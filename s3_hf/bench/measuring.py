@@ -23,6 +23,7 @@ class CellResult:
         size: wanted rows as the bench file has them; None for all gold rows.
         seed: seed of every random choice.
         rows: synthetic rows that the scored student was trained on, or the gold rows of a cell without an LLM.
+        made: rows of all rounds, of which the best one may have fewer.
         wanted: rows that the last round's student should be trained on; None for all gold rows.
         rounds: number of the last round.
         scores: role of gold rows to the scores of the final student, or without a gold stage, of the last round's.
@@ -42,6 +43,7 @@ class CellResult:
     size: int | None
     seed: int
     rows: int
+    made: int
     wanted: int | None
     rounds: int
     scores: Mapping[str, Scores]
@@ -79,6 +81,7 @@ def measured(cell: Cell, result: RunResult) -> CellResult:
         size=cell.size,
         seed=cell.seed,
         rows=final.facts.rows if final else last.rows,
+        made=last.rows,
         wanted=cell.rows,
         rounds=last.number,
         scores=final.scores if final else last.scores,

@@ -170,10 +170,10 @@ def _notes(results: Sequence[CellResult], paid: Usage | None) -> Iterator[str]:
             f"Paid in all, shared rows once: {paid.requests:,} requests, {paid.prompt_tokens:,} prompt and "
             f"{paid.completion_tokens:,} completion tokens, cost {paid.cost:.2f}."
         )
-    short = [one for one in results if one.wanted is not None and one.rows < SHORT * one.wanted]
+    short = [one for one in results if one.wanted is not None and one.made < SHORT * one.wanted]
     for one in short:
         where = f"{one.arm} on {one.task}, {one.student}, size {one.size:,}, seed {one.seed}"
-        yield f"Short of rows: {where}, was trained on {one.rows:,} of {one.wanted:,}."
+        yield f"Short of rows: {where}, has {one.made:,} of {one.wanted:,}."
 
 
 def _interval_notes(lines: Sequence[Line]) -> Iterator[str]:

@@ -213,6 +213,11 @@ def _limited(cell: Cell, folder: Path, at_once: int) -> RunConfig:
     left = {}
     for name, limit in limits.items():
         share = limit / at_once if name == "max_cost" else limit // at_once
+        if not share:
+            raise ConfigError(
+                f"the limit {name} of the bench must be {at_once} or more, one for each journal that is written at "
+                f"the same time, found {limit}; raise it"
+            )
         left[name] = min(share, limit - getattr(elsewhere, LIMITS[name]))
         if left[name] <= 0:
             raise BudgetReached(

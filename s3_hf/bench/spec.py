@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from s3_hf.config import LOCAL, Natural, Positive, Seed
-from s3_hf.errors import ConfigError
+from s3_hf.errors import ConfigError, did_you_mean
 from s3_hf.schema import Settings, first_fault, merge, read_mapping
 
 SEE = "see docs/bench.md"
@@ -146,6 +146,11 @@ def _faults(bench: Bench) -> Iterator[str]:
             yield f"{what} must differ, found {list(names)!r}, which would be the same cells; drop the repeated ones"
     if bench.baseline is not None and bench.baseline not in bench.arms:
         yield f"the baseline must be one of the arms {', '.join(bench.arms)}, found {bench.baseline!r}; correct it"
+    from s3_hf.scoring import METRICS  # its library is slow to import
+
+    for name in set(bench.metrics or ()) - set(METRICS):
+        hint = did_you_mean(name, METRICS, "correct it")
+        yield f"the metrics must be among {', '.join(METRICS)}, found {name!r}; {hint}"
     yield from _unknown_names(bench)
     groups = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
     groups += [(repr(name), arm.settings) for name, arm in bench.arms.items()]

@@ -16,6 +16,7 @@ from s3_hf.judging.finding import (
     as_set,
     compared,
     too_few,
+    too_few_left,
     too_weak,
 )
 from s3_hf.judging.folds import FOLDS, assign_folds, fold_count, gold_rows, inside_fold, outside_fold, sample_by_label
@@ -57,6 +58,7 @@ __all__ = [
     "row_scores",
     "sample_by_label",
     "too_few",
+    "too_few_left",
     "too_weak",
     "without_tokens",
 ]

@@ -49,6 +49,14 @@ def too_few(rows: int, folds: int) -> str:
     return f"Labels are not judged: judge: auto needs {LEAST_ROWS} gold rows, and there are {rows}."
 
 
+def too_few_left() -> str:
+    """Return why `judge: auto` judges nothing where nearly all rows are written like the gold rows of one fold."""
+    return (
+        "Labels are not judged: judge: auto needs two rows that are not written like the gold rows it scores them on, "
+        "and there are fewer."
+    )
+
+
 def too_weak(judge: Reliability) -> str:
     """Return why `judge: auto` judges nothing with these students."""
     return f"Labels are not judged: {_students(judge)}, which is too little to judge by."

@@ -89,12 +89,22 @@ def gain(before: Sequence[float], after: Sequence[float]) -> Gain:
     return Gain(n, round(float(differences.mean()), 5) if n else 0.0, round(float(error), 5))
 
 
-def row_scores(rows: Sequence[Row], student: Judged, label: str | None) -> list[float]:
-    """Return for each gold row 1 if its label is the student's most probable one, else 0; or the F1 of its answer."""
+def row_scores(rows: Sequence[Row], student: Judged, label: str | None, metric: str) -> list[float]:
+    """Return the score of each gold row, whose mean is the metric; the F1 of its answer in a task with answers.
+
+    Args:
+        rows: gold rows.
+        student: the student that is scored.
+        label: column of the label; None in a task with answers.
+        metric: `accuracy` or `balanced_accuracy` (`scoring.row_values`).
+    """
     values = student(rows)
     if label is None:
         return [float(each[0]) for each in values]
-    return [float(int(np.argmax(each)) == int(row[label])) for row, each in zip(rows, values, strict=True)]
+    from s3_hf.scoring import row_values  # its library is slow to import
+
+    predicted = [int(np.argmax(each)) for each in values]
+    return list(map(float, row_values(metric, predicted, [int(row[label]) for row in rows])))
 
 
 def _rounded(value: SupportsFloat) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from s3_hf.config import TrainingConfig
 from s3_hf.files import read_json
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.loop.training import GOLD_STEPS, loss_weights, steps_of
+from s3_hf.loop.training import enough_steps, loss_weights, steps_of
 from s3_hf.store import AFTER, GOLD, MIXED, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from s3_hf.training import TrainingJob
 
 MOST_PASSES = 20
-"""Most passes of gold rows alone beyond `GOLD_STEPS`, however many steps the synthetic rows take, since further ones
-bring nothing."""
+"""Most passes of gold rows alone, where these are enough steps, however many steps the synthetic rows take: further
+ones bring nothing."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def job_of(context: RunContext, arm: str, material: Material, steps: int) -> Tra
     elif arm == GOLD:
         rows = material.gold
         most = MOST_PASSES * settings.steps_per_epoch(inputs, processes)
-        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, max(most, GOLD_STEPS))})
+        settings = settings.model_copy(update={"epochs": 1, "min_steps": min(steps, enough_steps(most))})
     else:
         rows, weights = _mixed(context, material), loss_weights(context, material.synthetic)
         inputs += material.inputs
@@ -128,7 +128,7 @@ def fit_into(context: RunContext, job: TrainingJob, target: Path, what: str) -> 
 
 
 def _gold_stage(settings: TrainingConfig) -> TrainingConfig:
-    return settings.model_copy(update={"min_steps": max(settings.min_steps, GOLD_STEPS)})
+    return settings.model_copy(update={"min_steps": enough_steps(settings.min_steps)})
 
 
 def _mixed(context: RunContext, material: Material) -> Dataset:

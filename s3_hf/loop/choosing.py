@@ -51,12 +51,18 @@ class CrossFit:
 
     @cached_property
     def folds(self) -> list[list[int]]:
-        """The places of the gold rows of each fold; there is one fold if there are too few rows to cross-fit."""
-        columns = self.context.task.columns
+        """The places of the gold rows of each fold; there is one fold if there are too few rows to cross-fit.
+
+        That is also so where all synthetic rows are written like the gold rows of one fold.
+        """
+        columns, whole = self.context.task.columns, [list(range(len(self.gold)))]
         count = fold_count(self.gold, columns)
         if count < 2:
-            return [list(range(len(self.gold)))]
+            return whole
         fold_of = assign_folds(self.gold, columns, self.context.config.seed)
+        of_rows = {fold_of.get(parent) for parent in self.context.run.union(self.best.number)["s3_parent"][:]}
+        if len(of_rows) == 1 and None not in of_rows:
+            return whole
         return [inside_fold(self.gold, fold_of, fold) for fold in range(count)]
 
     @property
@@ -76,13 +82,12 @@ class CrossFit:
             raise damaged(proof, "it is of other gold rows")
         return [Prediction(row["id"], row["value"], tuple(row["scores"])) for row in rows]
 
-    def run(self, arms: Sequence[str], fold: int, start: Path | None = None) -> None:
+    def run(self, arms: Sequence[str], fold: int) -> None:
         """Train and score each arm without a fold, and leave its predictions; what is there already stays.
 
         Args:
             arms: some of `ARMS`.
             fold: number of the fold.
-            start: student that the gold stage begins with; None trains it without the fold.
 
         Raises:
             StudentError: a student cannot be loaded, or the GPU has too little memory.
@@ -93,9 +98,9 @@ class CrossFit:
         if not missing:
             return
         held = {self.gold[place]["s3_id"] for place in self.folds[fold]}
-        material = self._material(held, start or folder / SYNTHETIC / "model")
+        material = self._material(held, folder / SYNTHETIC / "model")
         for arm in missing:
-            if arm == AFTER and start is None:
+            if arm == AFTER:  # which goes on from it
                 self._train(SYNTHETIC, fold, material)
             self._train(arm, fold, material)
             self._score(arm, fold)
@@ -148,7 +153,7 @@ def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:
         if setting != "auto":
             choice = ChoiceFacts(setting, best.number, "setting", row_metric(context))
         elif not crossfit.possible:
-            choice = ChoiceFacts(AFTER, best.number, "too few gold rows to cross-fit", row_metric(context))
+            choice = ChoiceFacts(AFTER, best.number, "too few rows to cross-fit", row_metric(context))
         else:
             for fold in range(len(crossfit.folds)):
                 crossfit.run(ARMS, fold)

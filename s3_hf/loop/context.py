@@ -37,7 +37,7 @@ class Observer:
         """Round `number` begins a stage."""
 
     def asking(self, what: str, status: ClientStatus) -> None:
-        """The LLM is asked for what the prompts of the rows need first: `rationales` or `names`."""
+        """The LLM is asked for what is needed before rows: `rationales`, `names`, `talk`, or labels of gold rows."""
 
     def rows(self, done: int, total: int | None, status: ClientStatus) -> None:
         """`done` of `total` rows of the round passed the checks, in any order; a few may turn out to be duplicates.

@@ -31,8 +31,10 @@ from s3_hf.judging import (
     row_scores,
     sample_by_label,
     too_few,
+    too_few_left,
     too_weak,
 )
+from s3_hf.loop.arms import row_metric
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.judging import (
     Judge,
@@ -45,17 +47,17 @@ from s3_hf.loop.judging import (
 )
 from s3_hf.loop.llm_judging import asked_judge, llm_judge
 from s3_hf.loop.synthesis import write_trial
-from s3_hf.loop.training import GOLD_STEPS, steps_of
+from s3_hf.loop.training import enough_steps, steps_of
 from s3_hf.records import HUMAN, Judgement
 from s3_hf.store import JudgingFacts, RoundDir, Stage
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 TRIAL_ROWS = 1_000
 """Most rows that are learned with and without judging."""
 FEWEST = 2
-"""Fewest accepted rows that a student can learn."""
+"""Fewest rows that a student can learn."""
 
 
 def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
@@ -95,7 +97,7 @@ def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:
     judging, gold = context.run.judging, gold_rows(context.task)
     facts: JudgingFacts | None
     folds = fold_count(gold, context.task.columns)
-    if context.config.judge == "auto" and (len(gold) < LEAST_ROWS or folds < FEWEST):
+    if context.config.judge == "auto" and (len(gold) < LEAST_ROWS or folds < 2):
         facts = JudgingFacts(acts=False, sentence=too_few(len(gold), folds))
     elif context.config.judge in LLM_JUDGES:
         facts = _asked(context, folder.number)
@@ -148,10 +150,15 @@ def _trial(context: RunContext, folder: RoundDir) -> Dataset:
 
 def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability) -> JudgingFacts:
     """Return what is decided by a comparison of the rows with and without judging."""
+    folds, written = read_json(context.run.judging.folds), rows.to_list()
+    count = fold_count(gold_rows(context.task), context.task.columns)
+    parts = [[row for row in written if folds.get(row["s3_parent"]) != fold] for fold in range(count)]
+    if min(map(len, parts)) < FEWEST:
+        return JudgingFacts(acts=False, sentence=too_few_left(), figures={"gold": asdict(judge)})
     before: list[float] = []
     after: list[float] = []
-    for fold in range(fold_count(gold_rows(context.task), context.task.columns)):
-        as_written, as_judged = _fold_scores(context, number, rows, fold)
+    for fold, kept in enumerate(parts):
+        as_written, as_judged = _fold_scores(context, number, rows.features, kept, fold)
         before += as_written
         after += as_judged
     if not context.launch.first:  # the first process scores and decides
@@ -169,24 +176,24 @@ def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability
     return JudgingFacts(acts(gained, agreement), compared(judge, agreement, gained, action), figures)
 
 
-def _fold_scores(context: RunContext, number: int, rows: Dataset, fold: int) -> tuple[list[float], list[float]]:
-    """Return the scores of the fold's gold rows by a student of the rows, and by one of the rows once judged."""
+def _fold_scores(
+    context: RunContext, number: int, features: Features, kept: list[Row], fold: int
+) -> tuple[list[float], list[float]]:
+    """Return the scores of the fold's gold rows by a student of the kept rows, and by one of these once judged."""
     from datasets import Dataset
 
     judging, columns, settings = context.run.judging, context.task.columns, context.config.training
     held_out = fold_rows(context, gold_rows(context.task), fold)
-    names = {row["s3_id"] for row in held_out}
-    kept = [row for row in rows.to_list() if row["s3_parent"] not in names]
     judged, weights = applied(kept, _judged(context, kept, fold), columns.label, context.config.judge_action)
     usable = len(judged) >= FEWEST  # else the judge left nothing to learn, which is right on no row
-    steps = max(GOLD_STEPS, steps_of(settings, len(kept), processes=1))
+    steps = enough_steps(steps_of(settings, len(kept), processes=1))
     scores: list[list[float]] = []
     for part, each in ((kept, None), (judged, weights))[: 1 + usable]:
         context.observer.stage(number, Stage.JUDGE)
-        data = Dataset.from_list([dict(row) for row in part], features=rows.features)
+        data = Dataset.from_list([dict(row) for row in part], features=features)
         model = fitted(context, without_selection(context, data, each, steps))
         if context.launch.first:
-            scores.append(row_scores(held_out, student_of(model, columns), columns.label))
+            scores.append(row_scores(held_out, student_of(model, columns), columns.label, row_metric(context)))
     context.launch.alone(lambda: shutil.rmtree(judging.work, ignore_errors=True))
     if not scores:
         return [], []

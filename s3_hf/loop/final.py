@@ -61,20 +61,12 @@ def train_final(context: RunContext, results: Sequence[RoundResult]) -> None:
     """
     best, final = best_round(results), context.run.final
     if final.choice.exists() and final.chosen().round != best.number:
-        context.launch.together(lambda: _discard(final.path))
+        context.launch.discard(final.path)
     if final.complete:
         return
     choice, crossfit = choose(context, best), CrossFit(context, best)
     _train(context, best, choice, crossfit)
     _score(context, best, choice, crossfit)
-
-
-def _discard(folder: Path) -> None:
-    """Delete a folder; a kill on the way leaves nothing under its name."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    folder.rename(old)
-    shutil.rmtree(old)
 
 
 @dataclass(frozen=True)
@@ -189,14 +181,13 @@ def _calibration(
     context: RunContext, choice: ChoiceFacts, crossfit: CrossFit, found: Sequence[Prediction]
 ) -> Calibration | None:
     """Return how well the final student's probabilities fit the test rows, and did before they were calibrated."""
-    from scipy.special import softmax
-
     from s3_hf.scoring import calibration_error
+    from s3_hf.training import scaled
 
     temperature, n = _temperature(choice, crossfit)
     if not n:
         return None
     after = np.array([each.scores for each in found], dtype=np.float64)
-    before = softmax(np.log(np.maximum(after, 1e-12)) * temperature, axis=1)
+    before = scaled(after, 1 / temperature)
     labels = context.task.test[context.task.columns.label][:]
     return Calibration(temperature, n, calibration_error(before, labels), calibration_error(after, labels))

@@ -32,7 +32,7 @@ from s3_hf.judging import (
     sample_by_label,
 )
 from s3_hf.loop.context import RunContext, training_job
-from s3_hf.loop.training import GOLD_STEPS
+from s3_hf.loop.training import enough_steps
 from s3_hf.records import Columns, Completion, Example, Judgement
 from s3_hf.store import Stage
 from s3_hf.synthesis import WRONG_LABEL, Means, Tally, gather_all
@@ -208,15 +208,15 @@ def without_selection(
         context: the run.
         rows: rows to learn.
         weights: weight of each row in the loss.
-        steps: optimisation steps; None takes those of the settings, at least `GOLD_STEPS`.
+        steps: optimisation steps; None takes those of the settings, see `enough_steps`.
     """
     settings = context.config.training
-    fewest = max(settings.min_steps, GOLD_STEPS)
     args = dict(settings.args) if steps is None else {**settings.args, "max_steps": steps}
+    changes = {"min_steps": enough_steps(settings.min_steps), "early_stopping": None, "args": args}
     return dataclasses.replace(
         training_job(context.config, context.task, context.addresses, rows),
         selection=None,
-        settings=settings.model_copy(update={"min_steps": fewest, "early_stopping": None, "args": args}),
+        settings=settings.model_copy(update=changes),
         weights=weights,
     )
 

@@ -69,6 +69,17 @@ class Launch:
         for folder in folders if self.first else ():
             shutil.rmtree(folder, ignore_errors=True)
 
+    def discard(self, folder: Path) -> None:
+        """Remove a folder that all have come to; a kill on the way leaves nothing under its name."""
+        old = folder.with_name(f".{folder.name}.old")
+
+        def remove() -> None:
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+            shutil.rmtree(old)
+
+        self.together(remove)
+
     def together(self, work: Callable[[], object]) -> None:
         """Do work in the first process, once all have come here; the others wait until it is done."""
         if self.processes > 1:

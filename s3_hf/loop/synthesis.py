@@ -232,7 +232,7 @@ def _examples(
         if config.seed_data:
             given = _existing(context, _files(context, config.seed_data, 0), 0)
             return judging.existing(given, synthesizer.tally), None
-        return strategy.seed(synthesizer, config.seed_size), config.seed_size
+        return strategy.seed(synthesizer, config.seed_size), config.seed_size if strategy.asks_llm else None
     if number == 1 and config.add_data:
         return judging.existing(_added(context, number), synthesizer.tally), None
     feedback = _feedback(context, number)
@@ -269,11 +269,11 @@ def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[
 
 
 def _is_of_same_gold(context: RunContext, file: Path) -> bool:
-    """Return whether a file is of a round of a run that was made with the gold rows of this one."""
+    """Return whether a file is of a round of a run whose gold rows come from the validation split of this one's."""
     folder = file.resolve().parent.parent
     if file.name != "data.parquet" or not (folder / "run.yaml").is_file():
         return False
-    own, other = (run.facts.get("digests", {}).get("gold data") for run in (context.run, open_run(folder)))
+    own, other = (run.facts.get("digests", {}).get("validation split") for run in (context.run, open_run(folder)))
     return own is not None and own == other
 
 

@@ -23,6 +23,11 @@ GOLD_STEPS = 100
 """Fewest optimisation steps of a student that judges or learns gold rows, which a few epochs undertrain."""
 
 
+def enough_steps(steps: int) -> int:
+    """Return the steps of a student that judges or learns gold rows: these, at least `GOLD_STEPS`."""
+    return max(steps, GOLD_STEPS)
+
+
 def steps_of(settings: TrainingConfig, inputs: int, processes: int) -> int:
     """Return the optimisation steps of a training on this many inputs: whole epochs, at least `min_steps`."""
     return settings.steps_per_epoch(inputs, processes) * settings.epochs_for(inputs, processes)
@@ -36,6 +41,7 @@ def train_student(context: RunContext, folder: RoundDir) -> None:
         StorageError: the disk is full.
     """
     if folder.model.exists():
+        context.launch.remove(*folder.path.glob("seeds/*/model"))  # of a run that was killed before it did so
         return
     from s3_hf.training import fit
 

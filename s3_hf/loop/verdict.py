@@ -87,7 +87,7 @@ def _arm(jobs: FullJobs, arm: str, steps: int | None = None) -> Measured:
         return Measured(arm, facts.rows, facts.gold_rows, facts.steps, usage, values)
     folder, job = final.arm(arm), jobs.of(arm, steps)
     if folder.model.exists() and folder.training().settings.get("epochs") != job.settings.epochs:
-        context.launch.together(lambda: context.launch.remove(folder.path))  # of fewer rounds, with other steps
+        context.launch.discard(folder.path)  # of fewer rounds, with other steps
     if not folder.predictions.exists():
         if not folder.model.exists():
             train(context, job, folder.model, f"{TITLES[arm]}, for the verdict")

@@ -31,7 +31,7 @@ class Tally:
     """Counts of one round.
 
     Attributes:
-        asking: `rationales` or `names` while the LLM is asked for them; empty while slots are filled.
+        asking: what the LLM is asked for before the slots are filled, such as `rationales`; empty while they are.
         accepted: slots that became examples.
         waiting: texts that passed the checks and wait for earlier slots; a few may turn out to be duplicates.
         given_up: slots that became none after all their attempts.

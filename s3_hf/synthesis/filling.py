@@ -152,10 +152,14 @@ class SlotFiller:
             tally.reject(*rejected)
             return None
         columns = planner.task.example_columns(f"s3-{plan.slot}", text, plan.label, plan.context)
-        candidate = await self.chooser.judged(plan, Candidate(text, attempt, drawn, completion.model), columns, slot)
-        if candidate is None:
+        candidate = Candidate(text, attempt, drawn, completion.model)
+        try:
+            judged = await self.chooser.judged(plan, candidate, columns, slot)
+        except RequestError:  # the endpoint refuses to judge this text, which is counted
+            return None
+        if judged is None:
             tally.reject(WRONG_LABEL, text)
-        return candidate
+        return judged
 
     def _accepted(self, plan: Plan, candidates: list[Candidate]) -> Candidate | None:
         """Count the candidates of the earliest slot, and return the best one; None if all are duplicates."""

@@ -92,9 +92,10 @@ class RationaleSearch:
     def _of_the_prompt(self, phrase: str) -> bool:
         """Return whether the phrase repeats the prompt: its wording, one of its examples, or the word of a label."""
         task = self.composer.planner.task
-        if any(word in phrase.split() for word in task.label_words):
-            return True  # talk about the task, such as "a positive impression"
         words = normalise(phrase)
+        labels = filter(None, map(normalise, task.label_words))
+        if any(f" {label} " in f" {words} " for label in labels):
+            return True  # talk about the task, such as "a positive impression"
         quoted = " " in words and f" {words} " in f" {normalise(self.template)} "
         return quoted or _same(phrase, parse_list(self.template)) is not None
 

@@ -12,8 +12,10 @@ from s3_hf.records import Context, Example
 from s3_hf.rows.nested import lifted
 from s3_hf.rows.reading import OpenSplit, PlacedRow
 from s3_hf.rows.sources import SPLIT, open_split, split_names
+from s3_hf.rows.splitting import text_key
 from s3_hf.task.checking import missing_column, read_existing
 from s3_hf.task.recipe import TaskConfig
+from s3_hf.texts import digest_of
 
 EXISTING = "existing data"
 
@@ -48,14 +50,39 @@ def existing_examples(
         yield Example(f"s3-r{round}/given/{number:05d}", columns, "given", round, parent)
 
 
-def existing_contexts(config: TaskConfig, source: str) -> Iterator[Context]:
-    """Yield the contexts of an existing dataset, which needs neither labels nor answers, in order.
+def existing_contexts(
+    config: TaskConfig, source: str, parents: Mapping[int, str], excluded: frozenset[int]
+) -> list[Context]:
+    """Return the contexts of an existing dataset, which needs neither labels nor answers, in order.
+
+    Args:
+        config: definition of the task.
+        source: file, folder or Hub id (`rows.sources.open_split`); the split `train` or the only one is read.
+        parents: key of the context of each gold row (`text_key`) to the id of the row, which is the parent of rows
+            about the same context: they are judged by no student that learned it.
+        excluded: digests of contexts that are left out.
 
     Raises:
-        TaskError: the dataset cannot be read, or lacks the column of the context.
+        TaskError: the dataset cannot be read, lacks the column of the context, or has no context that can be used.
     """
     assert config.context is not None
-    opened = _open(source)
+    found = [
+        replace(context, parent=parents.get(text_key(context.text)))
+        for context in _contexts(config, _open(source))
+        if digest_of(context.text) not in excluded
+    ]
+    if not found:
+        but = " but those of test rows" if excluded else ""
+        raise TaskError(
+            f"contexts {source!r} must have a row with text in the column {config.context!r}, found none{but}; give "
+            "others"
+        )
+    return found
+
+
+def _contexts(config: TaskConfig, opened: OpenSplit) -> Iterator[Context]:
+    """Yield the contexts of the rows that have one."""
+    assert config.context is not None
     with contextlib.closing(opened.rows):
         for place, cells in opened.rows:
             row = lifted(cells, [config.context])

@@ -22,7 +22,7 @@ import datasets
 
 from s3_hf.errors import TaskError
 from s3_hf.records import Answer, Columns, Context
-from s3_hf.rows.splitting import divide
+from s3_hf.rows.splitting import divide, text_key
 from s3_hf.task.builder import TaskBuilder, prepared
 from s3_hf.task.existing import existing_contexts
 from s3_hf.task.recipe import PROVENANCE_FEATURES, Prompts, TaskConfig
@@ -38,7 +38,7 @@ class GoldOptions:
         size: number of validation rows in a seeded, stratified sample; None takes all.
         test_size: the same for test rows.
         holdout: share of the validation rows that are selection rows only; 0 uses all rows in both roles.
-        exclude_test_contexts: leave out validation rows whose context is among the test rows.
+        exclude_test_contexts: leave out validation rows and `contexts` whose context is among the test rows.
         contexts: dataset whose contexts seed rows are written about, in place of those of the mined rows.
         phrases: ask for key phrases of the contexts in place of their gold answers.
         seed: seed of samples and of the division.
@@ -138,12 +138,9 @@ class Task:
             return ()
         bare = options.phrases or answers is None
         if options.contexts:
-            found = list(existing_contexts(self.config, options.contexts))
-            if not found:
-                raise TaskError(
-                    f"contexts {options.contexts!r} must have a row with text in the column {column!r}, found "
-                    "none; give others"
-                )
+            gold = (pair for rows in self._parts for pair in zip(rows[column][:], rows["s3_id"][:], strict=True))
+            parents = {text_key(text): name for text, name in gold}
+            found = existing_contexts(self.config, options.contexts, parents, self._excluded)
         else:
             found = [context for row in self.mined if (context := self.context_of(row)) is not None]
         unique = {(each.text, None if bare else each.answer): each for each in reversed(found)}
@@ -157,8 +154,7 @@ class Task:
     @cached_property
     def shared_contexts(self) -> int:
         """The number of distinct contexts of the validation rows that are also in the test split."""
-        column = self.config.context
-        if column is None:
+        if (column := self.config.context) is None:
             return 0
         return len(digests(self._validation[column][:]) & digests(self.test_split[column][:]))
 
@@ -167,10 +163,8 @@ class Task:
         config = self.config
         if config.context is None:
             return None
-        answer = None
-        if config.answers:
-            answers = row[config.answers]
-            answer = Answer(answers["text"][0], answers["answer_start"][0])
+        answers = row[config.answers] if config.answers else None
+        answer = Answer(answers["text"][0], answers["answer_start"][0]) if answers else None
         carried = {name: row[name] for name in config.carried}
         return Context(row[config.context], row["s3_id"], answer, carried)
 
@@ -192,14 +186,13 @@ class Task:
     def facts(self) -> dict[str, Any]:
         """Return what cards and `tasks show` state about the task, as JSON values."""
         config, info = self.config, self.builder.info
-        held_out = len(self.selection) if self.gold_options.holdout else 0
         return {
             "name": self.name,
             "pretty_name": config.pretty_name or self.name,
             "description": info.description,
             "source": config.source,
             "splits": {"validation": len(self.mined), "test": len(self.test)},
-            "held_out": held_out,
+            "held_out": len(self.selection) if self.gold_options.holdout else 0,
             "shared_contexts": self.shared_contexts,
             "columns": asdict(self.columns),
             "metrics": list(self.columns.metrics),
@@ -218,13 +211,18 @@ class Task:
         return digests(row_texts(rows, self.config.text, self.config.context))
 
     def content_digests(self) -> dict[str, str]:
-        """Return digests of the gold rows in use, the labels and the prompts: a run is resumed only with the same."""
+        """Return digests of the gold rows in use, the labels and the prompts: a run is resumed only with the same.
+
+        That of the whole validation split tells whether an id of a gold row means the same row in two runs.
+        """
         config = self.config
-        known = (config.context, config.text, config.label, config.answers)
-        names = ["s3_id", *(name for name in known if name), *config.carried]
+        known = ("s3_id", config.context, config.text, config.label, config.answers, *config.carried)
+        names = [name for name in known if name]
         parts = [self.mined, self.test, *([self.selection] if self.gold_options.holdout else [])]
+        whole = self.validation_split.select_columns(names).iter(batch_size=10_000)
         return {
             "gold data": _digest(rows[name][:] for rows in parts for name in names),
+            "validation split": _digest(batch[name] for batch in whole for name in names),
             "labels": _digest(config.labels.items()),
             "prompts": _digest(item for item in asdict(self.prompts).items() if item[1]),
         }
@@ -234,13 +232,18 @@ class Task:
         return self._sample(self.validation_split, self.gold_options.size)
 
     @cached_property
+    def _excluded(self) -> frozenset[int]:
+        """The digests of the contexts that are left out, since test rows are about them."""
+        column, wanted = self.config.context, self.gold_options.exclude_test_contexts
+        return digests(self.test_split[column][:]) if column and wanted else frozenset()
+
+    @cached_property
     def _parts(self) -> tuple[datasets.Dataset, datasets.Dataset]:
         """The mined rows and the selection rows."""
         rows, options, config = self._validation, self.gold_options, self.config
-        if options.exclude_test_contexts and config.context:
-            excluded = digests(self.test_split[config.context][:])
-            kept = [number for number, text in enumerate(rows[config.context][:]) if digest_of(text) not in excluded]
-            rows = rows.select(kept)
+        if self._excluded:
+            contexts = enumerate(rows[config.context][:])
+            rows = rows.select([place for place, text in contexts if digest_of(text) not in self._excluded])
         if options.holdout:
             rows, selection = divide(
                 rows, options.holdout, label=config.label, group=config.context, text=config.text, seed=options.seed

@@ -5,7 +5,7 @@ A `Head` holds what differs between kinds of task: `labels` classifies texts or 
 
 from s3_hf.training.arguments import check_arguments, precision
 from s3_hf.training.averaging import average
-from s3_hf.training.calibration import calibrate, temperature_of
+from s3_hf.training.calibration import calibrate, scaled, temperature_of
 from s3_hf.training.fit import fit
 from s3_hf.training.inference import LoadedStudent
 from s3_hf.training.job import OnStep, TrainingJob
@@ -30,6 +30,7 @@ __all__ = [
     "precision",
     "predict",
     "predict_with",
+    "scaled",
     "temperature_of",
     "tune",
     "with_smaller_batches",

@@ -27,15 +27,20 @@ def temperature_of(probabilities: NDArray[np.float64], references: Sequence[int]
         probabilities: rows x labels, of an uncalibrated student.
         references: label ids.
     """
-    logits, places = np.log(np.maximum(probabilities, LEAST)), np.arange(len(references))
+    places = np.arange(len(references))
 
     def loss(log_temperature: float) -> float:
-        return -float(
-            np.log(softmax(logits / np.exp(log_temperature), axis=1)[places, list(references)] + LEAST).mean()
-        )
+        right = scaled(probabilities, np.exp(log_temperature))[places, list(references)]
+        return -float(np.log(right + LEAST).mean())
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     return round(float(np.exp(found.x)), 4)
+
+
+def scaled(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities, rows x labels, once the logits behind them are divided by the temperature."""
+    found: NDArray[np.float64] = softmax(np.log(np.maximum(probabilities, LEAST)) / temperature, axis=1)
+    return found
 
 
 def calibrate(folder: Path, temperature: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import EarlyStoppingCallback, Trainer, set_seed
 
+from s3_hf.errors import StudentError
 from s3_hf.files import storage_errors, write_json
 from s3_hf.training.arguments import precision
 from s3_hf.training.job import OnStep, TrainingJob
@@ -34,7 +35,7 @@ def fit(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None = None) 
         on_step: called after each optimisation step.
 
     Raises:
-        StudentError: the student cannot be loaded, or the GPU has too little memory.
+        StudentError: the student cannot be loaded, its training diverges, or the GPU has too little memory.
         ConfigError: a training argument has a wrong value.
         StorageError: the disk is full.
     """
@@ -54,6 +55,12 @@ def _train(job: TrainingJob, out: Path, work: Path, on_step: OnStep | None, batc
     began = time.monotonic()
     trainer.train()
     trainer.accelerator.wait_for_everyone()  # until all have loaded the best checkpoint, which goes then
+    if not all(part.isfinite().all() for part in trainer.model.parameters()):
+        raise StudentError(
+            "the training of a student must end with finite weights, found that it diverged; set a lower "
+            "training.learning_rate (or training.precision=fp32) and name another --run-dir, where copies of this "
+            "one's journal.sqlite* keep what was paid for"
+        )
     report = _report(job, trainer, watch, time.monotonic() - began)
     if trainer.is_world_process_zero():
         trainer.model.config._name_or_path = job.student_name  # not the folder that it was read from

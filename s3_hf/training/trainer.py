@@ -47,7 +47,12 @@ class StudentTrainer(Trainer):
         if weights is None:
             return super().compute_loss(model, inputs, return_outputs, **more)
         outputs = model(**inputs)
-        losses = torch.nn.functional.cross_entropy(outputs.logits.float(), inputs["labels"], reduction="none")
+        losses = torch.nn.functional.cross_entropy(
+            outputs.logits.float(),
+            inputs["labels"],
+            reduction="none",
+            label_smoothing=self.args.label_smoothing_factor,
+        )
         loss = (weights * losses).mean()
         return (loss, outputs) if return_outputs else loss
 

@@ -17,9 +17,9 @@ from tests.conftest import film_reply
 from tests.llm_server import LLMServer
 
 FEW_STEPS = """
-from s3_hf.loop import arms
+from s3_hf.loop import training
 
-arms.GOLD_STEPS = 5
+training.GOLD_STEPS = 5
 from s3_hf.cli import main
 main()
 """

@@ -114,6 +114,20 @@ def test_rows_of_no_weight_teach_nothing(tiny_student, tmp_path):
         for name, each in (("alike", [0.5] * 120), ("none", None))
     ]
     assert all(torch.allclose(value, same[1][name], atol=1e-4) for name, value in same[0].items())
+    smooth = job(tiny_student, args={"label_smoothing_factor": 0.3})
+    same = [
+        fit(replace(smooth, weights=each), tmp_path / f"smooth-{name}", tmp_path / "work")
+        or weights(tmp_path / f"smooth-{name}")
+        for name, each in (("alike", [0.5] * 120), ("none", None))
+    ]
+    assert all(torch.allclose(value, same[1][name], atol=1e-4) for name, value in same[0].items())
+
+
+def test_a_training_that_diverges_is_told(tiny_student, tmp_path):
+    wild = job(tiny_student, learning_rate=1e30, head_learning_rate=1e30, epochs=1)
+    with pytest.raises(StudentError, match=r"found that it diverged; set a lower training\.learning_rate"):
+        fit(wild, tmp_path / "model", tmp_path / "work")
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("own", [None, [2.0, 1.0, 1.0, 1.0]])
