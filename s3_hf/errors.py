@@ -102,9 +102,9 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def installing(extra: str) -> str:
-    """Return the advice to install an extra of the package, from an index or from its checkout."""
+    """Return the advice to install an extra of the package, from its checkout or from an index."""
     folder = "./localhub " if extra == "local" else ""
-    return f"`pip install 's3-hf[{extra}]'`, or in a checkout `pip install {folder}'.[{extra}]'`"
+    return f"in a checkout `pip install {folder}'.[{extra}]'`, or from an index `pip install 's3-hf[{extra}]'`"
 
 
 def check_installed(needs: str, extra: str, *packages: str) -> None:

@@ -101,8 +101,8 @@ def parse_yaml(text: bytes | str) -> Any:
     return yaml.load(text.decode("utf-8-sig") if isinstance(text, bytes) else text, _BoundedLoader)  # noqa: S506 - safe
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
+def read_mapping(path: Path, see: str = SEE) -> dict[str, Any]:
+    """Return the mapping in a YAML file; `see` says where an example is.
 
     Raises:
         ConfigError: the file is missing or is not a YAML mapping.
@@ -116,7 +116,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{str(path)!r} is not valid YAML ({detail}); fix the file") from error
     if not isinstance(values, dict):
         what = "nothing" if values is None else type(values).__name__
-        raise ConfigError(f"{str(path)!r} must hold a mapping of settings, found {what}; {SEE} for one")
+        raise ConfigError(f"{str(path)!r} must hold a mapping of settings, found {what}; {see} for one")
     return values
 
 

@@ -427,6 +427,12 @@ def test_a_bad_file_is_one_sentence_and_spends_nothing(films, films_llm, values,
     assert not films.folder.exists()
 
 
+def test_a_file_that_is_no_mapping_is_sent_to_the_page_of_benches(tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(S3Error, match=r"must hold a mapping of settings, found list; see docs/bench\.md for one$"):
+        load_bench(tmp_path / "list.yaml")
+
+
 def test_the_small_variant(films):
     path = films.write(small={"seeds": [7], "settings": {"training": {"epochs": 3}}})
     bench = load_bench(path, small=True, settings={"llm": "http://127.0.0.1:1"})

@@ -63,6 +63,8 @@ def test_a_check_that_rejects_gold_rows_is_switched_off(helpdesk):
     assert found.off == {"refusal"}
     assert found.left <= 0.011
     assert "check 'refusal' is switched off for this task, since it rejects 3.0% of" in found.lines()[0]
+    told = f"{found.rejected:.2%} of {found.rows} gold rows ({found.left:.2%} once relaxed) and shorten"
+    assert found.table()[0].startswith(f"The checks would reject {told} ")
 
 
 def test_one_odd_row_switches_nothing_off(recipe):

@@ -187,6 +187,8 @@ def test_tasks(typed, recipe):
             ("run", "movie_snippets", "--set", "gold_splits.validation=train"),
             "by its own code, found gold_splits {'validation': 'train'}",
         ),
+        (("tasks", "new", "t", "--data", "t.csv", "--text", "a", "--label", "b", "--set", "rounds=1"), "LLM of --llm"),
+        (("doctor", "--gold", "t.csv"), "gold data of --task"),
         (("status", "nowhere"), "no run.yaml"),
         (("push", "nowhere", "--to", "x"), "no run.yaml"),
         (("predict", "nowhere/to/be/found", "text"), "found 'nowhere/to/be/found'"),
@@ -409,7 +411,10 @@ def test_doctor_names_a_package_that_an_extra_lacks(typed, monkeypatch):
     for extra, package in (("report", "vl-convert-python"), ("onnx", "onnxscript")):
         assert not found[f"extra {extra!r}"]["ok"]
         told = found[f"extra {extra!r}"]["found"]
-        assert told.startswith(f"{package} is not installed; `pip install 's3-hf[{extra}]'`")
+        assert told == (
+            f"{package} is not installed; in a checkout `pip install '.[{extra}]'`, or from an index "
+            f"`pip install 's3-hf[{extra}]'`"
+        )
 
 
 def test_doctor_tells_what_an_endpoint_refuses(typed, monkeypatch):

@@ -90,14 +90,21 @@ def test_probabilities_are_those_of_the_student_in_batches_of_any_size(kind, stu
 def test_a_student_on_the_hub_needs_a_folder(typed):
     code, _, err = typed("export", "someone/model")
     assert code == 2
-    assert "found 'someone/model' and no --out; name a folder by --out" in err
+    assert "for a student on the Hub name a folder for the files by --out" in err
+
+
+def test_a_name_of_nothing_is_told(typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = typed("export", "tpyo")
+    assert code == 2
+    assert "error: there is no folder or run 'tpyo'; correct the name, or " in err
 
 
 def test_a_missing_package_is_named(typed, students, monkeypatch):
     monkeypatch.setattr(exporting, "PACKAGES", ("no_such_package",))
     code, _, err = typed("export", students["labels"])
     assert code == 2
-    assert "the export needs `no_such_package`, which is not installed; `pip install 's3-hf[onnx]'`" in err
+    assert "the export needs `no_such_package`, which is not installed; in a checkout `pip install '.[onnx]'`" in err
 
 
 def test_a_push_publishes_the_files_and_says_so(typed, hub, monkeypatch, tmp_path, caplog):  # noqa: F811

@@ -347,7 +347,7 @@ def test_rows_of_a_run_of_other_gold_data_have_no_parent(judged_config, tmp_path
         run = tmp_path / f"with-{number}"
         loop.synthesize(given, run)
         with loop.context.opened(given, run, None, None, trains=False) as context:
-            added = list(loop.synthesis._added(context, 1))
+            added = list(loop.given.given_rows(context.config, context.task, context.run, 1))
         assert added
         assert all(bool(each.parent) == kept for each in added)
 

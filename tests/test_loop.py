@@ -17,7 +17,7 @@ import yaml
 
 from s3_hf import loop
 from s3_hf.config import TrainingConfig, parse_config
-from s3_hf.errors import BudgetReached, ConfigError, RunDirError, StorageError, StudentError, TaskError
+from s3_hf.errors import BudgetReached, ConfigError, RunDirError, S3Error, StorageError, StudentError, TaskError
 from s3_hf.files import read_json, read_rows
 from s3_hf.store import Stage, open_run
 from s3_hf.task import load_task
@@ -303,6 +303,22 @@ def test_rows_are_added_after_the_seed(films_config, films_llm, tmp_path):
     assert set(open_run(tmp_path / "grown").round(2).rows()["s3_origin"][:]) == {"error"}
     with pytest.raises(ConfigError, match="rounds must be 1 or more"):
         loop.run(changed(films_config, add_data=sources, rounds=0), tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"seed_data": "nowhere.csv"}, "found no file 'nowhere.csv'"),
+        ({"add_data": "nowhere.csv", "rounds": 1}, "found no file 'nowhere.csv'"),
+        ({"endpoint": {"api_key_env": "NOPE"}}, "'NOPE', which is not set"),
+        ({"endpoint": {"max_cost": 1}}, "needs prices"),
+    ],
+)
+def test_what_cannot_be_read_or_asked_is_told_before_a_student_judges(films_config, tmp_path, values, sentence):
+    """And before there is a run directory, whose settings would stay."""
+    with pytest.raises(S3Error, match=sentence):
+        loop.run(changed(films_config, judge="gold", **values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_rows_to_be_added_are_read_before_the_seed_is_paid_for(films_config, films_llm, tmp_path):

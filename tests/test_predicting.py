@@ -228,8 +228,9 @@ def test_inference_providers_need_a_token(monkeypatch, tmp_path):
         HostedStudent("me/model")
 
 
-def test_hosted_takes_a_url_or_none(typed, model):
+def test_hosted_takes_a_url_or_none(typed, model, monkeypatch):
     with serving(model) as server:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # which is about the Hub
         for arguments in (("--hosted", server.url, TEXTS[0]), (TEXTS[0], f"--hosted={server.url}")):
             said = json.loads(typed("predict", "me/model", *arguments, "--json"))
             assert [each["text"] for each in said] == TEXTS[:1]
@@ -323,6 +324,8 @@ def test_json_rows_need_not_have_all_columns(tmp_path):
 def test_predict_labels_a_file(typed, model, tmp_path):
     source = write(tmp_path / "in.csv", [{"label": "neg", "review": text} for text in TEXTS])
     assert typed("predict", model, "--file", source, "--column", "review", "--out", tmp_path / "out.parquet") == ""
+    both = ("predict", model, "--file", source, "--column", "review", "--out", tmp_path / "out.parquet", "--json")
+    assert [each["text"] for each in json.loads(typed(*both))] == TEXTS
     found = pa.parquet.read_table(tmp_path / "out.parquet")
     assert found.column_names == ["label", "review", "predicted_label", "predicted_score"]
     assert found["review"].to_pylist() == TEXTS

@@ -179,7 +179,11 @@ def test_prompts_are_tried_with_and_without_shots(recipe):
     assert accepted[0, True] == 0
     assert accepted[SHOTS, False] >= accepted[SHOTS, True] >= SLOTS - 1
     assert trial.options == f"--no-rationales --set synthesis.shots={SHOTS}"
-    assert trial.advice().endswith(f": use --no-rationales --set synthesis.shots={SHOTS}")
+    assert trial.advice().startswith(
+        f"Of {SLOTS} texts per kind of prompt, these pass the checks: 0 with rationales, "
+    )
+    assert f" {accepted[SHOTS, False]} with {SHOTS} gold rows, {accepted[SHOTS, True]} with both. " in trial.advice()
+    assert trial.advice().endswith(f" Use --no-rationales --set synthesis.shots={SHOTS}")
 
 
 def test_reasons_are_named_beside_gold_rows_where_that_gives_more_texts(recipe):
@@ -220,13 +224,14 @@ def test_an_llm_that_names_no_reasons_gets_prompts_without_them(recipe):
 def test_without_rationales_two_kinds_of_prompts_are_tried(recipe):
     trial, accepted = found_by(recipe, weak_reply, rationales=False, shots=2)
     assert list(accepted) == [(0, False), (2, False)]
+    assert f"{accepted[0, False]} without gold rows, {accepted[2, False]} with 2 gold rows." in trial.advice()
     assert trial.options == "--set synthesis.shots=2"
 
 
 def test_an_llm_that_needs_no_examples_is_told_so(recipe, strong_llm):
     trial = try_prompts(settings_of(recipe, strong_llm))
     assert trial.options == ""
-    assert trial.advice().endswith("the prompts need no examples")
+    assert trial.advice().endswith("The prompts need no examples.")
 
 
 def test_new_recommends_shots_for_a_weak_llm(tmp_path, recipe):
@@ -242,15 +247,34 @@ def test_new_recommends_shots_for_a_weak_llm(tmp_path, recipe):
     assert f"--llm {server.url} --no-rationales --set synthesis.shots={SHOTS}" in " ".join(done.output.split())
 
 
+def test_new_keeps_its_recipe_where_the_llm_cannot_be_asked(tmp_path, recipe, monkeypatch):
+    """What can be known before is told before a recipe is written."""
+    gold = load_task(str(recipe)).mined
+    lines = "".join(f"{row['text']},{('bad', 'good')[row['label']]}\n" for row in gold)
+    (tmp_path / "films.csv").write_text(f"text,label\n{lines}")
+    columns = ["--text", "text", "--label", "label", "--out", str(tmp_path), "--llm", "http://127.0.0.1:9"]
+    command = ["tasks", "new", "my_films", "--data", str(tmp_path / "films.csv"), *columns]
+    assert "not set" in str(CliRunner().invoke(app, [*command, "--api-key-env", "NOPE"]).exception)
+    assert not (tmp_path / "my_films.py").exists()
+    monkeypatch.setenv("MINE", "key")
+    done = CliRunner().invoke(app, [*command, "--api-key-env", "MINE", "--set", "endpoint.retries=0"])
+    assert done.exit_code == 0
+    assert "the prompts could not be tried: the endpoint 'http://127.0.0.1:9' " in done.output
+    assert "kept" not in done.output
+    assert done.output.endswith(" --llm http://127.0.0.1:9 --api-key-env MINE --set endpoint.retries=0\n")
+    assert (tmp_path / "my_films.py").exists()
+
+
 def test_preview_shows_advice_and_the_table(recipe, strong_llm):
     command = ["tasks", "preview", str(recipe), "--n", "1", "--llm", strong_llm.url]
     done = CliRunner().invoke(app, command)
-    assert "checks on 40 gold rows" in done.output
-    assert "the prompts need no examples" in " ".join(done.output.split())
+    assert "The checks would reject 0.00% of 40 gold rows and shorten 0.00%." in done.output
+    assert "The prompts need no examples." in " ".join(done.output.split())
     shown = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     assert shown["checks"]["rows"] == 40
 
 
 def test_doctor_shows_the_checks_of_a_task(recipe):
     done = CliRunner().invoke(app, ["doctor", "--task", str(recipe), "--json"])
-    assert "of 40 gold rows rejected" in json.loads(done.stdout)["checks on gold"]["found"]
+    found = json.loads(done.stdout)["checks on gold"]["found"]
+    assert found == "The checks would reject 0.00% of 40 gold rows and shorten 0.00%."

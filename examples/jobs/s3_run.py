@@ -103,7 +103,10 @@ def main() -> None:
             settings = overrides({"llm": llm, "student": given.student}, given.set)
             result = s3_hf.run(given.task, run_dir=run_dir, **settings)
         print(result.verdict.sentence if result.verdict else result.best.scores["test"].metrics)
-        export_run(open_run(run_dir))
+        try:
+            export_run(open_run(run_dir))
+        except S3Error as error:  # all else is published
+            print(f"the final student is not exported: {error}")
         published = result.push(given.namespace, private=given.private)
         for each in published:
             print(f"{each.kind:8}{each.url}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s3_hf.cards.shared import interval
+from s3_hf.errors import RunDirError
 from s3_hf.files import read_rows
 from s3_hf.store import SELECTION, TEST, RunDir, Stage
 from s3_hf.store.earlier import roles_of
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 """Highest p-value of a difference that is told."""
+
+
+def check_rounds(runs: Sequence[RunDir]) -> None:
+    """Raise RunDirError if one of the runs has no complete round."""
+    for run in runs:
+        if not run.rounds():
+            raise RunDirError(
+                f"a run must have a complete round to report on, found none in {str(run.path)!r}; run it until the "
+                "rows of its first round are complete"
+            )
 
 
 def rounds_table(run: RunDir) -> pd.DataFrame:

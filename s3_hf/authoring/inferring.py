@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,6 +20,7 @@ from s3_hf.authoring.scanning import Scan, scan_split
 from s3_hf.errors import ConfigError, TaskError, did_you_mean
 from s3_hf.records import OWN_COLUMNS
 from s3_hf.rows.reading import shorten
+from s3_hf.rows.several import is_several
 from s3_hf.rows.sources import divide_source, split_names
 from s3_hf.rows.splitting import count_shared
 from s3_hf.task import checking
@@ -66,6 +68,11 @@ def infer_task(task: NewTask) -> InferredTask:
     columns, test_share = task.columns, task.test_share
     source, own = divide_source(task.data)
     source_config = own or task.config
+    if source_config and (Path(source).is_file() or is_several(source)):
+        raise ConfigError(
+            f"--config must name a configuration of a Hub dataset or a folder, found {source_config!r} for files; "
+            "leave it out"
+        )
     splits = [
         scan_split(source, source_config, split, columns)
         for split in split_names(source, source_config, kind=checking.GOLD)

@@ -120,7 +120,7 @@ def load_bench(path: Path, *, small: bool = False, settings: Mapping[str, Any] |
     Raises:
         ConfigError: the file is not a bench; the message names the first fault.
     """
-    values = read_mapping(path)
+    values = read_mapping(path, SEE)
     variant = values.pop("small", None)
     values.setdefault("name", path.stem)
     if small:

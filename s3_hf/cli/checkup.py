@@ -43,7 +43,7 @@ def checkup(config: RunConfig | None) -> list[Finding]:
 
 
 def checks_on_gold(config: RunConfig) -> list[Finding]:
-    """Return a finding for each check of answers that rejects gold rows of the task, after one with their number.
+    """Return a finding for each check of answers that rejects gold rows of the task, after one for all together.
 
     Raises:
         S3Error: the recipe or its gold data cannot be used.
@@ -52,9 +52,8 @@ def checks_on_gold(config: RunConfig) -> list[Finding]:
     from s3_hf.task import task_of
 
     found = calibration_of(task_of(config))
-    total = f"{found.rejected:.2%} of {found.rows:,} gold rows rejected, {found.left:.2%} with what is changed"
     return [
-        Finding("checks on gold", True, total),
+        Finding("checks on gold", True, found.summary()),
         *(
             Finding(each.check, not each.change, f"{each.rejected:.2%} {each.change}: {' | '.join(each.examples)}")
             for each in found.found

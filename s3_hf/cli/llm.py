@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from s3_hf.cli import options
+from s3_hf.errors import ConfigError
 
 llm = typer.Typer(help="The embedded LLM endpoint.", no_args_is_help=True)
 
@@ -56,6 +57,8 @@ def doctor(
     from s3_hf.cli import display
     from s3_hf.cli.checkup import checks_on_gold, checkup
 
+    if gold and not task:
+        raise ConfigError("--gold is the gold data of --task, found none; give it, or leave --gold out")
     flags = {
         "task": task or "doctor",
         "gold": options.joined(gold),

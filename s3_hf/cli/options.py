@@ -41,8 +41,8 @@ RUN_DIR = typer.Option(
 )
 GOLD = typer.Option(
     None,
-    help="Hub id (OWNER/NAME:CONFIG if it has several), folder or file of gold data, not the recipe's source; several "
-    "files are a pattern, or repeat it.",
+    help="Gold data to use in place of the recipe's: a file, a folder or a Hub id (OWNER/NAME or OWNER/NAME:CONFIG). "
+    "For several files give a pattern, or repeat the option.",
 )
 PROMPTS = typer.Option(None, help="Other prompts of the recipe by name, such as `chat`.")
 NO_RATIONALES = typer.Option(

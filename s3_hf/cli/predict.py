@@ -42,7 +42,7 @@ def predict(
     ),
     column: str = typer.Option("text", help="Column of the file that holds the texts."),
     context_column: str = typer.Option(None, help="Column of the file that holds the contexts."),
-    out: Path = typer.Option(None, help="Write the rows here: .csv, .jsonl or .parquet."),
+    out: Path = typer.Option(None, help="Write the rows here: .csv, .json, .jsonl or .parquet."),
     hosted: str = typer.Option(
         None, metavar="[URL]", help="Call the model on Inference Providers, or the endpoint at URL."
     ),
@@ -75,10 +75,10 @@ def predict(
     results = abstaining(results, abstain)
     if out:
         tables.write_rows(out, tables.with_results(inputs.table, results))
-    elif as_json:
+    if as_json:
         pairs = zip(inputs.texts, results, strict=True)
         display.show_json([{"text": text, one.kind: one.value, "score": one.score} for text, one in pairs])
-    else:
+    elif not out:
         for text, one in zip(inputs.texts, results, strict=True):
             display.show_text(f"{'abstained' if one.score < abstain else one.value}\t{one.score:.3f}\t{text}")
 

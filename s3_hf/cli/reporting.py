@@ -23,11 +23,7 @@ ENCODER = typer.Option(
 LOOK_EVERY = 5.0
 """Seconds between two looks at the runs that `--follow` watches."""
 
-study = typer.Typer(
-    help="The paper's studies on runs, with the paper's figures beside them.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+study = typer.Typer(help="The paper's studies on runs, with the paper's figures beside them.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -91,13 +87,13 @@ def cost(run_dirs: list[Path] = RUNS, as_json: bool = options.JSON) -> None:
 def _study(
     run_dirs: list[Path], table_of: Callable[[Sequence[RunDir]], pd.DataFrame], title: str, *, as_json: bool
 ) -> None:
+    from s3_hf.analysis.rounds import check_rounds
     from s3_hf.cli import display
+    from s3_hf.report.content import plain
 
-    table = table_of(_opened(run_dirs))
-    records: list[dict[str, Any]] = [
-        {str(name): None if value != value else value for name, value in line.items()}
-        for line in table.to_dict("records")
-    ]
+    runs = _opened(run_dirs)
+    check_rounds(runs)
+    records: list[dict[str, Any]] = [plain(line) for line in table_of(runs).to_dict("records")]
     if as_json:
         display.show_json(records)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
 @tasks.callback()
 def list_tasks(context: typer.Context, as_json: bool = options.JSON) -> None:
     """List the registered tasks."""
+    if context.invoked_subcommand and as_json:
+        raise typer.BadParameter(f"give --json after {context.invoked_subcommand!r}")
     if context.invoked_subcommand:
         return
     from s3_hf.cli import display
@@ -101,6 +104,7 @@ def new(
     ),
     llm: list[str] = options.LLM,
     api_key_env: str = options.API_KEY_ENV,
+    assignments: list[str] = options.SET,
     out: Path = typer.Option(
         Path(),
         callback=options.checked_folder,
@@ -111,23 +115,26 @@ def new(
 ) -> None:
     """Write a recipe for your own data, with prompts to edit.
 
-    With --llm, texts are asked for by prompts with and without gold rows and rationales, and one kind is recommended;
-    that takes about 80 requests.
+    With --llm, several kinds of prompt are tried and the best one is recommended; that takes about 80 requests.
     """
     from s3_hf.authoring.asked import NewTask
     from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
+    from s3_hf.errors import ConfigError
     from s3_hf.records import Columns
 
     columns = Columns(text, label, context, answers)
     splits = {role: names for role, names in (("validation", validation), ("test", test)) if names}
     wanted = NewTask(name, options.joined(data) or "", columns, config, description, test_share, splits, label_names)
+    if (api_key_env or assignments) and not llm:
+        raise ConfigError("--api-key-env and --set are for the LLM of --llm, found none; give it, or leave them out")
+    flags = {"task": name, "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
+    settings = _checked(options.settings(None, flags, assignments)) if llm else None
     written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
-    flags = {"task": str(path), "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
-    trial = _tried(options.settings(None, flags, [])) if llm else None
-    notes += [trial.advice()] if trial else []
+    trial, advice = _tried(settings.model_copy(update={"task": str(path)})) if settings else (None, "")
+    notes += [advice] if advice else []
     if as_json:
         from s3_hf.cli import outputs
 
@@ -139,9 +146,11 @@ def new(
         lines += [f"{split:12}{sum(counts.values()):,} rows of {source_split!r}{f': {labels}' if labels else ''}"]
     lines += [f"note        {note}" for note in notes]
     lines += [f"recipe      {path}", "edit its prompts, then"]
-    typed, url = shlex.quote(str(path)), " ".join(f"--llm {shlex.quote(one)}" for one in llm or ["URL"])
+    given = [("--llm", one) for one in llm or ["URL"]] + ([("--api-key-env", api_key_env)] if api_key_env else [])
+    given += [("--set", each) for each in assignments or ()]
+    typed = shlex.join([str(path), *itertools.chain.from_iterable(given)])
     tried = f" {trial.options}" if trial and trial.options else ""
-    lines += [f"  s3-hf tasks preview {typed} {url}{tried}", f"  s3-hf run {typed} {url}{tried}"]
+    lines += [f"  s3-hf tasks preview {typed}{tried}", f"  s3-hf run {typed}{tried}"]
     display.show_text("\n".join(lines))
 
 
@@ -193,10 +202,25 @@ def preview(
         display.show_text(f"\n{advice}")
 
 
-def _tried(settings: RunConfig) -> PromptTrial:
-    """Return the outcome of the kinds of prompts that a recipe allows."""
+def _checked(settings: RunConfig) -> RunConfig:
+    """Return the settings, whose LLM can be asked as far as that can be known."""
+    from s3_hf.config import LOCAL
+    from s3_hf.llm.access import check_endpoint
+
+    if settings.llm != LOCAL:
+        check_endpoint(settings.llm_model or str(settings.llm), settings.llm_urls, settings.endpoint)
+    return settings
+
+
+def _tried(settings: RunConfig) -> tuple[PromptTrial | None, str]:
+    """Return the outcome of the kinds of prompts that a recipe allows, with its advice; or why there is none."""
     from s3_hf import starting
+    from s3_hf.errors import S3Error
     from s3_hf.loop import try_prompts
 
-    with starting.services(settings, trains=False) as services:
-        return try_prompts(settings, services)
+    try:
+        with starting.services(settings, trains=False) as services:
+            trial = try_prompts(settings, services)
+    except S3Error as error:
+        return None, f"the prompts could not be tried: {error}"
+    return trial, trial.advice()

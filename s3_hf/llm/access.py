@@ -20,6 +20,7 @@ from s3_hf.errors import ConfigError
 from s3_hf.keys import expanded, read_variable, without_secrets
 from s3_hf.llm.answers import read_models
 from s3_hf.llm.exchange import ACCEPTED, exchange
+from s3_hf.llm.limits import Limits
 from s3_hf.proxies import LOOPBACK, unusable
 
 CONNECT_TIMEOUT = 15.0
@@ -94,6 +95,16 @@ def addresses(model: str | None, urls: tuple[str, ...], settings: LLMConfig) -> 
     billed = {"X-HF-Bill-To": settings.bill_to} if settings.bill_to else {}
     secrets = tuple(one for one in (key, get_token()) if one)
     return (Address(f"the model {model!r}", None, key, advice, billed, secrets),)
+
+
+def check_endpoint(model: str | None, urls: tuple[str, ...], settings: LLMConfig) -> None:
+    """Check what can be known before anything is sent.
+
+    Raises:
+        ConfigError: as `addresses`, or a limit on the cost has no prices.
+    """
+    addresses(model, urls, settings)
+    Limits(settings)
 
 
 def _url_address(url: str, settings: LLMConfig) -> Address:

@@ -51,6 +51,7 @@ class Client:
         settings: concurrency, retries, limits, prices and the variable that holds the key.
         journal: where completions are looked up and recorded.
         observer: is called with the status after every completion and before every pause.
+        kept: False if the journal is deleted afterwards, so that no message promises to go on from it.
 
     Raises:
         ConfigError: there is neither a model nor a URL, a key's variable is not set, or `max_cost` has no price.
@@ -63,9 +64,10 @@ class Client:
         settings: LLMConfig,
         journal: Journal,
         observer: Callable[[ClientStatus], None] | None = None,
+        kept: bool = True,
     ) -> None:
         self._model, self._settings, self._journal, self._observer = model, settings, journal, observer
-        self._limits = Limits(settings)
+        self._limits, self._kept = Limits(settings, kept), f": {KEPT}" if kept else ""
         targets = addresses(model, urls, settings)
         self._pools = open_pools(urls, settings.concurrency)
         self._sender = Sender(settings, self._pools, journal)
@@ -263,7 +265,7 @@ class Client:
         advice = failure.advice or "see its log"
         return RequestError(
             f"{endpoint.address.name} should answer a request, but after {attempts} attempts it {failure.reason}; "
-            f"{advice}: {KEPT}"
+            f"{advice}{self._kept}"
         )
 
     def _dead(self, failure: Failure) -> EndpointError:
@@ -271,7 +273,7 @@ class Client:
         advice = failure.advice or "check that it runs and can be reached"
         return EndpointError(
             f"{names} should complete chats, but every attempt fails, the last because it {failure.reason}; "
-            f"{advice}: {KEPT}"
+            f"{advice}{self._kept}"
         )
 
     async def _pause(self, seconds: float) -> None:

@@ -77,9 +77,8 @@ def classify(error: Exception, address: Address) -> Failure:
         return _garbage(error, address)
     if isinstance(error, ValueError):
         return _garbage(error, address) if address.url else _unusable(str(error), address)
-    return _untrusted(error) or Failure(
-        FailureKind.DOWN, f"could not be reached ({redacted(str(error) or type(error).__name__, address)})"
-    )
+    reason = f"could not be reached ({redacted(str(error) or type(error).__name__, address)})"
+    return _untrusted(error) or Failure(FailureKind.DOWN, reason, "check that it runs and can be reached")
 
 
 def redacted(text: str, address: Address) -> str:

@@ -13,11 +13,14 @@ from s3_hf.records import Usage
 class Limits:
     """The limits of the settings.
 
+    `kept` is False where nothing of what was paid for is kept.
+
     Raises:
         ConfigError: `max_cost` is set, and both prices are 0.
     """
 
     settings: LLMConfig
+    kept: bool = True
 
     def __post_init__(self) -> None:
         if self.settings.max_cost and not (self.settings.price_prompt or self.settings.price_completion):
@@ -43,8 +46,9 @@ class Limits:
         for name, value in spent.items():
             limit = getattr(self.settings, name)
             if limit is not None and value >= limit:
+                on = f"all of it is kept, run the same command with a higher {name} to go on"
                 return (
                     f"the limit {name}={limit!r} is reached with {sent} requests sent, {paid.tokens} tokens and "
-                    f"a cost of {paid.cost:.4f}; all of it is kept, run the same command with a higher {name} to go on"
+                    f"a cost of {paid.cost:.4f}; {on if self.kept else 'raise it'}"
                 )
         return None

@@ -44,7 +44,8 @@ async def probe(config: RunConfig, url: str | None) -> Probe:
     model = config.llm_model if url else str(config.llm)
     with temporary_folder() as folder, Journal(folder / "journal.sqlite") as journal:
         try:
-            async with asyncio.timeout(2 * LONGEST), Client(model, (url,) if url else (), settings, journal) as client:
+            client = Client(model, (url,) if url else (), settings, journal, kept=False)
+            async with asyncio.timeout(2 * LONGEST), client:
                 answer = await client.generate(HELLO)
                 changes = client.dialect
         except TimeoutError:

@@ -18,9 +18,11 @@ def client_of(
     addresses: Addresses,
     journal: Journal,
     on_status: Callable[[ClientStatus], None] | None = None,
+    *,
+    kept: bool = True,
 ) -> Client:
-    """Return a client of the run's LLM; `on_status` is called with its progress."""
+    """Return a client of the run's LLM; `on_status` is called with its progress, and `kept` is as for `Client`."""
     endpoint = config.endpoint
     if config.llm == LOCAL:
         endpoint = endpoint.model_copy(update={"timeout": max(endpoint.timeout, LOCAL_TIMEOUT)})
-    return Client(addresses.llm_model, addresses.llm_urls, endpoint, journal, on_status)
+    return Client(addresses.llm_model, addresses.llm_urls, endpoint, journal, on_status, kept)

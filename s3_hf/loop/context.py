@@ -14,10 +14,13 @@ from s3_hf.config import LOCAL, RunConfig
 from s3_hf.errors import ConfigError
 from s3_hf.judging import check_judge
 from s3_hf.llm import ClientStatus
+from s3_hf.llm.access import check_endpoint
+from s3_hf.loop.given import check_given
 from s3_hf.loop.launch import Launch
+from s3_hf.loop.metric import is_skewed, metric_of, skew_sentence
 from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import SKEW, Task, task_of
+from s3_hf.task import Task, task_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -160,6 +163,8 @@ def opened(
     task, strategy = check(config, services, trains=trains), strategy_named(config.strategy)
     addresses = Addresses.of(config, services)
     path = Path(run_dir) if run_dir else default_run_dir(config)
+    if launch.first and not (path / "run.yaml").exists():  # else its settings are kept
+        check_given(config, path)
     facts: dict[str, Any] = {}
     if launch.first:
         facts = {
@@ -173,8 +178,8 @@ def opened(
         run = create_run(path, config, facts)
         if run.round(0).model.exists():  # the earlier version that trained it may have taken another metric
             config = config.model_copy(update={"metric": run.round(0).training().metric})
-        if launch.first and trains and config.metric is None and _skewed(task):
-            logger.warning("%s", _skew_sentence(task))
+        if launch.first and trains and config.metric is None and is_skewed(task):
+            logger.warning("%s", skew_sentence(task))
         shown = (observer or Observer()) if launch.first else Observer()
         yield RunContext(config, strategy, task, run, addresses, launch, shown)
 
@@ -183,7 +188,7 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
     """Check everything that can be checked before anything is spent, and return the task.
 
     Raises:
-        S3Error: strategy, task, student, metric or training arguments cannot be used.
+        S3Error: strategy, LLM, task, student, metric or training arguments cannot be used.
     """
     with _announced():
         return _check(config, services, trains=trains)
@@ -197,6 +202,8 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             "llm='local' needs the embedded LLM, found that it is not running; call s3_hf.run, which starts it, or "
             "set llm to a URL or a model id"
         )
+    if strategy.asks_llm and config.llm != LOCAL:
+        check_endpoint(addresses.llm_model, addresses.llm_urls, config.endpoint)
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)
@@ -237,25 +244,6 @@ def _announced() -> Iterator[None]:
 def default_run_dir(config: RunConfig) -> Path:
     """Return `runs/TASK-STRATEGY-FINGERPRINT`, the same folder for the same settings."""
     return Path("runs") / f"{Path(config.task).stem}-{config.strategy}-{config.fingerprint()[:6]}"
-
-
-def metric_of(config: RunConfig, task: Task) -> str:
-    """Return the metric that chooses the epoch and decides on convergence."""
-    return config.metric or ("macro_f1" if _skewed(task) else task.columns.metrics[0])
-
-
-def _skewed(task: Task) -> bool:
-    counts = task.label_counts
-    return bool(counts) and max(counts) >= SKEW * min(counts)
-
-
-def _skew_sentence(task: Task) -> str:
-    counts = task.label_counts
-    most, least = (task.label_names[counts.index(each)] for each in (max(counts), min(counts)))
-    return (
-        f"the epoch is chosen by macro F1, since label {most!r} has {max(counts):,} gold rows and {least!r} has "
-        f"{min(counts):,}; set metric=accuracy to choose it by accuracy"
-    )
 
 
 def training_job(config: RunConfig, task: Task, addresses: Addresses, rows: Dataset) -> TrainingJob:

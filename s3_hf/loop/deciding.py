@@ -36,6 +36,7 @@ from s3_hf.judging import (
 )
 from s3_hf.loop.arms import row_metric
 from s3_hf.loop.context import RunContext
+from s3_hf.loop.given import is_given
 from s3_hf.loop.judging import (
     Judge,
     fitted,
@@ -87,9 +88,7 @@ def judge_of(context: RunContext, folder: RoundDir) -> Judge | None:
 
 def _makes_rows(context: RunContext, number: int) -> bool:
     """Return whether a round has rows other than the gold rows themselves."""
-    config = context.config
-    given = (config.seed_data, config.add_data)[number] if number < 2 else None
-    return context.strategy.asks_llm or given is not None
+    return context.strategy.asks_llm or is_given(context.config, number)
 
 
 def _decide(context: RunContext, folder: RoundDir) -> JudgingFacts | None:

@@ -67,7 +67,7 @@ def preview(config: RunConfig, n: int, services: Services | None = None, *, ask:
 async def _with_answers(
     config: RunConfig, strategy: Strategy, task: Task, n: int, services: Services, journal: Journal
 ) -> list[PromptPreview]:
-    async with client_of(config, Addresses.of(config, services), journal) as client:
+    async with client_of(config, Addresses.of(config, services), journal, kept=False) as client:
         return await _Preview(config, strategy, task, client.generate).with_answers(n)
 
 

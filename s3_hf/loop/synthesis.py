@@ -11,8 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_hf.config import RunConfig
-from s3_hf.errors import S3Error, SynthesisError, TaskError
+from s3_hf.errors import S3Error, SynthesisError
 from s3_hf.files import RowWriter, write_json
 from s3_hf.journal import Journal
 from s3_hf.llm import ClientStatus
@@ -20,13 +19,14 @@ from s3_hf.loop.asking import client_of
 from s3_hf.loop.asynchronous import run_coroutine
 from s3_hf.loop.checking import checks_of
 from s3_hf.loop.context import RunContext
+from s3_hf.loop.given import given_rows, is_given
 from s3_hf.loop.judging import Judge, Judging
 from s3_hf.loop.llm_judging import answers_by, asked_before
 from s3_hf.loop.progen import rows_to_show
 from s3_hf.records import LABEL_P, Example, Feedback
-from s3_hf.store import RoundDir, Stage, SynthesisFacts, open_run
+from s3_hf.store import RoundDir, Stage, SynthesisFacts
 from s3_hf.synthesis import Asker, Generate, Synthesizer, Tally
-from s3_hf.task import Task, existing_examples
+from s3_hf.task import Task
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -142,7 +142,7 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
 def _collected(context: RunContext, folder: RoundDir, rows: _Rows, judge: Judge | None) -> Synthesizer:
     """Add each example of the round to `rows`; a stop keeps those so far in `folder.partial`."""
     if not folder.number and context.config.add_data:
-        for _ in _added(context, 1):  # read to the end, so that a fault in them is found before the seed is paid for
+        for _ in _given(context, 1):  # to the end: a fault in them is found before the seed is paid for
             pass
     try:
         with Judging.opened(context, judge) as judging:
@@ -174,8 +174,8 @@ async def _collect(context: RunContext, number: int, rows: _Rows, judging: Judgi
             prompts = context.strategy.prompts(context.task.prompts, config.synthesis)
             if prompts.rationales and not synthesizer.known_rationales:
                 synthesizer.means = judging.means(context)
-            if config.synthesis.shots and context.strategy.asks_llm and not _is_given(config, number):
-                await synthesizer.learn_talk(counted=all(_is_given(config, each) for each in range(number)))
+            if config.synthesis.shots and context.strategy.asks_llm and not is_given(config, number):
+                await synthesizer.learn_talk(counted=all(is_given(config, each) for each in range(number)))
             examples, wanted = _examples(context, synthesizer, number, judging)
             try:
                 async for example in examples:
@@ -218,11 +218,6 @@ def _seen(context: RunContext, number: int) -> set[int]:
     return set().union(*(context.task.row_digests(rows) for rows in earlier))
 
 
-def _is_given(config: RunConfig, number: int) -> bool:
-    """Return whether the rows of a round are those of an existing dataset."""
-    return bool((config.seed_data, config.add_data)[number]) if number < 2 else False
-
-
 def _examples(
     context: RunContext, synthesizer: Synthesizer, number: int, judging: Judging
 ) -> tuple[AsyncIterator[Example], int | None]:
@@ -230,17 +225,20 @@ def _examples(
     config, strategy = context.config, context.strategy
     if number == 0:
         if config.seed_data:
-            given = _existing(context, _files(context, config.seed_data, 0), 0)
-            return judging.existing(given, synthesizer.tally), None
+            return judging.existing(_given(context, 0), synthesizer.tally), None
         return strategy.seed(synthesizer, config.seed_size), config.seed_size if strategy.asks_llm else None
     if number == 1 and config.add_data:
-        return judging.existing(_added(context, number), synthesizer.tally), None
+        return judging.existing(_given(context, number), synthesizer.tally), None
     feedback = _feedback(context, number)
     source = len(feedback.mistakes) * config.synthesis.per_error
     size = config.size_of_round(number)
     limited = strategy.from_mistakes and not config.synthesis.top_up
     assert strategy.grow is not None
     return strategy.grow(synthesizer, feedback, size), min(source, size or source) if limited else size
+
+
+def _given(context: RunContext, number: int) -> Iterator[Example]:
+    return given_rows(context.config, context.task, context.run, number)
 
 
 def _feedback(context: RunContext, number: int) -> Feedback:
@@ -251,43 +249,3 @@ def _feedback(context: RunContext, number: int) -> Feedback:
     wrong = mistakes(task.mined, last.mined_predictions(), task.columns, context.config.mistake_f1)
     shown = rows_to_show(run, task, number) if context.strategy.scores_rows else {}
     return Feedback(run.union(number - 1), task.mined, wrong, shown)
-
-
-def _added(context: RunContext, number: int) -> Iterator[Example]:
-    """Return the rows of `add_data`."""
-    sources = context.config.add_data
-    assert sources is not None
-    sources = (sources,) if isinstance(sources, str) else sources
-    files = [file for source in sources for file in _files(context, source, number)]
-    return _existing(context, files, number)
-
-
-def _existing(context: RunContext, sources: list[str], number: int) -> Iterator[Example]:
-    test = context.task.row_digests(context.task.test_split)
-    same_gold = [source for source in sources if _is_of_same_gold(context, Path(source))]
-    return existing_examples(context.task.config, sources, test, number, same_gold)
-
-
-def _is_of_same_gold(context: RunContext, file: Path) -> bool:
-    """Return whether a file is of a round of a run whose gold rows come from the validation split of this one's."""
-    folder = file.resolve().parent.parent
-    if file.name != "data.parquet" or not (folder / "run.yaml").is_file():
-        return False
-    own, other = (run.facts.get("digests", {}).get("validation split") for run in (context.run, open_run(folder)))
-    return own is not None and own == other
-
-
-def _files(context: RunContext, source: str, number: int) -> list[str]:
-    """Return the source itself, or the files of a run directory: its seed for round 0, else the rows added to it.
-
-    A relative path is looked up in this run's directory first.
-    """
-    folders = (context.run.path / source, Path(source))
-    folder = next((each for each in folders if (each / "run.yaml").exists()), None)
-    if folder is None:
-        return [source]
-    rounds = open_run(folder).rounds()
-    if not (chosen := rounds[1:] if number else rounds[:1]):
-        wanted = "added rows to its seed" if number else "a seed"
-        raise TaskError(f"given run {source!r} must have {wanted}, found {len(rounds)} rounds; name another one")
-    return [str(each.data) for each in chosen]

@@ -46,13 +46,13 @@ class PromptKind:
     accepted: int
 
     def __str__(self) -> str:
-        return f"{self.accepted} where {_shown(self.shots, self.rationales)} are shown"
+        return f"{self.accepted} {_shown(self.shots, self.rationales)}"
 
 
 def _shown(shots: int, rationales: bool) -> str:
     if not shots:
-        return "rationales alone" if rationales else "neither gold rows nor rationales"
-    return f"{shots} gold rows{' and rationales' if rationales else ''}"
+        return "with rationales" if rationales else "without gold rows"
+    return "with both" if rationales else f"with {shots} gold rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,15 @@ class PromptTrial:
         return " ".join(filter(None, (plain, shots)))
 
     def advice(self) -> str:
-        """Return a sentence that recommends one kind of prompt."""
+        """Return how many texts of each kind pass, and which kind of prompt to use."""
         found = (
-            f"of {SLOTS} texts asked for by each kind of prompt, {', '.join(map(str, self.kinds))} pass the checks "
-            "(read them: no check knows what a text means)"
+            f"Of {SLOTS} texts per kind of prompt, these pass the checks: {', '.join(map(str, self.kinds))}. No check "
+            "knows what a text means, so read some."
         )
         if self.options:
-            return f"{found}: use {self.options}"
+            return f"{found} Use {self.options}"
         few = self.best.accepted < SLOTS / 2
-        return f"{found}: {'edit the prompts, or use another LLM' if few else 'the prompts need no examples'}"
+        return f"{found} {'Edit the prompts, or use another LLM.' if few else 'The prompts need no examples.'}"
 
 
 def try_prompts(config: RunConfig, services: Services | None = None) -> PromptTrial:
@@ -107,13 +107,13 @@ async def _tried(config: RunConfig, task: Task, services: Services, journal: Jou
     shots = config.synthesis.shots or SHOTS
     possible = bool(strategy_named("s3").prompts(task.prompts, config.synthesis).rationales)
     kinds = [(0, possible), (shots, False), *([(shots, True)] if possible else [])]
-    async with client_of(config, Addresses.of(config, services), journal) as client:
+    async with client_of(config, Addresses.of(config, services), journal, kept=False) as client:
         learning = _synthesizer(config, task, client.generate, shots, rationales=False)
         logger.info("asking the LLM about the task, to recognise talk about it")
         await learning.learn_talk()
         tried: list[PromptKind] = []
         for shown, named in kinds:
-            logger.info("asking the LLM for %d texts, by prompts that show %s", SLOTS, _shown(shown, named))
+            logger.info("asking the LLM for %d texts, by prompts %s", SLOTS, _shown(shown, named))
             synthesizer = _synthesizer(config, task, client.generate, shown, rationales=named, checks=learning.checks)
             tried.append(PromptKind(shown, named, await _accepted(synthesizer)))
         return PromptTrial(tuple(tried))

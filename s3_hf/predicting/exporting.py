@@ -67,7 +67,7 @@ def export(name: str, out: Path | None = None) -> Exported:
 
     Raises:
         LocalError: a package is missing.
-        ConfigError: the student is on the Hub, and `out` is None.
+        ConfigError: there is no such folder or run, and `out` is None.
         StudentError: it cannot be loaded, or its graph gives other probabilities than it does.
         StorageError: the disk is full or refuses to be written.
     """
@@ -75,8 +75,8 @@ def export(name: str, out: Path | None = None) -> Exported:
     folder = model_folder(name)
     if out is None and not Path(folder).is_dir():
         raise ConfigError(
-            f"a student that is not in a folder must be exported to one, found {name!r} and no --out; name a folder "
-            "by --out"
+            f"there is no folder or run {name!r}; correct the name, or for a student on the Hub name a folder for the "
+            "files by --out"
         )
     model, tokenizer = load_student(folder)
     target = out or Path(folder)

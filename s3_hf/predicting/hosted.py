@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -17,7 +18,7 @@ from huggingface_hub.errors import InferenceTimeoutError
 
 from s3_hf.errors import StudentError
 from s3_hf.keys import check_destination, expanded, without_secrets
-from s3_hf.llm.access import Address
+from s3_hf.llm.access import UNPROXIED, Address, trusted_certificates
 from s3_hf.llm.answers import MalformedAnswerError
 from s3_hf.llm.exchange import bounded, parsed
 from s3_hf.llm.failures import ATTEMPT_ERRORS, classify
@@ -79,7 +80,8 @@ class HostedStudent:
 
     def _predict_all(self, task: str, rows: Iterable[tuple[str, ...]]) -> list[Result]:
         stopped = Event()
-        with ThreadPoolExecutor(CONCURRENCY) as pool:
+        with self._session() as session, ThreadPoolExecutor(CONCURRENCY) as pool:
+            self._client.session = session
             futures = [pool.submit(self._predict, row, stopped) for row in rows]
             try:
                 return [future.result() for future in futures]
@@ -92,6 +94,15 @@ class HostedStudent:
             finally:  # after an error, and a Ctrl-C too, nothing more is sent
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[httpx2.Client]:
+        """Yield the connections: of `huggingface_hub`, or to a URL own ones, which HF_HUB_OFFLINE does not close."""
+        if self._address.url is None:
+            yield get_session()
+            return
+        with httpx2.Client(mounts=UNPROXIED, verify=trusted_certificates()) as session:
+            yield session
 
     def _predict(self, row: tuple[str, ...], stopped: Event) -> Result:
         def sleep(seconds: float) -> None:
@@ -120,8 +131,10 @@ class HostedStudent:
 class _Client(InferenceClient):
     """An `InferenceClient` that follows no redirect and bounds size and seconds of an answer.
 
-    Texts and keys thus stay at one host.
+    Texts and keys thus stay at one host. `session` has its connections.
     """
+
+    session: httpx2.Client
 
     def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:  # noqa: ARG002 - none is streamed
         began = time.monotonic()
@@ -134,7 +147,7 @@ class _Client(InferenceClient):
 
         asked = request_parameters
         headers = {"accept-encoding": "gzip, deflate", **asked.headers}
-        with get_session().stream(
+        with self.session.stream(
             "POST", asked.url, json=asked.json, headers=headers, timeout=self.timeout, follow_redirects=False
         ) as response:
             content = bounded(response, in_time(response.iter_bytes()))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import jinja2.filters
 
-from s3_hf.analysis.rounds import round_sentences
+from s3_hf.analysis.rounds import check_rounds, round_sentences
 from s3_hf.cards.final import arm_title
-from s3_hf.errors import RunDirError, check_installed
+from s3_hf.errors import check_installed
 from s3_hf.files import replacing, write_text
 from s3_hf.report.content import RunContent, content_of, paper_quality, plain, shown_mistakes, shown_moves
 from s3_hf.store import RunDir, names_of
@@ -46,12 +46,7 @@ def write_report(runs: Sequence[RunDir], out: Path, encoder: str) -> Path:
         S3Error: a run is damaged, or the encoder cannot be loaded.
     """
     check_packages()
-    for run in runs:
-        if not run.rounds():
-            raise RunDirError(
-                f"a run must have a complete round to report on, found none in {str(run.path)!r}; run it until the "
-                "rows of its first round are complete"
-            )
+    check_rounds(runs)
     contents = [content_of(run, encoder, name) for run, name in zip(runs, names_of(runs), strict=True)]
     write_text(out, render(contents))
     _write_tables(contents, out.with_name(f"{out.stem}-tables"))

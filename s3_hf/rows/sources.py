@@ -207,7 +207,7 @@ def _without_patterns(source: str) -> str:
     folder = Path(source).resolve()
     cache = _cache_of(source) if glob.has_magic(str(folder)) else None
     if cache is None:
-        return source
+        return str(folder) if folder.is_dir() else source  # `datasets` takes no name from "."
     for path in folder.rglob("*"):
         if path.is_file():
             link = Path(cache) / "links" / path.relative_to(folder)

@@ -70,14 +70,18 @@ class Calibration:
         changes = {f"{each.check}, {each.change}": round(each.rejected, 4) for each in self.found if each.change}
         return replace(checks, off=checks.off | self.off, min_words=self.min_words, changes=changes)
 
-    def table(self) -> list[str]:
-        """Return a line for each check that rejects gold rows, below a line with their number."""
-        head = (
-            f"checks on {self.rows:,} gold rows: {self.rejected:.2%} rejected, {self.left:.2%} after the changes; "
-            f"{self.altered:.2%} would be altered"
+    def summary(self) -> str:
+        """Return what all checks together do to the gold rows, as a sentence."""
+        relaxed = f" ({self.left:.2%} once relaxed)" if any(each.change for each in self.found) else ""
+        return (
+            f"The checks would reject {self.rejected:.2%} of {self.rows:,} gold rows{relaxed} and shorten "
+            f"{self.altered:.2%}."
         )
+
+    def table(self) -> list[str]:
+        """Return a line for each check that rejects gold rows, below the summary."""
         return [
-            head,
+            self.summary(),
             *(
                 f"  {each.check:24}{each.rejected:7.2%}  {each.change or 'on'}: {' | '.join(each.examples)}"
                 for each in self.found

@@ -5,7 +5,7 @@ A recipe is a file with one `TaskBuilder` subclass. `load_task` finds it by its 
 """
 
 from s3_hf.task.builder import TaskBuilder
-from s3_hf.task.existing import existing_examples
+from s3_hf.task.existing import check_existing, existing_examples
 from s3_hf.task.finding import ENTRY_POINTS, load_task, task_names, task_of
 from s3_hf.task.gold import GoldOptions, Task
 from s3_hf.task.recipe import SKEW, Prompts, TaskConfig
@@ -18,6 +18,7 @@ __all__ = [
     "Task",
     "TaskBuilder",
     "TaskConfig",
+    "check_existing",
     "existing_examples",
     "load_task",
     "task_names",

@@ -50,6 +50,12 @@ def existing_examples(
         yield Example(f"s3-r{round}/given/{number:05d}", columns, "given", round, parent)
 
 
+def check_existing(source: str) -> None:
+    """Raise TaskError if an existing dataset cannot be opened; its rows are not read."""
+    with contextlib.closing(_open(source).rows):
+        pass
+
+
 def existing_contexts(
     config: TaskConfig, source: str, parents: Mapping[int, str], excluded: frozenset[int]
 ) -> list[Context]:

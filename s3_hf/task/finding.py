@@ -130,6 +130,8 @@ def _faults(config: TaskConfig) -> Iterator[str]:
         if name in OWN_COLUMNS:
             yield f"its columns must not be named {', '.join(OWN_COLUMNS)}, found {name!r}; leave it out or rename it"
     yield from split_faults(config.splits)
+    if not 0 < config.test_share < 1:
+        yield f"'test_share' must lie between 0 and 1, found {config.test_share!r}; correct it"
     yield from _label_faults(config)
     if config.prompts is None:
         yield "'prompts' must be a Prompts(...), found None; write the prompts of its kind of task"

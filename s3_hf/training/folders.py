@@ -41,7 +41,7 @@ SPARE = 20_000_000
 
 @contextlib.contextmanager
 def student_errors(name: str) -> Iterator[None]:
-    """Raise StudentError, in one sentence about the student `name`, for whatever fails while it is read or loaded.
+    """Raise StudentError, in one sentence about the student or encoder `name`, for whatever fails as it is loaded.
 
     Raises:
         StorageError: the cache or a temporary folder cannot be written.
@@ -56,9 +56,9 @@ def student_errors(name: str) -> Iterator[None]:
 
 
 def no_student(name: str, found: str, advice: str) -> StudentError:
-    """Return the error that says what was found in place of a student, and what to do."""
+    """Return the error that says what was found in place of a student or an encoder, and what to do."""
     return StudentError(
-        f"the student must be an encoder with a tokenizer and safetensors weights on the Hub or in a folder, found "
+        f"the model must be an encoder with a tokenizer and safetensors weights on the Hub or in a folder, found "
         f"{name!r} ({found}); {advice}"
     )
 
@@ -127,9 +127,7 @@ def _check_config(name: str, values: Any) -> None:
             raise no_student(name, f"its config.json asks for the code {str(value)[:60]!r}", f"remove {key!r} from it")
         most = next(most for part, most in LARGEST.items() if part in key)
         if isinstance(value, int | float) and abs(value) > most and "token" not in key:
-            raise no_student(
-                name, f"its config.json has {key!r} beyond {most:,}", "correct it, or name another student"
-            )
+            raise no_student(name, f"its config.json has {key!r} beyond {most:,}", "correct it, or name another model")
         inner = (
             value.items()
             if isinstance(value, dict)
@@ -155,7 +153,7 @@ def _weights(name: str, folder: Path) -> list[Path]:
         name,
         f"there is no {WEIGHTS}",
         "weights of another format, such as pytorch_model.bin, can run code and are not read: load them with "
-        "`transformers` where you trust them and `save_pretrained` them again, or name another student",
+        "`transformers` where you trust them and `save_pretrained` them again, or name another model",
     )
 
 
@@ -184,14 +182,14 @@ def _explained(name: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, GatedRepoError | RepositoryNotFoundError):
         return "it is not on the Hub, or you may not read it", "check the name, HF_ENDPOINT, HF_TOKEN and your access"
     if isinstance(error, json.JSONDecodeError):
-        return f"a file of it is not valid JSON: {error}", "restore its files, or name another student"
+        return f"a file of it is not valid JSON: {error}", "restore its files, or name another model"
     if isinstance(error, RecursionError):
         return "a file of its configuration or tokenizer is nested too deeply", "check where it comes from"
     detail = one_line(error)
     if "trust_remote_code" in detail:
-        return "it needs code of its own, which is never run", "name a student that `transformers` has the code of"
+        return "it needs code of its own, which is never run", "name a model that `transformers` has the code of"
     if isinstance(error, OSError) and not Path(name).exists():
         if constants.HF_HUB_OFFLINE:
             return "HF_HUB_OFFLINE is set, and it is not in the cache", "unset HF_HUB_OFFLINE, or name a folder"
         return detail, "check the name, HF_ENDPOINT and your access"
-    return detail, "restore its files, or name another student"
+    return detail, "restore its files, or name another model"

@@ -168,7 +168,8 @@ def test_the_command_writes_the_page_and_refuses_what_is_no_run(films_run, tiny_
     assert "a run must have a complete round to report on" in said
     code, _, said = typed("report", films_run, "--encoder", tmp_path / "no-encoder")
     assert code == 2
-    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("error: the model must be an encoder with a tokenizer")
+    assert "student" not in said.replace(str(tmp_path), "")
 
 
 def test_a_report_writes_nothing_to_a_run(films_run, tiny_student, tmp_path, typed):
@@ -188,7 +189,7 @@ def test_a_report_writes_nothing_to_a_run(films_run, tiny_student, tmp_path, typ
     }
 
 
-def test_the_studies_are_commands(films_run, tiny_student, typed, monkeypatch):
+def test_the_studies_are_commands(films_run, tiny_student, typed, monkeypatch, tmp_path):
     code, out, _ = typed("study", "cost", films_run, "--json")
     costs = {line["arm"]: line for line in json.loads(out)}
     trained = open_run(films_run).round(1).training()
@@ -206,3 +207,8 @@ def test_the_studies_are_commands(films_run, tiny_student, typed, monkeypatch):
     gold, rows = json.loads(out)
     assert (gold["dataset"], rows["dataset"], gold["texts"], rows["texts"]) == ("gold", "films", 40, 32)
     assert 0 <= rows["covered_0.05"] <= rows["covered_0.2"] <= 1
+    begun = tmp_path / "begun"
+    shutil.copytree(films_run, begun, ignore=shutil.ignore_patterns("round-*"))
+    for name in ("quality", "diversity", "cost"):
+        code, _, err = typed("study", name, begun)
+        assert (code, "must have a complete round to report on" in err) == (2, True)

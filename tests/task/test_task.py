@@ -242,3 +242,11 @@ def test_prompts_say_what_is_wrong():
     assert "'extrapolate_plain' and {rationales} in 'extrapolate' need each other" in next(
         named.faults(Columns("text", "label"))
     )
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.5, -1])
+def test_the_share_of_the_test_is_a_share(recipe, tmp_path, share):
+    path = tmp_path / "films.py"
+    path.write_text(recipe.read_text().replace("max_tokens=40", f"max_tokens=40, test_share={share}"))
+    with pytest.raises(TaskError, match=rf"'test_share' must lie between 0 and 1, found {share}; correct it"):
+        load_task(str(path))

@@ -256,7 +256,7 @@ def test_a_student_is_refused_before_the_first_request(typed, recipe, tiny_stude
     with LLMServer() as server:
         code, _, err = typed("run", recipe, "--llm", server.url, "--student", folder, "--run-dir", tmp_path / "run")
     assert code == 2
-    assert "error: the student must be an encoder with a tokenizer" in err
+    assert "error: the model must be an encoder with a tokenizer" in err
     assert (server.requests, (tmp_path / "run").exists()) == ([], False)
 
 
