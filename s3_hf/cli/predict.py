@@ -40,7 +40,7 @@ def predict(
     file: Path = typer.Option(
         None, help="Take the rows of this CSV, TSV, JSON lines or Parquet file, or lines of text."
     ),
-    column: str = typer.Option("text", help="Column of the file that holds the texts."),
+    column: str = typer.Option(None, help="Column of the file that holds the texts. [default: text]"),
     context_column: str = typer.Option(None, help="Column of the file that holds the contexts."),
     out: Path = typer.Option(None, help="Write the rows here: .csv, .json, .jsonl or .parquet."),
     hosted: str = typer.Option(
@@ -58,6 +58,8 @@ def predict(
     from s3_hf.predicting.result import abstaining
 
     url = _endpoint(hosted)
+    if api_key_env and not url:
+        raise ConfigError("--api-key-env is for the endpoint of --hosted URL, found none; give it, or leave it out")
     if out:
         tables.check_out(out)
     inputs = tables.read_inputs(texts or [], context, file, column, context_column)

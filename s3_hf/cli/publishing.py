@@ -64,6 +64,8 @@ def push(
 
     if not 0 <= max_copies <= 1:
         raise ConfigError(f"--max-copies must be a share from 0 to 1, found {max_copies!r}; 0.01 is one in a hundred")
+    if to and not dry_run and (private or create_pr):
+        raise ConfigError("--private and --create-pr are for repositories on the Hub, found --to, too; leave one out")
     if dry_run and onnx:
         raise ConfigError(
             "--dry-run must change nothing, found --onnx, too, which writes ONNX files into the run; write them first "

@@ -74,6 +74,7 @@ def run(
     """Run S3 on a task: seed data, student, errors, more data. The same command resumes a stopped run."""
     from s3_hf.cli import display
     from s3_hf.schema import commented
+    from s3_hf.strategies import strategy_named
 
     flags = {
         "task": task,
@@ -102,6 +103,7 @@ def run(
     }
     settings = options.settings(config, flags, assignments)
     if print_config:
+        strategy_named(settings.strategy)  # a name that is unknown is told
         display.show_text(commented(settings))
         return
     run_and_show(settings, run_dir, as_json=as_json, push_to=push_to, push_as=(name, replace))

@@ -28,6 +28,8 @@ TABLES = (".csv", ".jsonl", ".json", ".parquet")
 """Formats that results are written in; `rows.formats.READERS` are those that are read."""
 
 STDIN = "-"
+TEXT = "text"
+"""Column of the texts, unless another one is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def with_results(table: pa.Table, results: Sequence[Result]) -> pa.Table:
 
 
 def read_inputs(
-    texts: Sequence[str], context: str | None, file: Path | None, column: str, context_column: str | None
+    texts: Sequence[str], context: str | None, file: Path | None, column: str | None, context_column: str | None
 ) -> Inputs:
     """Return the texts of the command line or the rows of the file, with their contexts.
 
@@ -113,11 +115,14 @@ def read_inputs(
         texts, file = (), Path(STDIN)
     if bool(texts) == bool(file):
         raise ConfigError(f"predict needs texts, or a file by --file; found {'both' if texts else 'none'}, give one")
+    if column and not file:
+        raise ConfigError(f"--column {column!r} must stand with --file, found no file; leave it out")
     if context_column and (context is not None or not file):
         found = "--context" if context is not None else "no file"
         raise ConfigError(
             f"--context-column {context_column!r} must stand with --file alone, found {found}; leave one out"
         )
+    column = column or TEXT
     table = read_texts(file, column, context_column) if file else pa.table({column: list(texts)})
     contexts = None if context is None else [context] * len(table)
     return Inputs(table, table[column].to_pylist(), table[context_column].to_pylist() if context_column else contexts)
