@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from s3_hf.task.labels import is_number
 from s3_hf.task.languages import NAMES
-from s3_hf.task.recipe import SKEW, TaskConfig
+from s3_hf.task.recipe import TaskConfig, is_skewed
 
 MULTILINGUAL = "intfloat/multilingual-e5-small"
 """A small student that was pretrained on all languages of `languages.NAMES`."""
@@ -33,7 +33,7 @@ def notes_on(
         )
     if config.labels and all(map(is_number, config.labels.values())):
         yield "labels are numbers, which tell an LLM nothing: write what they mean in LABELS, or give --label-names"
-    if counts and max(counts.values()) >= SKEW * min(counts.values()):
+    if is_skewed(counts.values()):
         most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
         yield (
             f"label {most!r} has {counts[most] / counts[least]:.0f} times the gold rows of {least!r}: the epoch is "

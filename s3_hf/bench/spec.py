@@ -146,11 +146,6 @@ def _faults(bench: Bench) -> Iterator[str]:
             yield f"{what} must differ, found {list(names)!r}, which would be the same cells; drop the repeated ones"
     if bench.baseline is not None and bench.baseline not in bench.arms:
         yield f"the baseline must be one of the arms {', '.join(bench.arms)}, found {bench.baseline!r}; correct it"
-    from s3_hf.scoring import METRICS  # its library is slow to import
-
-    for name in set(bench.metrics or ()) - set(METRICS):
-        hint = did_you_mean(name, METRICS, "correct it")
-        yield f"the metrics must be among {', '.join(METRICS)}, found {name!r}; {hint}"
     yield from _unknown_names(bench)
     groups = [("the file", bench.settings), *((repr(name), entry.settings) for name, entry in bench.tasks.items())]
     groups += [(repr(name), arm.settings) for name, arm in bench.arms.items()]
@@ -163,6 +158,12 @@ def _faults(bench: Bench) -> Iterator[str]:
 
 
 def _unknown_names(bench: Bench) -> Iterator[str]:
+    if bench.metrics:
+        from s3_hf.scoring import METRICS  # its library is slow to import
+
+        for name in set(bench.metrics) - set(METRICS):
+            hint = did_you_mean(name, METRICS, "correct it")
+            yield f"the metrics must be among {', '.join(METRICS)}, found {name!r}; {hint}"
     for name, arm in bench.arms.items():
         for task in set(arm.tasks or ()) - set(bench.tasks):
             yield f"arm {name!r} must be for tasks of the file, found {task!r}; correct its 'tasks'"

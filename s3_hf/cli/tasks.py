@@ -121,6 +121,7 @@ def new(
     from s3_hf.authoring.writing import format_counts, write_recipe
     from s3_hf.cli import display
     from s3_hf.errors import ConfigError
+    from s3_hf.loop import Services, check_llm
     from s3_hf.records import Columns
 
     columns = Columns(text, label, context, answers)
@@ -129,7 +130,9 @@ def new(
     if (api_key_env or assignments) and not llm:
         raise ConfigError("--api-key-env and --set are for the LLM of --llm, found none; give it, or leave them out")
     flags = {"task": name, "llm": options.one_or_many(llm), "endpoint.api_key_env": api_key_env}
-    settings = _checked(options.settings(None, flags, assignments)) if llm else None
+    settings = options.settings(None, flags, assignments) if llm else None
+    if settings:
+        check_llm(settings, Services())
     written = write_recipe(wanted, out)
     inferred, path = written.inferred, written.path
     notes = [*inferred.notes, *([] if description else [NO_DESCRIPTION])]
@@ -200,16 +203,6 @@ def preview(
     display.show_text("\n".join(calibration.table()))
     if advice:
         display.show_text(f"\n{advice}")
-
-
-def _checked(settings: RunConfig) -> RunConfig:
-    """Return the settings, whose LLM can be asked as far as that can be known."""
-    from s3_hf.config import LOCAL
-    from s3_hf.llm.access import check_endpoint
-
-    if settings.llm != LOCAL:
-        check_endpoint(settings.llm_model or str(settings.llm), settings.llm_urls, settings.endpoint)
-    return settings
 
 
 def _tried(settings: RunConfig) -> tuple[PromptTrial | None, str]:

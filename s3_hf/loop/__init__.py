@@ -5,7 +5,7 @@ ended.
 """
 
 from s3_hf.loop.checking import calibration_of
-from s3_hf.loop.context import Observer, Services, check
+from s3_hf.loop.context import Observer, Services, check, check_llm
 from s3_hf.loop.preview import PromptPreview, preview
 from s3_hf.loop.results import RunResult, RunStatus, status_of
 from s3_hf.loop.rounds import run, synthesize
@@ -20,6 +20,7 @@ __all__ = [
     "Services",
     "calibration_of",
     "check",
+    "check_llm",
     "preview",
     "run",
     "status_of",

@@ -55,11 +55,6 @@ class Material:
         return cls(synthetic, gold, start, *counts)
 
 
-def row_metric(context: RunContext) -> str:
-    """Return the metric that chooses the arm and gives the verdict, which must be a mean over rows."""
-    return "balanced_accuracy" if context.metric == "macro_f1" else context.metric
-
-
 def settings_of(context: RunContext) -> TrainingConfig:
     """Return the training settings, with those that a search in round 0 chose."""
     settings, tuned = context.config.training, context.run.round(0).tuned

@@ -16,8 +16,9 @@ import numpy as np
 
 from s3_hf.files import read_rows, storage_errors, write_json
 from s3_hf.judging import assign_folds, fold_count, gold_rows, inside_fold, sample_by_label
-from s3_hf.loop.arms import TITLES, Material, job_of, row_metric, total_steps, train
+from s3_hf.loop.arms import TITLES, Material, job_of, total_steps, train
 from s3_hf.loop.context import RunContext
+from s3_hf.loop.metric import row_metric
 from s3_hf.loop.scoring import write_predictions
 from s3_hf.records import Prediction
 from s3_hf.store import AFTER, ARMS, CROSS_FITTED, SYNTHETIC, ChoiceFacts, RoundResult, StudentDir, damaged
@@ -50,6 +51,11 @@ class CrossFit:
         return gold_rows(self.context.task)
 
     @cached_property
+    def written(self) -> Dataset:
+        """The synthetic rows: those of the best round and of all before it."""
+        return self.context.run.union(self.best.number)
+
+    @cached_property
     def folds(self) -> list[list[int]]:
         """The places of the gold rows of each fold; there is one fold if there are too few rows to cross-fit.
 
@@ -60,7 +66,7 @@ class CrossFit:
         if count < 2:
             return whole
         fold_of = assign_folds(self.gold, columns, self.context.config.seed)
-        of_rows = {fold_of.get(parent) for parent in self.context.run.union(self.best.number)["s3_parent"][:]}
+        of_rows = {fold_of.get(parent) for parent in self.written["s3_parent"][:]}
         if len(of_rows) == 1 and None not in of_rows:
             return whole
         return [inside_fold(self.gold, fold_of, fold) for fold in range(count)]
@@ -129,10 +135,9 @@ class CrossFit:
         )
 
     def _material(self, held: set[str], start: Path) -> Material:
-        union = self.context.run.union(self.best.number)
-        kept = [place for place, parent in enumerate(union["s3_parent"][:]) if parent not in held]
+        kept = [place for place, parent in enumerate(self.written["s3_parent"][:]) if parent not in held]
         gold = [place for place, name in enumerate(self.gold["s3_id"][:]) if name not in held]
-        synthetic, learned = self._sample(union, kept), self._sample(self.gold, gold)
+        synthetic, learned = self._sample(self.written, kept), self._sample(self.gold, gold)
         return Material.of(self.context, synthetic, learned, start)
 
     def _sample(self, rows: Dataset, places: list[int]) -> Dataset:
@@ -151,9 +156,9 @@ def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:
     if not final.choice.exists():
         crossfit = CrossFit(context, best)
         if setting != "auto":
-            choice = ChoiceFacts(setting, best.number, "setting", row_metric(context))
+            choice = ChoiceFacts(setting, best.number, "setting", row_metric(context.metric))
         elif not crossfit.possible:
-            choice = ChoiceFacts(AFTER, best.number, "too few rows to cross-fit", row_metric(context))
+            choice = ChoiceFacts(AFTER, best.number, "too few rows to cross-fit", row_metric(context.metric))
         else:
             for fold in range(len(crossfit.folds)):
                 crossfit.run(ARMS, fold)
@@ -165,7 +170,7 @@ def choose(context: RunContext, best: RoundResult) -> ChoiceFacts:
 def _chosen(context: RunContext, crossfit: CrossFit) -> ChoiceFacts:
     from s3_hf.scoring import row_values
 
-    metric = row_metric(context)
+    metric = row_metric(context.metric)
     scores: dict[str, tuple[float, ...]] = {}
     values: dict[str, NDArray[np.float64]] = {}
     references = [crossfit.gold.select(places)[context.task.columns.target][:] for places in crossfit.folds]

@@ -17,10 +17,10 @@ from s3_hf.llm import ClientStatus
 from s3_hf.llm.access import check_endpoint
 from s3_hf.loop.given import check_given
 from s3_hf.loop.launch import Launch
-from s3_hf.loop.metric import is_skewed, metric_of, skew_sentence
+from s3_hf.loop.metric import metric_of, skew_sentence
 from s3_hf.store import FinalResult, RoundResult, RunDir, Stage, create_run
 from s3_hf.strategies import Strategy, strategy_named
-from s3_hf.task import Task, task_of
+from s3_hf.task import Task, is_skewed, task_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -178,7 +178,7 @@ def opened(
         run = create_run(path, config, facts)
         if run.round(0).model.exists():  # the earlier version that trained it may have taken another metric
             config = config.model_copy(update={"metric": run.round(0).training().metric})
-        if launch.first and trains and config.metric is None and is_skewed(task):
+        if launch.first and trains and config.metric is None and is_skewed(task.label_counts):
             logger.warning("%s", skew_sentence(task))
         shown = (observer or Observer()) if launch.first else Observer()
         yield RunContext(config, strategy, task, run, addresses, launch, shown)
@@ -194,6 +194,17 @@ def check(config: RunConfig, services: Services, *, trains: bool = True) -> Task
         return _check(config, services, trains=trains)
 
 
+def check_llm(config: RunConfig, services: Services) -> None:
+    """Check what can be known of the LLM's endpoint before anything is sent.
+
+    Raises:
+        ConfigError: a key, a header or a limit cannot be used.
+    """
+    if config.llm != LOCAL:
+        addresses = Addresses.of(config, services)
+        check_endpoint(addresses.llm_model, addresses.llm_urls, config.endpoint)
+
+
 def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
     strategy = strategy_named(config.strategy)
     addresses = Addresses.of(config, services)
@@ -202,8 +213,8 @@ def _check(config: RunConfig, services: Services, *, trains: bool) -> Task:
             "llm='local' needs the embedded LLM, found that it is not running; call s3_hf.run, which starts it, or "
             "set llm to a URL or a model id"
         )
-    if strategy.asks_llm and config.llm != LOCAL:
-        check_endpoint(addresses.llm_model, addresses.llm_urls, config.endpoint)
+    if strategy.asks_llm:
+        check_llm(config, services)
     if config.add_data and not config.rounds:
         raise ConfigError("add_data is the first round after the seed, so rounds must be 1 or more, found 0; raise it")
     task = task_of(config)

@@ -34,11 +34,11 @@ from s3_hf.judging import (
     too_few_left,
     too_weak,
 )
-from s3_hf.loop.arms import row_metric
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.given import is_given
 from s3_hf.loop.judging import (
     Judge,
+    count_folds,
     fitted,
     fold_rows,
     loaded_judge,
@@ -47,6 +47,7 @@ from s3_hf.loop.judging import (
     without_selection,
 )
 from s3_hf.loop.llm_judging import asked_judge, llm_judge
+from s3_hf.loop.metric import row_metric
 from s3_hf.loop.synthesis import write_trial
 from s3_hf.loop.training import enough_steps, steps_of
 from s3_hf.records import HUMAN, Judgement
@@ -150,8 +151,7 @@ def _trial(context: RunContext, folder: RoundDir) -> Dataset:
 def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability) -> JudgingFacts:
     """Return what is decided by a comparison of the rows with and without judging."""
     folds, written = read_json(context.run.judging.folds), rows.to_list()
-    count = fold_count(gold_rows(context.task), context.task.columns)
-    parts = [[row for row in written if folds.get(row["s3_parent"]) != fold] for fold in range(count)]
+    parts = [[row for row in written if folds.get(row["s3_parent"]) != fold] for fold in range(count_folds(folds))]
     if min(map(len, parts)) < FEWEST:
         return JudgingFacts(acts=False, sentence=too_few_left(), figures={"gold": asdict(judge)})
     before: list[float] = []
@@ -164,7 +164,7 @@ def _compare(context: RunContext, number: int, rows: Dataset, judge: Reliability
         return JudgingFacts(acts=False, sentence="")
     gained, action = gain(before, after), context.config.judge_action
     own = replace(loaded_judge(context), action="drop")
-    agrees = [each.accepted for each in own.judge(rows.to_list(), rows["s3_parent"][:])]
+    agrees = [each.accepted for each in own.judge(written, rows["s3_parent"][:])]
     figures = {
         "gold": asdict(judge),
         "origins": agreement_by_origin(rows["s3_origin"][:], agrees, judge, len(context.task.label_names)),
@@ -192,7 +192,7 @@ def _fold_scores(
         data = Dataset.from_list([dict(row) for row in part], features=features)
         model = fitted(context, without_selection(context, data, each, steps))
         if context.launch.first:
-            scores.append(row_scores(held_out, student_of(model, columns), columns.label, row_metric(context)))
+            scores.append(row_scores(held_out, student_of(model, columns), columns.label, row_metric(context.metric)))
     context.launch.alone(lambda: shutil.rmtree(judging.work, ignore_errors=True))
     if not scores:
         return [], []

@@ -188,7 +188,7 @@ def trained_judge(context: RunContext, number: int) -> Reliability:
         folds = assign_folds(rows, task.columns, context.config.seed) if context.launch.first else {}
         context.launch.alone(lambda: write_json(judging.folds, folds), judging.folds)
     folds = read_json(judging.folds)
-    for fold in range(_count(folds)):
+    for fold in range(count_folds(folds)):
         places = sample_by_label(
             outside_fold(rows, folds, fold), rows, task.columns.label, GOLD_ROWS, context.config.seed
         )
@@ -235,7 +235,7 @@ def loaded_judge(context: RunContext) -> GoldJudge:
     """Return the judge of the run, whose students are trained."""
     folds = read_json(context.run.judging.folds)
     students = tuple(
-        student_of(context.run.judging.model(fold), context.task.columns) for fold in range(_count(folds))
+        student_of(context.run.judging.model(fold), context.task.columns) for fold in range(count_folds(folds))
     )
     return GoldJudge(students, folds, context.task.columns.label, context.config.judge_action)
 
@@ -285,12 +285,13 @@ def _measure(context: RunContext, rows: Dataset, folds: Mapping[str, int]) -> No
     columns = context.task.columns
     measured: list[Row] = []
     values: list[Sequence[float]] = []
-    for fold in range(_count(folds)):
+    for fold in range(count_folds(folds)):
         part = fold_rows(context, rows, fold)
         measured += part
         values += student_of(context.run.judging.model(fold), columns)(part)
     write_json(context.run.judging.gold, dataclasses.asdict(reliability(measured, values, columns.label)))
 
 
-def _count(folds: Mapping[str, int]) -> int:
+def count_folds(folds: Mapping[str, int]) -> int:
+    """Return the number of folds among which gold rows are divided."""
     return 1 + max(folds.values())

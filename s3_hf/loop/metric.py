@@ -1,20 +1,22 @@
-"""The metric that a run decides by."""
+"""The metrics that a run decides by."""
 
 from __future__ import annotations
 
 from s3_hf.config import RunConfig
-from s3_hf.task import SKEW, Task
+from s3_hf.task import Task, is_skewed
 
 
 def metric_of(config: RunConfig, task: Task) -> str:
     """Return the metric that chooses the epoch and decides on convergence."""
-    return config.metric or ("macro_f1" if is_skewed(task) else task.columns.metrics[0])
+    return config.metric or ("macro_f1" if is_skewed(task.label_counts) else task.columns.metrics[0])
 
 
-def is_skewed(task: Task) -> bool:
-    """Return whether the most frequent label has at least `SKEW` times the mined rows of the rarest."""
-    counts = task.label_counts
-    return bool(counts) and max(counts) >= SKEW * min(counts)
+def row_metric(metric: str) -> str:
+    """Return the metric that takes the place of another one where a mean over rows is needed.
+
+    Judging is decided, the final training chosen and the verdict given by it. Macro F1 is no mean over rows.
+    """
+    return "balanced_accuracy" if metric == "macro_f1" else metric
 
 
 def skew_sentence(task: Task) -> str:

@@ -142,7 +142,7 @@ def _facts(synthesizer: Synthesizer, number: int, rows: _Rows, seconds: float) -
 def _collected(context: RunContext, folder: RoundDir, rows: _Rows, judge: Judge | None) -> Synthesizer:
     """Add each example of the round to `rows`; a stop keeps those so far in `folder.partial`."""
     if not folder.number and context.config.add_data:
-        for _ in _given(context, 1):  # to the end: a fault in them is found before the seed is paid for
+        for _ in _existing_rows(context, 1):  # to the end: a fault in them is found before the seed is paid for
             pass
     try:
         with Judging.opened(context, judge) as judging:
@@ -223,12 +223,10 @@ def _examples(
 ) -> tuple[AsyncIterator[Example], int | None]:
     """Return the examples of a round as they come, and how many are wanted, None if the method decides."""
     config, strategy = context.config, context.strategy
+    if is_given(config, number):
+        return judging.existing(_existing_rows(context, number), synthesizer.tally), None
     if number == 0:
-        if config.seed_data:
-            return judging.existing(_given(context, 0), synthesizer.tally), None
         return strategy.seed(synthesizer, config.seed_size), config.seed_size if strategy.asks_llm else None
-    if number == 1 and config.add_data:
-        return judging.existing(_given(context, number), synthesizer.tally), None
     feedback = _feedback(context, number)
     source = len(feedback.mistakes) * config.synthesis.per_error
     size = config.size_of_round(number)
@@ -237,7 +235,8 @@ def _examples(
     return strategy.grow(synthesizer, feedback, size), min(source, size or source) if limited else size
 
 
-def _given(context: RunContext, number: int) -> Iterator[Example]:
+def _existing_rows(context: RunContext, number: int) -> Iterator[Example]:
+    """Yield the rows of a round that are those of existing datasets."""
     return given_rows(context.config, context.task, context.run, number)
 
 

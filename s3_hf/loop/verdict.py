@@ -13,9 +13,10 @@ from s3_hf.analysis import Measured, verdict_of
 from s3_hf.config import RunConfig
 from s3_hf.files import read_rows, write_json
 from s3_hf.judging import gold_rows
-from s3_hf.loop.arms import TITLES, row_metric, train
+from s3_hf.loop.arms import TITLES, train
 from s3_hf.loop.context import RunContext
 from s3_hf.loop.final import FullJobs, predict_test, steps_of_arm
+from s3_hf.loop.metric import row_metric
 from s3_hf.loop.seeds import seed_predictions, seeded
 from s3_hf.records import Usage
 from s3_hf.store import GOLD, SYNTHETIC, TEST, RoundResult, StudentDir, Verdict, best_round, damaged
@@ -50,7 +51,7 @@ def give_verdict(context: RunContext, results: Sequence[RoundResult]) -> None:
     told = verdict_of(
         [gold, *rounds, *others],
         judged.name,
-        row_metric(context),
+        row_metric(context.metric),
         equal_steps=judged.steps is None or (gold.steps or 0) >= judged.steps,
     )
     context.launch.alone(lambda: write_json(final.verdict, asdict(told)), final.verdict)
@@ -134,4 +135,4 @@ def _values(context: RunContext, path: Path) -> NDArray[np.float64]:
     found = rows.select(places)
     if found["id"][:] != test["s3_id"][:]:
         raise damaged(path, "it is of other test rows")
-    return row_values(row_metric(context), found["value"][:], test[context.task.columns.target][:])
+    return row_values(row_metric(context.metric), found["value"][:], test[context.task.columns.target][:])

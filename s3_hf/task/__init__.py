@@ -8,11 +8,10 @@ from s3_hf.task.builder import TaskBuilder
 from s3_hf.task.existing import check_existing, existing_examples
 from s3_hf.task.finding import ENTRY_POINTS, load_task, task_names, task_of
 from s3_hf.task.gold import GoldOptions, Task
-from s3_hf.task.recipe import SKEW, Prompts, TaskConfig
+from s3_hf.task.recipe import Prompts, TaskConfig, is_skewed
 
 __all__ = [
     "ENTRY_POINTS",
-    "SKEW",
     "GoldOptions",
     "Prompts",
     "Task",
@@ -20,6 +19,7 @@ __all__ = [
     "TaskConfig",
     "check_existing",
     "existing_examples",
+    "is_skewed",
     "load_task",
     "task_names",
     "task_of",

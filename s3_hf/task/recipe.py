@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,6 +175,15 @@ class TaskConfig(datasets.BuilderConfig):
             spans = {"text": datasets.List(datasets.Value("string"))}
             features[self.answers] = spans | {"answer_start": datasets.List(datasets.Value("int32"))}
         return datasets.Features(features)
+
+
+def is_skewed(counts: Collection[int]) -> bool:
+    """Return whether the most frequent label has at least `SKEW` times the rows of the rarest; False without labels.
+
+    Args:
+        counts: gold rows of each label.
+    """
+    return bool(counts) and max(counts) >= SKEW * min(counts)
 
 
 def is_divided(splits: Mapping[str, str]) -> bool:
